@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options about images that several modules have."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  name:
+    description:
+      - The image, as V(registry/repository:tag) or V(registry/repository@digest).
+      - The tag is V(latest) where neither is given.
+    type: str
+    required: true
+"""
+
+    PLATFORM = r"""
+options:
+  platform:
+    description:
+      - Which image of an index (multi-platform image) to look at, as V(os/architecture) or V(os/architecture/variant),
+        such as V(linux/amd64) or V(linux/arm/v7). A part that is left out matches anything.
+      - It is an error if the index does not have it. Without effect on what is not an index.
+    type: str
+"""
+
+    ON_EXISTING = r"""
+options:
+  on_existing:
+    description:
+      - What to do where a tag exists already and points at another digest.
+      - V(replace) moves it.
+      - V(keep) leaves it alone, and says so in RV(actions).
+      - V(fail) fails before anything is sent.
+    type: str
+    default: replace
+    choices:
+      - replace
+      - keep
+      - fail
+"""
+
+    PATTERNS = r"""
+options:
+  include:
+    description: Python regular expressions. Names in which none of them is found are left out. V(^) and V($) anchor.
+    type: list
+    elements: str
+    default: []
+  exclude:
+    description: Python regular expressions. Names in which one of them is found are left out, also if O(include) fits.
+    type: list
+    elements: str
+    default: []
+"""
+
+    QUERY = r"""
+options:
+  query:
+    description:
+      - A JMESPath expression (U(https://jmespath.org)). What it finds is returned as RV(query_result).
+      - It needs the Python library C(jmespath) on the target host.
+    type: str
+requirements:
+  - jmespath, for O(query)
+"""

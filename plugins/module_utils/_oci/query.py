@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""JMESPath queries over results."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._errors import InvalidInput, MissingLibrary
+
+Query = t.Callable[[t.Any], t.Any]
+
+
+def compile_query(text: str | None) -> Query:
+    """Return a function that searches a value; without a query it returns None.
+
+    Raises InvalidInput (INVALID_QUERY) for what does not parse or cannot be applied, MissingLibrary without jmespath.
+    """
+    if not text:
+        return lambda value: None
+    try:
+        import jmespath
+    except ImportError as exc:
+        raise MissingLibrary("jmespath") from exc
+    try:
+        compiled = jmespath.compile(text)
+    except (jmespath.exceptions.JMESPathError, ValueError) as exc:
+        raise _invalid(text, exc) from None
+
+    def search(value: t.Any) -> t.Any:
+        try:
+            return compiled.search(value)
+        except (jmespath.exceptions.JMESPathError, ValueError) as exc:
+            raise _invalid(text, exc) from None
+
+    return search
+
+
+def _invalid(text: str | None, exc: Exception) -> InvalidInput:
+    reason = " ".join(str(exc).split())
+    return InvalidInput("The query %r is not valid JMESPath: %s" % (text, reason), code="INVALID_QUERY")

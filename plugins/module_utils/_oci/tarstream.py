@@ -1,0 +1,437 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tar headers, read fast and written canonically: ustar, PAX, GNU long names, GNU sparse files (old, 0.0, 0.1, 1.0).
+
+Not with the standard library's tarfile: it costs several times more per entry, has no way to PAX values that are no
+text, and its output depends on its version.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import typing as t
+
+from .._errors import ContentError
+
+BLOCK = 512
+FILE, LINK, SYMLINK, CHARACTER, DEVICE, DIRECTORY, FIFO = "0", "1", "2", "3", "4", "5", "6"
+
+_HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12s")
+_ZEROS = bytes(BLOCK)
+_PIECE = 1 << 20
+# As Go's reader, which the container engines use: no extended header above 1 MiB.
+_MAX_EXTENSION = 1 << 20
+_MAX_SEGMENTS = 100_000
+_MAX_PATH = 4096  # PATH_MAX
+_TYPES = {
+    **{code.encode(): code for code in (FILE, LINK, SYMLINK, CHARACTER, DEVICE, DIRECTORY, FIFO)},
+    b"\0": FILE,
+    b"7": FILE,  # "contiguous"
+    b"S": FILE,  # old GNU sparse
+    b"D": DIRECTORY,  # GNU directory with a listing as its content
+}
+_TIME = re.compile(rb"(-?)(\d{1,20})(?:\.(\d{0,30}))?")
+# PAX keywords that have a field in Entry, or that are no attribute of a file in a layer.
+_CONSUMED = re.compile("path|linkpath|size|[ug]id|[ug]name|[ac]time|hdrcharset|comment|GNU\\.sparse\\..*")
+
+
+class Entry(t.NamedTuple):
+    """One member. Names are str with surrogateescape, clean and relative: "" is the root; a link's target likewise."""
+
+    path: str
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    """Bytes of content, holes included; 0 for all but files."""
+    mtime: int
+    """Whole seconds, rounded down; a fraction is in ``pax["mtime"]``."""
+    target: str
+    uname: str
+    gname: str
+    major: int
+    minor: int
+    pax: dict[str, bytes]
+    """What has no field of its own: extended attributes (``SCHILY.xattr.*``), a fractional mtime, vendors' records."""
+    offset: int
+    """Where its content begins in the uncompressed stream."""
+    segments: tuple[tuple[int, int], ...] | None
+    """For a sparse file, the (offset, length) of its parts with content; they follow each other from ``offset`` on."""
+
+
+_NO_PAX: dict[str, bytes] = {}
+
+
+def clean_path(name: str) -> str:
+    """Return a name as engines take it: relative, without "." and "..". ValueError if it leads out of the root."""
+    parts: list[str] = []
+    for part in name.split("/"):
+        if part == "..":
+            if not parts:
+                raise ValueError("leads out of the root")
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    path = "/".join(parts)
+    if len(path) > _MAX_PATH:
+        raise ValueError(f"is longer than {_MAX_PATH} characters")
+    return path
+
+
+def _text(field: bytes) -> str:
+    return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _number(field: bytes) -> int:
+    """Return an octal or (GNU) base-256 number; ValueError."""
+    if field[0] & 0x80:
+        bits = 8 * len(field) - 1
+        value = int.from_bytes(field, "big") & ((1 << bits) - 1)
+        return value - (1 << bits) if value >> (bits - 1) else value
+    return int(field.partition(b"\0")[0].strip() or b"0", 8)
+
+
+def _decimal(value: bytes) -> int:
+    if not value.isdigit() or len(value) > 20:
+        raise ValueError(f"not a number: {value[:30]!r}")
+    return int(value)
+
+
+def _records(data: bytes) -> t.Iterator[tuple[str, bytes]]:
+    """Yield the records of a PAX header ("<length> <keyword>=<value>\\n"); ValueError."""
+    at = 0
+    while at < len(data):
+        space = data.index(b" ", at, at + 10)
+        end = at + _decimal(data[at:space])
+        key, equals, value = data[space + 1 : end - 1].partition(b"=")
+        if end > len(data) or end <= space + 1 or data[end - 1 : end] != b"\n" or not equals:
+            raise ValueError("an extended header has a record that does not parse")
+        yield key.decode("utf-8", "surrogateescape"), value
+        at = end
+
+
+class TarReader:
+    """Iterates over the entries of an uncompressed tar stream; ``read`` gives the stored content of the current one.
+
+    The stream is read once, forwards, to its end (so that what checks it on the way sees all of it).
+    ContentError, which names ``label`` and the entry, for what is no tar, is cut, or could not be unpacked safely.
+    """
+
+    def __init__(self, stream: t.BinaryIO, label: str = "The archive") -> None:
+        self._stream, self._label = stream, label
+        self._at = self._left = self._padding = 0
+        self.extension_bytes = 0
+        """Bytes of extended headers so far."""
+
+    def _bad(self, problem: str, name: str = "") -> ContentError:
+        entry = f": entry {printable(name)}" if name else ""
+        return ContentError(f"{self._label}{entry} {problem}; build it again.", code="INVALID_LAYER")
+
+    def _block(self) -> bytes:
+        block = self._stream.read(BLOCK)
+        self._at += len(block)
+        if len(block) not in (0, BLOCK):
+            raise self._bad("is not a tar archive" if self._at < BLOCK else "is cut off in the middle of a header")
+        return block
+
+    def read(self, size: int = _PIECE) -> bytes:
+        """Return at most ``size`` bytes of the content, b"" at its end."""
+        size = min(size, self._left)
+        data = self._stream.read(size)
+        if len(data) < size:
+            raise self._bad("is cut off in the middle of a file")
+        self._at += size
+        self._left -= size
+        return data
+
+    def _skip(self) -> None:
+        self._left += self._padding
+        self._padding = 0
+        while self._left:
+            self.read()
+
+    def _extension(self, size: int) -> bytes:
+        if not 0 <= size <= _MAX_EXTENSION:
+            raise self._bad(f"has an extended header of {size} bytes, above the {_MAX_EXTENSION} that engines accept")
+        self.extension_bytes += size
+        self._left, self._padding = size, -size % BLOCK
+        data = self.read(size)
+        self._skip()
+        return data
+
+    def __iter__(self) -> t.Iterator[Entry]:
+        extended: list[tuple[str, bytes]] = []
+        while True:
+            self._skip()
+            block = self._block()
+            if not block or block == _ZEROS:
+                if extended:
+                    raise self._bad("ends after an extended header")
+                if block and self._block() not in (b"", _ZEROS):
+                    raise self._bad(f"has a damaged end at byte {self._at}")
+                while self._stream.read(_PIECE):
+                    pass
+                return
+            fields = _HEADER.unpack(block)
+            try:
+                # The checksum counts its own field as spaces.
+                if _number(fields[6]) != sum(block) - sum(fields[6]) + 256:
+                    raise ValueError("wrong checksum")
+                size = _number(fields[4])
+            except ValueError:
+                first = self._at == BLOCK
+                problem = "is not a tar archive" if first else f"has a damaged header at byte {self._at - BLOCK}"
+                raise self._bad(problem) from None
+            kind = fields[7]
+            if kind in b"xX":
+                try:
+                    extended += _records(self._extension(size))
+                except ValueError:
+                    raise self._bad(f"has a damaged extended header before byte {self._at}") from None
+            elif kind in b"LK":
+                # GNU's long names are one record of PAX each, and end with a NUL.
+                name = self._extension(size).partition(b"\0")[0]
+                extended.append(("path" if kind == b"L" else "linkpath", name))
+            elif kind in b"gV":  # global PAX headers and volume labels: engines ignore them
+                self._left, self._padding = max(size, 0), -size % BLOCK
+            else:
+                yield self._entry(block, fields, size, extended)
+                extended = []
+
+    def _entry(self, block: bytes, fields: tuple[bytes, ...], size: int, extended: list[tuple[str, bytes]]) -> Entry:
+        name, kind = _text(fields[0]), fields[7]
+        try:
+            if fields[9] == b"ustar\x0000":
+                prefix = fields[14][:131] if fields[15][8:] == b"tar\0" else fields[14]  # star has times there
+                if prefix[0]:
+                    name = f"{_text(prefix)}/{name}"
+            pax = {key: value for key, value in extended if value} if extended else _NO_PAX
+            name = self._pax_text(pax, "path", name)
+            target = self._pax_text(pax, "linkpath", _text(fields[8]))
+            if "size" in pax:
+                size = _decimal(pax["size"])
+            mode, uid, gid, mtime = _number(fields[1]), _number(fields[2]), _number(fields[3]), _number(fields[5])
+            uname, gname = _text(fields[10]), _text(fields[11])
+            segments = None
+            if pax:
+                uid = _decimal(pax["uid"]) if "uid" in pax else uid
+                gid = _decimal(pax["gid"]) if "gid" in pax else gid
+                uname, gname = self._pax_text(pax, "uname", uname), self._pax_text(pax, "gname", gname)
+                if "mtime" in pax:
+                    mtime = _seconds(pax)
+            code = _TYPES.get(kind)
+            if code is None:
+                raise ValueError(f"has the unsupported type {kind.decode('latin-1')!r}")
+            if code == FILE and kind != b"S" and name.endswith("/"):
+                code = DIRECTORY  # as tars older than POSIX mark it
+            if size < 0 or size >> 63 or uid < 0 or gid < 0 or uid >> 32 or gid >> 32 or abs(mtime) >> 62:
+                raise ValueError("has a size, owner or time that is out of range")
+            # Only these have content, whatever the size field says (Go's rule, and so the engines').
+            stored = size if code == FILE or kind == b"D" else 0
+            if kind == b"S":
+                segments, size = self._gnu_segments(block)
+            elif code == FILE and pax and any(key.startswith("GNU.sparse.") for key in pax):
+                name = self._pax_text(pax, "GNU.sparse.name", name)
+                segments, size, stored = self._pax_segments(pax, extended, size)
+            if segments is not None:
+                _check_segments(segments, size, stored)
+            if pax:
+                pax = {key: value for key, value in pax.items() if not _CONSUMED.fullmatch(key)} or _NO_PAX
+            path = clean_path(name)
+            if code == LINK:
+                target = clean_path(target)
+            elif code == SYMLINK and (not target or len(target) > _MAX_PATH):
+                raise ValueError("is a symbolic link with an empty or endless target")
+            special = code in (CHARACTER, DEVICE)
+            major, minor = (_number(fields[12]), _number(fields[13])) if special else (0, 0)
+            if not (0 <= major < 1 << 21 and 0 <= minor < 1 << 21):
+                raise ValueError("has a device number that is out of range")
+        except ValueError as exc:
+            raise self._bad(_reason(exc), name) from None
+        self._left, self._padding = stored, -stored % BLOCK
+        return Entry(
+            path,
+            code,
+            mode & 0o7777,
+            uid,
+            gid,
+            size if code == FILE else 0,
+            mtime,
+            target if code in (LINK, SYMLINK) else "",
+            uname,
+            gname,
+            major,
+            minor,
+            pax,
+            self._at,
+            segments,
+        )
+
+    @staticmethod
+    def _pax_text(pax: dict[str, bytes], key: str, default: str) -> str:
+        value = pax.get(key)
+        if value is None:
+            return default
+        if b"\0" in value:
+            raise ValueError(f"has a NUL in its {key}")
+        return value.decode("utf-8", "surrogateescape")
+
+    def _gnu_segments(self, block: bytes) -> tuple[tuple[tuple[int, int], ...], int]:
+        """Read the map of an old GNU sparse file: 4 segments in the header, 21 in each block that follows it."""
+        size, more, found = _number(block[483:495]), block[482], _map(block[386:482])
+        while more:
+            block = self._block()
+            if not block or len(found) > _MAX_SEGMENTS:
+                raise ValueError("has a map of its holes that does not end")
+            more, found = block[504], found + _map(block[:504])
+        return tuple(found), size
+
+    def _pax_segments(
+        self, pax: dict[str, bytes], extended: list[tuple[str, bytes]], stored: int
+    ) -> tuple[tuple[tuple[int, int], ...], int, int]:
+        """Return the segments, the full size and the stored size of a sparse file in one of the three PAX formats."""
+        numbers: list[int] = []
+        size = _decimal(pax.get("GNU.sparse.realsize") or pax.get("GNU.sparse.size") or b"?")
+        if "GNU.sparse.major" in pax:  # 1.0: decimal lines before the content
+            text, wanted = b"", 1
+            while len(numbers) < wanted:
+                if stored < BLOCK or wanted > 2 * _MAX_SEGMENTS:
+                    raise ValueError("has a map of its holes that does not end")
+                stored -= BLOCK
+                *lines, text = (text + self._block()).split(b"\n")
+                numbers += map(_decimal, lines)
+                wanted = 1 + 2 * numbers[0] if numbers else 1
+            numbers = numbers[1:wanted]
+        elif "GNU.sparse.map" in pax:  # 0.1
+            numbers = [_decimal(value) for value in pax["GNU.sparse.map"].split(b",")]
+        else:  # 0.0: repeated records, in pairs
+            numbers = [_decimal(v) for k, v in extended if k in ("GNU.sparse.offset", "GNU.sparse.numbytes")]
+        return tuple(zip(numbers[::2], numbers[1::2])), size, stored
+
+
+def entries(stream: t.BinaryIO, label: str = "The archive") -> t.Iterator[Entry]:
+    """Yield the entries of an uncompressed tar stream (see TarReader): reading it to the end validates it."""
+    return iter(TarReader(stream, label))
+
+
+def printable(name: str) -> str:
+    """Return a name for a message: in full, or its beginning."""
+    text = name.encode("utf-8", "backslashreplace").decode()
+    return repr(text if len(text) <= 200 else f"{text[:200]}...")
+
+
+def _reason(exc: ValueError) -> str:
+    """Our own words for what is wrong, in place of int()'s."""
+    text = str(exc)
+    return text if text.startswith(("has ", "is ", "leads ")) else "has a number in its header that does not parse"
+
+
+def _seconds(pax: dict[str, bytes]) -> int:
+    """Return the mtime's whole seconds, and leave it in the records only where it has a fraction."""
+    match = _TIME.fullmatch(pax.pop("mtime"))
+    if not match:
+        raise ValueError("has a time that does not parse")
+    sign, whole, fraction = match[1], int(match[2]), (match[3] or b"").rstrip(b"0")
+    if fraction:
+        pax["mtime"] = b"%s%d.%s" % (sign, whole, fraction)
+    return -whole - bool(fraction) if sign else whole
+
+
+def _map(data: bytes) -> list[tuple[int, int]]:
+    """Return the segments in a part of an old GNU sparse map, 24 bytes each, up to the first unused one."""
+    found = []
+    for at in range(0, len(data), 24):
+        if not data[at]:
+            break
+        found.append((_number(data[at : at + 12]), _number(data[at + 12 : at + 24])))
+    return found
+
+
+def _check_segments(segments: tuple[tuple[int, int], ...], size: int, stored: int) -> None:
+    end = 0
+    for offset, length in segments:
+        if offset < end or length < 0:
+            raise ValueError("has a map of its holes that is out of order")
+        end = offset + length
+    if end > size or size >> 63 or sum(length for dummy, length in segments) != stored:
+        raise ValueError("has a map of its holes that does not fit its size")
+
+
+def content(entry: Entry, read: t.Callable[[int], bytes]) -> t.Iterator[bytes]:
+    """Yield a file's content in pieces of at most 1 MiB, holes as zeros; ``read`` gives its stored bytes in order."""
+    at = 0
+    for offset, length in (*(((0, entry.size),) if entry.segments is None else entry.segments), (entry.size, 0)):
+        for left in range(offset - at, 0, -_PIECE):
+            yield bytes(min(left, _PIECE))
+        for left in range(length, 0, -_PIECE):
+            yield read(min(left, _PIECE))
+        at = offset + length
+
+
+def _octal(value: int, width: int) -> bytes:
+    return b"%0*o\0" % (width - 1, value)
+
+
+def _record(key: str, value: bytes) -> bytes:
+    body = b" %s=%s\n" % (key.encode("utf-8", "surrogateescape"), value)
+    size = len(body) + len(str(len(body)))
+    return b"%d%s" % (len(body) + len(str(size)), body)
+
+
+def header(entry: Entry, path: str, link: str | None = None) -> bytes:
+    """Return the canonical header of an entry at ``path``, or of a hard link there to ``link``.
+
+    Ustar alone where everything fits, else with a PAX header before it; the same input always gives the same bytes.
+    """
+    kind, target, size = (entry.kind, entry.target, entry.size) if link is None else (LINK, link, 0)
+    records = dict(entry.pax) if link is None else {}
+
+    def text(key: str, value: str, room: int) -> bytes:
+        raw = value.encode("utf-8", "surrogateescape")
+        # Text beyond ASCII goes to PAX, which says that it is UTF-8; bytes that are no text stay raw.
+        if len(raw) > room or not (value.isascii() or re.search("[\udc80-\udcff]", value)):
+            records[key] = raw
+        return raw
+
+    def number(key: str, value: int, width: int) -> bytes:
+        if 0 <= value < 8 ** (width - 1):
+            return _octal(value, width)
+        records.setdefault(key, b"%d" % value)  # a fractional mtime is there already
+        return _octal(0, width)
+
+    name, prefix = text("path", f"{path or '.'}/" if kind == DIRECTORY else path, 256), b""
+    if len(name) > 100:
+        cut = name.rfind(b"/", 0, min(156, len(name) - 1))
+        if cut > 0 and len(name) - cut - 1 <= 100:
+            prefix, name = name[:cut], name[cut + 1 :]
+        else:
+            records["path"] = name
+    ustar = _ustar(
+        name,
+        _octal(entry.mode, 8),
+        number("uid", entry.uid, 8),
+        number("gid", entry.gid, 8),
+        number("size", size, 12),
+        number("mtime", entry.mtime, 12),
+        kind.encode(),
+        text("linkpath", target, 100),
+        text("uname", entry.uname, 31)[:31],
+        text("gname", entry.gname, 31)[:31],
+        _octal(entry.major, 8),
+        _octal(entry.minor, 8),
+        prefix,
+    )
+    if not records:
+        return ustar
+    body = b"".join(_record(key, records[key]) for key in sorted(records))
+    zero = _octal(0, 8)
+    numbers = (_octal(0o644, 8), zero, zero, _octal(len(body), 12), _octal(0, 12))
+    before = _ustar(b"././@PaxHeader", *numbers, b"x", b"", b"", b"", zero, zero, b"")
+    return before + body + bytes(-len(body) % BLOCK) + ustar
+
+
+def _ustar(*fields: bytes) -> bytes:
+    """Pack the fields of a header in their order; the checksum (7th) and the magic (10th) are put in here."""
+    block = _HEADER.pack(*fields[:6], b" " * 8, *fields[6:8], b"ustar\x0000", *fields[8:], b"")
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tags as versions: order and ranges (semver.org 2.0, as far as tags follow it)."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from .._errors import InvalidInput
+
+_VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?((?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:[+_][0-9A-Za-z.-]+)?")
+_COMPARATOR = re.compile(r"(>=|<=|>|<|=|!=|\^|~)?\s*v?([0-9xX*][0-9A-Za-z.*+_-]*)")
+
+Key = t.Tuple[t.Any, ...]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version: its numbers (at least three), and the identifiers of a pre-release."""
+
+    numbers: tuple[int, ...]
+    prerelease: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Version | None:
+        """Read ``1``, ``1.2``, ``v1.2.3``, ``1.2.3-rc.1``; None for a tag that is no version."""
+        match = _VERSION.fullmatch(text)
+        if not match:
+            return None
+        extra = [int(number) for number in match.group(4).split(".") if number]
+        numbers = tuple(int(number or 0) for number in match.group(1, 2, 3)) + tuple(extra)
+        return cls(numbers, tuple((match.group(5) or "").split(".")) if match.group(5) else ())
+
+    @property
+    def key(self) -> Key:
+        """What to sort by: a pre-release comes before its release, numeric identifiers before words."""
+        parts = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in self.prerelease]
+        return self.numbers, not self.prerelease, parts
+
+
+Check = t.Callable[[Version], bool]
+
+
+def _bounds(operator: str, text: str) -> list[tuple[str, Version]]:
+    """Turn ``^1.2``, ``~1.2.3``, ``1.x``, ``>=2`` into plain comparisons."""
+    numbers = re.split(r"[.]", re.split(r"[-+_]", text, maxsplit=1)[0])
+    given = [int(number) for number in numbers if number.isdigit()]
+    wild = len(given) < len(numbers) or len(given) < 3
+    low = Version.parse(text) if len(given) == len(numbers) else Version(tuple((given + [0, 0, 0])[:3]))
+    if low is None:
+        raise InvalidInput("%r is not a version; write one such as 1.2.3." % text, code="INVALID_RANGE")
+    if operator in (">=", "<", "!="):
+        return [(operator, low)]
+    if not given:  # * matches all
+        return [(">=", Version((0, 0, 0)))] if operator in ("", "=", "<=", "^", "~") else [("<", Version((0, 0, 0)))]
+    keep = len(given)
+    if operator == "^":
+        keep = next((place for place, number in enumerate(given, 1) if number), keep)
+    elif operator == "~":
+        keep = min(keep, 2)
+    elif not wild:
+        return [(operator or "=", low)]
+    high = Version(tuple((given[: keep - 1] + [given[keep - 1] + 1] + [0, 0, 0])[:3]))
+    if operator == "<=":
+        return [("<", high)]
+    return [(">=", high)] if operator == ">" else [(">=", low), ("<", high)]
+
+
+def parse_range(text: str) -> Check:
+    """Return the test for a range: comparators joined by spaces or commas (and), ``||`` between alternatives.
+
+    ``>=1.2 <2``, ``^1.4`` (below 2), ``~1.4`` (below 1.5), ``1.x``. As in npm and cargo, a pre-release is only in a
+    range that names a pre-release of the same version. Raises InvalidInput (INVALID_RANGE).
+    """
+    alternatives = []
+    for part in text.split("||"):
+        position, bounds = 0, []
+        part = part.replace(",", " ").strip()
+        while position < len(part):
+            match = _COMPARATOR.match(part, position)
+            if not match:
+                raise InvalidInput(
+                    "%r is not a version range; write one such as '>=1.2 <2', '^1.4' or '1.x'." % text,
+                    code="INVALID_RANGE",
+                )
+            bounds += _bounds(match.group(1) or "", match.group(2))
+            position = match.end()
+            position += len(part[position:]) - len(part[position:].lstrip())
+        if not bounds:
+            raise InvalidInput("The version range %r is empty." % text, code="INVALID_RANGE")
+        alternatives.append(bounds)
+    return lambda version: any(_within(version, bounds) for bounds in alternatives)
+
+
+def _within(version: Version, bounds: list[tuple[str, Version]]) -> bool:
+    if version.prerelease and not any(bound.prerelease and bound.numbers == version.numbers for dummy, bound in bounds):
+        return False
+    compare: dict[str, t.Callable[[Key, Key], bool]] = {
+        ">=": lambda mine, bound: mine >= bound,
+        "<=": lambda mine, bound: mine <= bound,
+        ">": lambda mine, bound: mine > bound,
+        "<": lambda mine, bound: mine < bound,
+        "=": lambda mine, bound: mine == bound,
+        "!=": lambda mine, bound: mine != bound,
+    }
+    return all(compare[operator](version.key, bound.key) for operator, bound in bounds)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finding credentials: the files and helpers that docker, podman, skopeo and crane share (containers-auth.json(5)).
+
+Looked up only when a registry asks, on the host where the module runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import typing as t
+from dataclasses import dataclass, field
+
+from .._errors import CredentialError
+from .._oci.reference import DOCKER_HUB
+
+HUB_KEY = "https://index.docker.io/v1/"
+
+# Runs a command: (argv, standard input) -> (return code, standard output). Never given a secret in argv.
+RunCommand = t.Callable[[list[str], str], tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Credential:
+    """One of: a username and password, an identity (refresh) token, a registry (bearer) token."""
+
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    identity_token: str | None = field(default=None, repr=False)
+    registry_token: str | None = field(default=None, repr=False)
+    source: str = "the task's options"
+
+    @property
+    def basic(self) -> str:
+        """The value that follows ``Basic`` in an Authorization header (RFC 7617)."""
+        return base64.b64encode(("%s:%s" % (self.username, self.password)).encode("utf-8")).decode("ascii")
+
+    def secrets(self) -> set[str]:
+        """Every string that must not be shown."""
+        parts = {self.password, self.identity_token, self.registry_token}
+        return {part for part in parts if part} | ({self.basic} if self.password else set())
+
+
+def auth_files(auth_file: str | None, env: t.Mapping[str, str]) -> list[str]:
+    """Return the files to search, first to last; an explicit file is the only one."""
+    if auth_file:
+        return [os.path.expanduser(auth_file)]
+    home = env.get("HOME") or os.path.expanduser("~")
+    config = env.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+    files = [
+        env.get("REGISTRY_AUTH_FILE"),
+        env.get("XDG_RUNTIME_DIR") and os.path.join(env["XDG_RUNTIME_DIR"], "containers", "auth.json"),
+        os.path.join(config, "containers", "auth.json"),
+        env.get("DOCKER_CONFIG") and os.path.join(env["DOCKER_CONFIG"], "config.json"),
+        os.path.join(home, ".docker", "config.json"),
+    ]
+    return [path for path in files if path]
+
+
+def read_auth_file(path: str) -> dict[str, t.Any]:
+    """Return the JSON of a credentials file; a missing or empty file is an empty dict. Raises CredentialError."""
+    try:
+        with open(path, "rb") as handle:
+            content = handle.read()
+        value = json.loads(content.decode("utf-8")) if content.strip() else {}
+    except FileNotFoundError:
+        return {}
+    except OSError as exc:
+        raise CredentialError("Cannot read the credentials file %s: %s." % (path, exc.strerror)) from None
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) or not all(
+        isinstance(value.get(key) or {}, dict) for key in ("auths", "credHelpers")
+    ):
+        raise CredentialError("The credentials file %s is not valid JSON of that kind; mend or remove it." % path)
+    return value
+
+
+def normal_key(key: str) -> str:
+    """Bring a key of ``auths`` into the form ``host[/path]``: no scheme, no ``/v1/``, Docker Hub's names as one."""
+    host, slash, path = key.partition("://")[2 if "://" in key else 0].partition("/")
+    if host in ("index.docker.io", "registry-1.docker.io", DOCKER_HUB):
+        host = DOCKER_HUB
+    path = "" if path.strip("/") in ("v1", "v2") else path.strip("/")
+    return "%s/%s" % (host, path) if path else host
+
+
+def candidates(host: str, repository: str) -> list[str]:
+    """Return the keys that may hold credentials for a repository, the longest prefix first, the host last."""
+    parts = [host] + [part for part in repository.split("/") if part]
+    return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+
+def decode_entry(entry: t.Mapping[str, t.Any], source: str) -> Credential | None:
+    """Read one entry of ``auths``; None when it holds nothing. Raises CredentialError where it is damaged."""
+    username, password = entry.get("username"), entry.get("password")
+    if entry.get("auth"):
+        try:
+            username, colon, password = base64.b64decode(entry["auth"]).decode("utf-8").partition(":")
+        except (binascii.Error, ValueError, TypeError):
+            raise CredentialError("The 'auth' value in %s is not base64 of user:password." % source) from None
+        password = password.rstrip("\0")
+    found = Credential(username, password, entry.get("identitytoken"), entry.get("registrytoken"), source)
+    return found if (username and password) or found.identity_token or found.registry_token else None
+
+
+def ask_helper(helper: str, server: str, run: RunCommand) -> Credential | None:
+    """Ask ``docker-credential-HELPER`` for a server (docker-credential-helpers protocol); None when it has nothing."""
+    program = "docker-credential-" + helper
+    code, output = run([program, "get"], server)
+    if code:
+        if "not found" in output and "credential" in output.lower():
+            return None
+        said = output.strip().splitlines()[:1]
+        raise CredentialError(
+            "The credential helper %s failed for %s%s; install or mend it, or take it out of the credentials file."
+            % (program, server, ": " + said[0][:200] if said else "")
+        )
+    try:
+        answer = json.loads(output)
+        username, secret = str(answer["Username"]), str(answer["Secret"])
+    except (ValueError, KeyError, TypeError):
+        raise CredentialError("The credential helper %s answered something that is not JSON." % program) from None
+    if username == "<token>":
+        return Credential(identity_token=secret, source=program)
+    return Credential(username, secret, source=program)
+
+
+def helper_for(config: t.Mapping[str, t.Any], host: str) -> str | None:
+    """Return the helper that a credentials file names for a host: its own in credHelpers, else credsStore."""
+    for key, name in (config.get("credHelpers") or {}).items():
+        if normal_key(key) == host and name:
+            return str(name)
+    return config.get("credsStore") or None
+
+
+def find_credential(host: str, repository: str, files: t.Sequence[str], run: RunCommand) -> Credential | None:
+    """Return the credential for a repository from the first file that has one; None means anonymous."""
+    for path in files:
+        config = read_auth_file(path)
+        helper = helper_for(config, host)
+        if helper:
+            found = ask_helper(helper, HUB_KEY if host == DOCKER_HUB else host, run)
+            if found:
+                return found
+        entries = {normal_key(key): entry for key, entry in (config.get("auths") or {}).items()}
+        for key in candidates(host, repository):
+            entry = entries.get(key)
+            found = decode_entry(entry, path) if isinstance(entry, dict) else None
+            if found:
+                return found
+    return None

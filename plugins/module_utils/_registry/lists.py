@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lists that come in pages: tags and the catalog (distribution-spec, "Listing Tags")."""
+
+from __future__ import annotations
+
+import typing as t
+from urllib.parse import quote
+
+from .._errors import ContentError, NotFound
+from .._oci.manifest import parse_json
+from .client import Registry, Repository
+
+_MAX_BYTES = 32 << 20
+_PAGE = 1000
+
+
+def tags(repository: Repository) -> list[str]:
+    """Return all tags, sorted; an unknown repository has none."""
+    path = "/v2/%s/tags/list" % repository.name
+    what = "The list of tags of %s" % repository
+    try:
+        pages = _pages(repository.registry, path, "tags", repository.name, repository.scopes, what)
+        return sorted(tag for page in pages for tag in page)
+    except NotFound:
+        return []
+
+
+def catalog(registry: Registry) -> t.Iterator[list[str]]:
+    """Yield the pages of names of the registry's repositories, as far as it tells them to us."""
+    what = "The catalog of %s" % registry.host
+    return _pages(registry, "/v2/_catalog", "repositories", "", ("registry:catalog:*",), what)
+
+
+def _pages(
+    registry: Registry, path: str, key: str, repository: str, scopes: tuple[str, ...], what: str
+) -> t.Iterator[list[str]]:
+    """Yield pages, each name once, following ``Link``; where there is none, ``last`` after a full page."""
+    url = "%s?n=%d" % (path, _PAGE)
+    visited: set[str] = set()
+    seen: set[str] = set()
+    while url and url not in visited:
+        visited.add(url)
+        response = registry.request("GET", url, repository, scopes)
+        if response.status == 400 and len(visited) == 1:  # some allow no n, or none as large
+            response.discard()
+            response = registry.request("GET", path, repository, scopes)
+        if response.status != 200:
+            raise registry.refusal(response, what, repository)
+        body = response.read(_MAX_BYTES, what)
+        registry.transport.counters.add(received=len(body))
+        names = parse_json(body, what).get(key) or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ContentError("%s is not a list of names." % what, registry=registry.host)
+        fresh = [name for name in dict.fromkeys(names) if name not in seen]
+        seen.update(fresh)
+        yield fresh
+        url = registry.next_page(response)
+        if not url and fresh and len(names) == _PAGE:
+            url = "%s?n=%d&last=%s" % (path, _PAGE, quote(names[-1], safe=""))

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Referrers: signatures, attestations and SBOMs of a digest (distribution-spec, "Listing Referrers")."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._errors import NotFound
+from .._oci.manifest import Descriptor, Manifest
+from .._oci.mediatype import OCI_INDEX, bare
+from .client import MAX_MANIFEST, Repository
+
+COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
+
+
+def digest_tag(digest: str) -> str:
+    """Return the tag that stands in for the referrers API (distribution-spec, "Referrers Tag Schema")."""
+    algorithm, encoded = digest.split(":", 1)
+    return "%s-%s" % (algorithm[:32], encoded[:64])
+
+
+def referrers_by_api(repository: Repository, digest: str) -> list[Descriptor] | None:
+    """Return the referrers that the registry lists, or None where it has no referrers API."""
+    response = repository.request("GET", "referrers/" + digest, headers={"Accept": OCI_INDEX})
+    if response.status in (400, 404, 405, 406) or bare(response.headers.get("Content-Type")) != OCI_INDEX:
+        if response.status in (401, 403) or response.status >= 500:
+            raise repository.refusal(response, "The list of referrers of %s@%s" % (repository, digest))
+        response.discard()
+        return None
+    found: dict[str, Descriptor] = {}
+    visited: set[str] = set()
+    while True:
+        what = "The list of referrers of %s@%s" % (repository, digest)
+        index = Manifest.parse(response.read(MAX_MANIFEST, what), OCI_INDEX, what)
+        repository.registry.transport.counters.add(received=len(index.raw))
+        found.update({member.digest: member for member in index.members})
+        url = repository.registry.next_page(response)
+        if not url or url in visited:
+            return list(found.values())
+        visited.add(url)
+        response = repository.request("GET", url, headers={"Accept": OCI_INDEX})
+        if response.status != 200:
+            raise repository.refusal(response, what)
+
+
+def referrers_by_tag(repository: Repository, digest: str) -> Manifest | None:
+    """Return the index under the digest's tag that lists its referrers, or None."""
+    try:
+        index = repository.get(digest_tag(digest))
+    except NotFound:
+        return None
+    return index if index.is_index else None
+
+
+def referrers(repository: Repository, digest: str) -> list[Descriptor]:
+    """Return the referrers of a digest, from the API or from the tag that stands in for it."""
+    listed = referrers_by_api(repository, digest)
+    if listed is not None:
+        return listed
+    index = referrers_by_tag(repository, digest)
+    return index.members if index else []
+
+
+def referrer_entry(manifest: Manifest) -> dict[str, t.Any]:
+    """Return the entry for a manifest in a list of referrers: its descriptor, artifact type and annotations."""
+    entry: dict[str, t.Any] = dict(manifest.descriptor.json)
+    if manifest.artifact_type:
+        entry["artifactType"] = manifest.artifact_type
+    if manifest.annotations:
+        entry["annotations"] = manifest.annotations
+    return entry
+
+
+def merged_index(index: Manifest | None, manifests: t.Iterable[Manifest]) -> Manifest:
+    """Return the index of a digest's tag with these referrers in it; the same bytes when they were in it before."""
+    entries = list(index.json["manifests"]) if index else []
+    have = {entry["digest"] for entry in entries}
+    fresh = [referrer_entry(manifest) for manifest in manifests if manifest.digest not in have]
+    if index and not fresh:
+        return index
+    base = index.json if index else {"schemaVersion": 2, "mediaType": OCI_INDEX}
+    ordered = sorted(entries + fresh, key=lambda entry: str(entry["digest"]))
+    return Manifest.build({**base, "manifests": ordered}, OCI_INDEX)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one task shares: settings and credentials by registry, tokens, connections, workers."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import typing as t
+from dataclasses import dataclass
+
+from .._oci.reference import Reference, parse_host
+from .client import Registry, Repository
+from .credentials import Credential, RunCommand, auth_files, candidates, find_credential
+from .transport import Settings, Transport
+
+Item = t.TypeVar("Item")
+Outcome = t.TypeVar("Outcome")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the user set for a registry, or for the repositories below a path of it (``host/path``)."""
+
+    name: str
+    settings: Settings
+    credential: Credential | None = None
+
+
+class Session:
+    """Hands out registries and repositories; one for a whole task, however many images it handles.
+
+    Credentials come from the entry whose name is the longest prefix, then from ``shorthand`` (for the hosts that the
+    task acts on), then from files and helpers, and else there are none.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        defaults: Settings,
+        entries: t.Sequence[Entry] = (),
+        shorthand: Credential | None = None,
+        shorthand_hosts: t.Collection[str] = (),
+        auth_file: str | None = None,
+        run: RunCommand,
+        jobs: int = 4,
+        clock: t.Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.transport = transport
+        self.jobs = max(1, jobs)
+        self._defaults = defaults
+        self._entries = {_entry_key(entry.name): entry for entry in entries}
+        self._shorthand = shorthand
+        self._shorthand_hosts = shorthand_hosts
+        self._auth_file = auth_file
+        self.run = run
+        self._clock = clock
+        self._registries: dict[tuple[str, Settings], Registry] = {}
+        self._lock = threading.Lock()
+
+    def registry(self, host: str, repository: str = "") -> Registry:
+        """Return the registry at ``host[:port]``, as it is set up for a repository."""
+        entry = self._entry(host, repository)
+        settings = entry.settings if entry else self._defaults
+        with self._lock:
+            if (host, settings) not in self._registries:
+                self._registries[host, settings] = Registry(
+                    host, settings, self.transport, lambda name: self.credential(host, name), self._clock
+                )
+            return self._registries[host, settings]
+
+    def repository(self, reference: Reference, *actions: str) -> Repository:
+        """Return the repository of a reference, for these actions (``pull`` alone by default)."""
+        registry = self.registry(reference.registry, reference.repository)
+        return Repository(registry, reference.repository, actions or ("pull",))
+
+    def credential(self, host: str, repository: str) -> Credential | None:
+        """Return the credential for a repository, or for the registry itself where that is empty."""
+        entry = self._entry(host, repository)
+        if entry and entry.credential:
+            return entry.credential
+        if self._shorthand and host in self._shorthand_hosts:
+            return self._shorthand
+        return find_credential(host, repository, auth_files(self._auth_file, os.environ), self.run)
+
+    def _entry(self, host: str, repository: str) -> Entry | None:
+        return next((self._entries[key] for key in candidates(host, repository) if key in self._entries), None)
+
+    def map(self, function: t.Callable[[Item], Outcome], items: t.Iterable[Item]) -> list[Outcome]:
+        """Apply a function to items, ``jobs`` at a time; return the outcomes in order, or raise the first error."""
+        todo = list(items)
+        if len(todo) < 2 or self.jobs == 1:
+            return [function(item) for item in todo]
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(self.jobs) as pool:
+            futures = [pool.submit(function, item) for item in todo]
+            try:
+                return [future.result() for future in futures]
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def secrets(self) -> set[str]:
+        """Return every secret that was used, so that none of them is shown."""
+        return {secret for registry in self._registries.values() for secret in registry.auth.secrets}
+
+
+def _entry_key(name: str) -> str:
+    host, slash, path = name.strip("/").partition("/")
+    return parse_host(host) + slash + path

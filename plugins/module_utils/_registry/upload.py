@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sending blobs: mount, or POST, PATCH and PUT with their fall-backs (distribution-spec, "Pushing blobs")."""
+
+from __future__ import annotations
+
+import typing as t
+from urllib.parse import quote, urljoin
+
+from .._errors import ConnectionFailed, ContentError, RegistryError
+from .._oci.manifest import Descriptor
+from .blobs import has_blob
+from .client import Repository
+from .transport import RETRIED, Response, StreamBody
+from .urls import guard
+
+# Opens the content from its beginning; called once for each try.
+Open = t.Callable[[], t.Iterable[bytes]]
+
+
+def mount_blob(repository: Repository, digest: str, source: str) -> bool:
+    """Ask for a blob of another repository of the same registry; False when it has to be sent instead."""
+    query = "blobs/uploads/?mount=%s&from=%s" % (quote(digest, safe=""), quote(source, safe=""))
+    response = repository.request("POST", query, also=("repository:%s:pull" % source,))
+    response.discard()
+    if response.status == 202:
+        _cancel(repository, response)
+    return response.status == 201
+
+
+def upload_blob(repository: Repository, blob: Descriptor, content: Open) -> None:
+    """Send a blob, unless that fails for good; a try that breaks is made again from the beginning.
+
+    ``content`` must verify what it yields. Raises RegistryError, ConnectionFailed, and what ``content`` raises.
+    """
+    transport = repository.registry.transport
+    for tried in range(transport.retries + 1):
+        try:
+            _try_upload(repository, blob, content)
+            transport.counters.add(sent=blob.size)
+            return
+        except (ConnectionFailed, RegistryError) as exc:
+            passing = (isinstance(exc, ConnectionFailed) and not exc.final) or exc.status in RETRIED
+            passing = passing or exc.code in ("BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN")
+            passing = passing or (exc.status == 401 and not tried)  # the token died under way
+            if not passing or tried == transport.retries or not transport.pause(tried):
+                raise
+        except ContentError:
+            if tried:  # flipped bits may be a passing fault of the network, but not twice
+                raise
+        if has_blob(repository, blob.digest):
+            return
+
+
+def _try_upload(repository: Repository, blob: Descriptor, content: Open) -> None:
+    what = "The upload of %s to %s" % (blob.digest, repository)
+    response = repository.request("POST", "blobs/uploads/")
+    if response.status not in (201, 202):
+        raise repository.refusal(response, what)
+    response.discard()
+    location = _location(repository, response, what)
+    body: bytes | StreamBody = StreamBody(content(), blob.size) if blob.size else b""
+    try:
+        response = _send(repository, "PATCH", location, body)
+    except ContentError:
+        _cancel(repository, response)
+        raise
+    if response.status in (404, 405, 501):  # a registry that wants the body in the closing PUT
+        response.discard()
+        body = StreamBody(content(), blob.size) if blob.size else b""
+        response = _send(repository, "PUT", _closing(location, blob.digest), body)
+    elif response.status in (201, 202, 204):
+        response.discard()
+        finished = response.status == 201 and has_blob(repository, blob.digest)
+        if not finished:
+            location = _location(repository, response, what, location)
+            response = _send(repository, "PUT", _closing(location, blob.digest), b"")
+    if response.status not in (200, 201, 202, 204):
+        raise repository.refusal(response, what)
+    response.discard()
+
+
+def _send(repository: Repository, method: str, url: str, body: bytes | StreamBody) -> Response:
+    headers = {"Content-Type": "application/octet-stream"}
+    return repository.request(method, url, headers=headers, body=body, repeat=False)
+
+
+def _location(repository: Repository, response: Response, what: str, default: str | None = None) -> str:
+    """Return where the upload goes on: relative or absolute, its query untouched."""
+    location = response.headers.get("Location") or default
+    if not location:
+        raise RegistryError(
+            "%s: the registry did not say where to send it (no Location)." % what,
+            code="BLOB_UPLOAD_INVALID",
+            registry=repository.registry.host,
+            status=response.status,
+        )
+    return guard(repository.registry.base_url, urljoin(response.url, location))
+
+
+def _closing(location: str, digest: str) -> str:
+    return "%s%sdigest=%s" % (location, "&" if "?" in location else "?", quote(digest, safe=""))
+
+
+def _cancel(repository: Repository, response: Response) -> None:
+    """Drop an upload that was begun (best effort: a registry forgets it anyway after some time)."""
+    location = response.headers.get("Location")
+    if location:
+        url = guard(repository.registry.base_url, urljoin(response.url, location))
+        repository.request("DELETE", url, repeat=False).discard()

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which URLs a server may send us to."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from .._errors import ContentError
+
+# The kinds of host that a server on loopback, or in a private network, may send us to.
+_NAMES = {"loopback": ("named", "public", "private", "loopback"), "private": ("named", "public", "private")}
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Return the scheme, host and port that a URL names, with the default port filled in."""
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def is_loopback(host: str) -> bool:
+    """Is this host name or IP literal on this machine, by name alone?"""
+    return _network(host) == "loopback"
+
+
+def _network(host: str) -> str:
+    if host == "localhost" or host.endswith(".localhost"):
+        return "loopback"
+    try:
+        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return "named"
+    address = getattr(address, "ipv4_mapped", None) or address
+    for kind in ("loopback", "link_local", "unspecified", "multicast", "private"):
+        if getattr(address, "is_" + kind):
+            return kind
+    return "public"
+
+
+def guard(base: str, target: str) -> str:
+    """Return a URL that a server at ``base`` told us to use, or raise ContentError (UNSAFE_URL).
+
+    Refused are schemes other than http and https, a step from https down to http, credentials in the URL, and IP
+    literals of networks that the server is not in itself: link-local (cloud metadata), loopback, private.
+    """
+    try:
+        here, there = origin(base), origin(target)
+        userinfo = "@" in urlsplit(target).netloc
+    except ValueError:
+        here = there = ("", "", 0)
+        userinfo = True
+    kind, inside = _network(there[1]), _network(here[1])
+    reachable = here[1] == there[1] or kind in _NAMES.get(inside, ("named", "public"))
+    if there[0] not in ("http", "https") or not there[1] or userinfo or not reachable or here[0] > there[0]:
+        raise ContentError(
+            "%s:%d told us to go to %s, which is not followed: it is less protected than the registry itself, or an "
+            "address that only this host can reach." % (here[1], here[2], ascii(target.partition("?")[0])[:200]),
+            code="UNSAFE_URL",
+            registry="%s:%d" % here[1:],
+        )
+    return target

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The repositories of a registry (crane catalog)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._errors import Denied, InvalidInput, NotFound, Unsupported
+from .._oci.choose import pattern_filter
+from .._oci.query import compile_query
+from .._oci.reference import parse_host
+from .._registry.lists import catalog
+from .._registry.session import Session
+
+
+def catalog_info(
+    session: Session,
+    *,
+    registry: str,
+    prefix: str | None,
+    include: list[str],
+    exclude: list[str],
+    limit: int | None,
+    query: str | None,
+) -> dict[str, t.Any]:
+    """Return the names that fit, sorted; with ``limit``, reading stops as soon as there are that many."""
+    search = compile_query(query)
+    fits = pattern_filter(include, exclude)
+    if limit is not None and limit < 1:
+        raise InvalidInput("limit must be at least 1, not %d." % limit)
+    host = parse_host(registry)
+    names: list[str] = []
+    try:
+        for page in catalog(session.registry(host)):
+            names += [name for name in page if name.startswith(prefix or "") and fits(name)]
+            if limit is not None and len(names) >= limit:
+                break
+    except (Denied, NotFound, Unsupported) as exc:
+        raise Unsupported(
+            "%s does not show us its catalog: %s Many registries offer none (Docker Hub, GHCR) or to administrators "
+            "only; name the repositories instead." % (host, exc),
+            registry=host,
+            status=exc.status,
+        ) from None
+    found = sorted(names)[:limit]
+    return {"repositories": found, "query_result": search(found)}

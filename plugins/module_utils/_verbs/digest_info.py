@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The digest behind a name (crane digest)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._oci.platform import Platform
+from .._oci.reference import Reference
+from .._registry.session import Session
+from ._image import described, find
+
+
+def digest_info(session: Session, *, name: str, platform: str | None) -> dict[str, t.Any]:
+    """Return the digest by one HEAD; with a platform, that of the member of an index (GET)."""
+    reference = Reference.parse(name)
+    if platform:
+        Platform.parse(platform)
+    found = session.repository(reference).head(reference.target)
+    if found is None or not platform:
+        return described(reference, found)
+    return described(reference, find(session, name, platform)[2])

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The members of an index (crane index list)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._errors import ContentError
+from .._oci.manifest import Descriptor
+from .._registry.session import Session
+from ._image import described, find
+
+
+def index_info(session: Session, *, name: str) -> dict[str, t.Any]:
+    """Return the descriptors of an index, in order. A single image is an error (NOT_AN_INDEX)."""
+    reference, dummy, index = find(session, name)
+    if index and not index.is_index:
+        raise ContentError(
+            "%s is a single image, not an index; oci_manifest_info shows it." % reference,
+            code="NOT_AN_INDEX",
+            registry=reference.registry,
+        )
+    return {**described(reference, index), "manifests": [summary(member) for member in index.members] if index else []}
+
+
+def summary(member: Descriptor) -> dict[str, t.Any]:
+    """Return a member as the modules show it."""
+    return {
+        "digest": member.digest,
+        "platform": str(member.platform) if member.platform else None,
+        "media_type": member.media_type,
+        "size": member.size,
+        "annotations": member.annotations,
+    }

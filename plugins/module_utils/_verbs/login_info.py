@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which credentials would be used for a registry (crane auth get)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._oci.reference import parse_host
+from .._registry.session import Session
+
+
+def login_info(session: Session, *, registry: str) -> dict[str, t.Any]:
+    """Return where the credentials come from and whose they are, never what they are. No request is made."""
+    host, dummy, path = registry.partition("/")
+    found = session.credential(parse_host(host), path)
+    return {"source": found.source if found else None, "username": found.username if found else None}

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Point more tags at an image of the same repository (crane tag)."""
+
+from __future__ import annotations
+
+from .._errors import NotFound
+from .._oci.reference import Reference, check_tag
+from .._plan import Plan
+from .._registry.session import Session
+from ._target import Target
+
+
+def plan_tag(session: Session, *, name: str, tags: list[str], on_existing: str) -> Plan:
+    """Plan one PUT for each tag that does not have the image's digest; nothing is fetched when all have it."""
+    source = Reference.parse(name)
+    wanted = [source.with_tag(check_tag(tag)) for tag in dict.fromkeys(tags)]
+    repository = session.repository(source, "pull", "push")
+    image = repository.head(source.target)
+    if image is None:
+        raise NotFound("%s does not exist." % source, code="MANIFEST_UNKNOWN", registry=source.registry, status=404)
+    targets = session.map(lambda reference: Target.look(repository, reference), wanted)
+    writes = [target for target in targets if not target.settles(image.digest, on_existing)]
+    kept = [target for target in targets if target not in writes]
+    notes = [target.note(image.digest) for target in kept]
+    steps = []
+    if writes:
+        manifest = repository.get(image.digest)
+        steps = [target.step(manifest) for target in writes]
+    moved = {target.reference.tag for target in writes}
+    return Plan(
+        result={
+            "reference": str(source.with_digest(image.digest)),
+            "digest": image.digest,
+            "media_type": image.media_type,
+            "previous_digest": targets[0].previous if len(targets) == 1 else None,
+            "tags": [
+                {
+                    "tag": target.reference.tag,
+                    "digest": image.digest if target in writes else target.previous,
+                    "previous_digest": target.previous,
+                    "changed": target.reference.tag in moved,
+                }
+                for target in targets
+            ],
+        },
+        before={str(target.reference): target.previous for target in targets},
+        after={str(target.reference): image.digest if target in writes else target.previous for target in targets},
+        steps=tuple(steps),
+        notes=tuple(note for note in notes if note),
+    )

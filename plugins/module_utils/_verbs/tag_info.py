@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tags of a repository, chosen by rules (crane ls)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._oci.choose import tag_chooser
+from .._oci.query import compile_query
+from .._oci.reference import Reference
+from .._registry.lists import tags as list_tags
+from .._registry.session import Session
+
+
+def tag_info(
+    session: Session,
+    *,
+    name: str,
+    include: list[str],
+    exclude: list[str],
+    semver: str | None,
+    newest: int | None,
+    omit_digest_tags: bool,
+    digests: bool,
+    query: str | None,
+) -> dict[str, t.Any]:
+    """Return the chosen tags, and with ``digests`` what each of them points at (a HEAD for each)."""
+    search = compile_query(query)
+    choose = tag_chooser(include, exclude, semver, newest, omit_digest_tags)
+    repository = session.repository(Reference.parse_repository(name))
+    chosen = choose(list_tags(repository))
+    found = session.map(repository.head, chosen) if digests else []
+    resolved = {tag: head.digest for tag, head in zip(chosen, found) if head}
+    result: dict[str, t.Any] = {"tags": chosen, "digests": resolved if digests else None}
+    return {**result, "query_result": search(result)}

@@ -1,0 +1,224 @@
+#!/usr/bin/python
+# Copyright: Contributors to the quayside.registry collection
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: oci_copy
+short_description: Copy images between container registries (OCI, Docker)
+version_added: 0.1.0
+author:
+  - Quayside contributors (@quayside)
+description:
+  - Copies an image with all its platforms to another repository or registry, byte for byte; its digest stays the same.
+  - Needs no container engine, and stores nothing on the host. Blobs that the destination has are not sent again,
+    and within one registry they are mounted instead of sent.
+  - What is up to date costs one request on each side. Tags are written last, when everything below them is complete.
+extends_documentation_fragment:
+  - quayside.registry._attributes
+  - quayside.registry._registry
+  - quayside.registry._image.on_existing
+options:
+  src:
+    description:
+      - The image to copy. The tag is V(latest) where it has neither tag nor digest.
+      - With O(all_tags=true), the repository.
+    type: str
+  dest:
+    description:
+      - Where to copy it. The tag is that of O(src) where none is given.
+      - With O(all_tags=true), the repository.
+    type: str
+  images:
+    description:
+      - Several images to copy, at once. This is much faster than a loop.
+      - Nothing is sent unless all of them exist. Tags are set when the content of all is there.
+    type: list
+    elements: dict
+    suboptions:
+      src:
+        description: Like O(src).
+        type: str
+        required: true
+      dest:
+        description: Like O(dest).
+        type: str
+        required: true
+      platforms:
+        description: Like O(platforms), for this image. The default is O(platforms).
+        type: list
+        elements: str
+  platforms:
+    description:
+      - Copy only these platforms of an index, such as V(linux/amd64) or V(linux/arm/v7). V(linux) alone matches every
+        Linux. It is an error if one of them is not there.
+      - The result is an index of these, with their attestations. Unless this leaves nothing out, its digest is another
+        than that of the source.
+    type: list
+    elements: str
+    default: []
+  all_tags:
+    description: Copy all tags of the repository O(src) to the repository O(dest). Other tags in O(dest) stay.
+    type: bool
+    default: false
+  repair:
+    description:
+      - Look also at what is below manifests that the destination has already, and send again what is missing there.
+      - For registries that have lost blobs, or whose garbage collection broke indexes.
+    type: bool
+    default: false
+  referrers:
+    description:
+      - Copy also what refers to the images, or to a platform of them, such as signatures, attestations, and SBOMs.
+      - This includes the tags that C(cosign) makes for them, such as C(sha256-HEX.sig).
+    type: bool
+    default: false
+seealso:
+  - module: quayside.registry.oci_tag
+"""
+
+EXAMPLES = r"""
+- name: Copy an image into the local registry
+  quayside.registry.oci_copy:
+    src: docker.io/library/debian:12
+    dest: localhost:5000/debian:12
+  register: debian
+
+- name: Show the name that always means what was copied
+  ansible.builtin.debug:
+    var: debian.reference
+
+- name: Work with two registries
+  module_defaults:
+    group/quayside.registry.oci:
+      auth_file: /etc/containers/auth.json
+      registries:
+        - name: localhost:5001
+          username: ci
+          password: "{{ registry_password }}"
+  block:
+    - name: Copy two images, one of them with two of its platforms
+      quayside.registry.oci_copy:
+        images:
+          - src: localhost:5000/debian:12
+            dest: localhost:5001/base/debian
+            platforms: [linux/amd64, linux/arm64]
+          - src: localhost:5000/team/app:1.4.2
+            dest: localhost:5001/prod/app:1.4.2
+      register: copied
+
+    - name: Show the pinned names of what is new
+      ansible.builtin.debug:
+        msg: "{{ copied.images | selectattr('changed') | map(attribute='reference') }}"
+
+- name: Move a repository with its signatures, but touch no tag that is there already
+  quayside.registry.oci_copy:
+    src: localhost:5000/team/app
+    dest: localhost:5001/team/app
+    all_tags: true
+    referrers: true
+    on_existing: keep
+"""
+
+RETURN = r"""
+reference:
+  description: The name of the image at its destination with the digest, or null if there are several.
+  type: str
+  returned: success
+  sample: localhost:5000/debian@sha256:98d6e2...
+digest:
+  description: The digest that the destination has now, or null if there are several images.
+  type: str
+  returned: success
+  sample: sha256:98d6e2...
+media_type:
+  description: The media type of RV(digest), or null if there are several images.
+  type: str
+  returned: success
+  sample: application/vnd.oci.image.index.v1+json
+previous_digest:
+  description: What the destination had, or null if it had none or there are several images.
+  type: str
+  returned: success
+  sample: sha256:0b44f0...
+images:
+  description: What became of each image.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    src: {type: str, description: The full name of the source.}
+    dest: {type: str, description: The full name of the destination.}
+    digest: {type: str, description: What the destination has now.}
+    reference: {type: str, description: The name at the destination with the digest.}
+    previous_digest: {type: str, description: "What the destination had, or null."}
+    changed: {type: bool, description: "Whether the destination's tag was set."}
+  sample:
+    - src: docker.io/library/debian:12
+      dest: localhost:5000/debian:12
+      digest: sha256:98d6e2...
+      reference: localhost:5000/debian@sha256:98d6e2...
+      previous_digest: sha256:0b44f0...
+      changed: true
+actions:
+  description: What was done, or would be done in check mode, and what was kept.
+  type: list
+  elements: str
+  returned: success
+  sample: ["Send the blob sha256:2a3f51... (1470 bytes) to localhost:5000/debian."]
+diff:
+  description: The digest of each destination.
+  type: dict
+  returned: in diff mode
+  contains:
+    before: {type: dict, description: What was there.}
+    after: {type: dict, description: What is there now.}
+transfer:
+  description: What went over the wire.
+  type: dict
+  returned: success
+  contains:
+    requests: {type: int, description: HTTP requests made.}
+    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
+    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    blobs_pushed: {type: int, description: Blobs sent.}
+    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
+    blobs_skipped: {type: int, description: Blobs that were there already.}
+  sample: {requests: 9, bytes_sent: 48501, bytes_received: 48501, blobs_pushed: 2, blobs_mounted: 0, blobs_skipped: 1}
+"""
+
+from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
+from ansible_collections.quayside.registry.plugins.module_utils._verbs.copy import plan_copy
+
+
+def main() -> None:
+    spec = {
+        "src": {"type": "str"},
+        "dest": {"type": "str"},
+        "images": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "src": {"type": "str", "required": True},
+                "dest": {"type": "str", "required": True},
+                "platforms": {"type": "list", "elements": "str"},
+            },
+        },
+        "platforms": {"type": "list", "elements": "str", "default": []},
+        "all_tags": {"type": "bool", "default": False},
+        "repair": {"type": "bool", "default": False},
+        "referrers": {"type": "bool", "default": False},
+        "on_existing": {"type": "str", "default": "replace", "choices": ["replace", "keep", "fail"]},
+    }
+    run_module(
+        spec,
+        plan_copy,
+        mutually_exclusive=[("src", "images")],
+        required_together=[("src", "dest")],
+        required_one_of=[("src", "images")],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+#!/usr/bin/python
+# Copyright: Contributors to the quayside.registry collection
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: oci_login
+short_description: Log in to or out of a container registry (OCI, Docker)
+version_added: 0.1.0
+author:
+  - Quayside contributors (@quayside)
+description:
+  - Stores a username and password for a registry in the file, or through the credential helper, that C(docker),
+    C(podman), C(skopeo), C(crane), and the modules of this collection read; or removes them.
+  - Nothing is written if the same credentials are stored already. Other entries and settings in the file are kept.
+extends_documentation_fragment:
+  - quayside.registry._attributes
+  - quayside.registry._registry
+options:
+  registry:
+    description:
+      - The registry, as V(host) or V(host:port). Docker Hub is V(docker.io).
+      - With a path behind it, as in V(quay.io/team), the credentials are for the repositories below that path, which
+        C(podman) and this collection understand and C(docker) does not.
+    type: str
+    required: true
+  username:
+    description: The user. Required when O(state=present).
+    type: str
+  password:
+    description:
+      - The password, or an access token that the registry takes as one. Required when O(state=present).
+      - It is stored as it is, only encoded, in a file that none but its owner can read, unless a credential helper is
+        set up in that file.
+    type: str
+  state:
+    description:
+      - V(present) stores the credentials.
+      - V(absent) removes them.
+    type: str
+    default: present
+    choices: [present, absent]
+  auth_file:
+    description:
+      - The file to change, in the format that C(docker login) and C(podman login) write. It is created if needed.
+      - "Without it, it is one of these: the file that E(REGISTRY_AUTH_FILE) names; C(containers/auth.json) in
+        E(XDG_RUNTIME_DIR); C(containers/auth.json) in E(XDG_CONFIG_HOME) or C(~/.config); C(config.json) in
+        E(DOCKER_CONFIG); C(~/.docker/config.json). The first with an entry for the registry is taken, else the first
+        that exists, else the first."
+      - Where the file names a credential helper for the registry, in C(credHelpers) or C(credsStore), the program
+        C(docker-credential-NAME) stores the credentials instead.
+    type: path
+    aliases: [authfile]
+  verify:
+    description: Try the credentials at the registry before they are stored, and fail if it refuses them.
+    type: bool
+    default: true
+seealso:
+  - module: quayside.registry.oci_login_info
+"""
+
+EXAMPLES = r"""
+- name: Log in to a registry
+  quayside.registry.oci_login:
+    registry: localhost:5001
+    username: ci
+    password: "{{ registry_password }}"
+  register: login
+
+- name: Use the login with another tool
+  ansible.builtin.command:
+    argv: [skopeo, list-tags, --authfile, "{{ login.auth_file }}", "docker://localhost:5001/team/app"]
+  changed_when: false
+
+- name: Log in for the whole machine, while the registry is not up yet
+  quayside.registry.oci_login:
+    registry: localhost:5001
+    username: ci
+    password: "{{ registry_password }}"
+    auth_file: /etc/containers/auth.json
+    verify: false
+
+- name: Log out
+  quayside.registry.oci_login:
+    registry: localhost:5001
+    state: absent
+"""
+
+RETURN = r"""
+auth_file:
+  description: The file that has, or had, the credentials, or that names the credential helper.
+  type: str
+  returned: success
+  sample: /root/.docker/config.json
+actions:
+  description: What was done, or would be done in check mode.
+  type: list
+  elements: str
+  returned: success
+  sample: ["Store the credentials of ci for localhost:5001 in /root/.docker/config.json."]
+diff:
+  description: Whose credentials are stored, and where. A new password for the same user shows no difference.
+  type: dict
+  returned: in diff mode
+  contains:
+    before: {type: dict, description: What was there.}
+    after: {type: dict, description: What is there now.}
+  sample:
+    before: {registry: "localhost:5001", stored_in: /root/.docker/config.json, username: null}
+    after: {registry: "localhost:5001", stored_in: /root/.docker/config.json, username: ci}
+transfer:
+  description: What went over the wire.
+  type: dict
+  returned: success
+  contains:
+    requests: {type: int, description: HTTP requests made.}
+    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
+    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    blobs_pushed: {type: int, description: Blobs sent.}
+    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
+    blobs_skipped: {type: int, description: Blobs that were there already.}
+  sample: {requests: 2, bytes_sent: 0, bytes_received: 0, blobs_pushed: 0, blobs_mounted: 0, blobs_skipped: 0}
+"""
+
+from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
+from ansible_collections.quayside.registry.plugins.module_utils._verbs.login import plan_login
+
+
+def main() -> None:
+    spec = {
+        "registry": {"type": "str", "required": True},
+        "username": {"type": "str"},
+        "password": {"type": "str", "no_log": True},
+        "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
+        "auth_file": {"type": "path", "aliases": ["authfile"]},
+        "verify": {"type": "bool", "default": True},
+    }
+    run_module(spec, plan_login, required_if=[("state", "present", ["username", "password"])])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+#!/usr/bin/python
+# Copyright: Contributors to the quayside.registry collection
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: oci_login_info
+short_description: Find out which login is used for a container registry (OCI, Docker)
+version_added: 0.1.0
+author:
+  - Quayside contributors (@quayside)
+description:
+  - Tells whose credentials the modules of this collection would use for a registry, and where these come from, but
+    not the credentials themselves.
+  - No request is made. To try them, use M(quayside.registry.oci_login) or M(quayside.registry.oci_token_info).
+extends_documentation_fragment:
+  - quayside.registry._attributes.info_module
+  - quayside.registry._registry
+options:
+  registry:
+    description: The registry, as V(host) or V(host:port), or a repository of it, as V(host/repository).
+    type: str
+    required: true
+seealso:
+  - module: quayside.registry.oci_login
+"""
+
+EXAMPLES = r"""
+- name: See who we are at a registry
+  quayside.registry.oci_login_info:
+    registry: localhost:5001
+  register: login
+
+- name: Refuse to work anonymously
+  ansible.builtin.assert:
+    that: login.source is not none
+    fail_msg: Nobody is logged in to localhost:5001 on {{ inventory_hostname }}.
+"""
+
+RETURN = r"""
+source:
+  description: The file or credential helper that has the credentials, V(the task's options), or null if there are none.
+  type: str
+  returned: success
+  sample: /root/.docker/config.json
+username:
+  description: The user, or null if there is none, as with tokens.
+  type: str
+  returned: success
+  sample: ci
+transfer:
+  description: What went over the wire.
+  type: dict
+  returned: success
+  contains:
+    requests: {type: int, description: HTTP requests made.}
+    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
+    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    blobs_pushed: {type: int, description: Blobs sent.}
+    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
+    blobs_skipped: {type: int, description: Blobs that were there already.}
+  sample: {requests: 0, bytes_sent: 0, bytes_received: 0, blobs_pushed: 0, blobs_mounted: 0, blobs_skipped: 0}
+"""
+
+from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
+from ansible_collections.quayside.registry.plugins.module_utils._verbs.login_info import login_info
+
+
+def main() -> None:
+    spec = {
+        "registry": {"type": "str", "required": True},
+    }
+    run_module(spec, login_info)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+#!/usr/bin/python
+# Copyright: Contributors to the quayside.registry collection
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: oci_tag_info
+short_description: List the tags of a repository in a container registry (OCI, Docker)
+version_added: 0.1.0
+author:
+  - Quayside contributors (@quayside)
+description:
+  - Returns the tags of a repository, chosen by regular expressions, version ranges, and age.
+  - A repository that does not exist has no tags, which is no error.
+extends_documentation_fragment:
+  - quayside.registry._attributes.info_module
+  - quayside.registry._registry
+  - quayside.registry._image
+  - quayside.registry._image.patterns
+  - quayside.registry._image.query
+options:
+  name:
+    description: The repository, as V(registry/repository), without a tag or a digest.
+  semver:
+    description:
+      - Keep only tags that are versions in this range. C(1.4), C(v1.4.2), and C(1.4.2-rc.1) are versions.
+      - V(>=1.2 <2), V(^1.4) (below 2), V(~1.4) (below 1.5), V(1.x), and V(||) between alternatives are understood.
+      - Pre-releases are in a range only if it names one of the same version, such as V(>=1.4.0-0 <2).
+    type: str
+  newest:
+    description: Keep only this many tags, the highest versions, highest first. Tags that are no versions are left out.
+    type: int
+  omit_digest_tags:
+    description: Leave out the tags that tools make for signatures and the like of a digest, such as C(sha256-HEX.sig).
+    type: bool
+    default: false
+  digests:
+    description: Find out what each tag points at, with one request for each.
+    type: bool
+    default: false
+  query:
+    description:
+      - A JMESPath expression for a dictionary of RV(tags) and RV(digests). What it finds is RV(query_result).
+      - It needs the Python library C(jmespath) on the target host.
+"""
+
+EXAMPLES = r"""
+- name: Find the newest release below 2.0, and its digest
+  quayside.registry.oci_tag_info:
+    name: localhost:5000/team/app
+    semver: ">=1.2 <2"
+    newest: 1
+    digests: true
+  register: app
+
+- name: Call it stable
+  quayside.registry.oci_tag:
+    name: localhost:5000/team/app@{{ app.digests[app.tags[0]] }}
+    tags: [stable]
+  when: app.tags | length > 0
+
+- name: List what continuous integration left behind
+  quayside.registry.oci_tag_info:
+    name: localhost:5000/team/app
+    include: ["^pr-[0-9]+$"]
+    omit_digest_tags: true
+"""
+
+RETURN = r"""
+tags:
+  description: The tags, sorted by name, or with O(newest) by version.
+  type: list
+  elements: str
+  returned: success
+  sample: [1.4.2]
+digests:
+  description: The digest of each tag, or null without O(digests).
+  type: dict
+  returned: success
+  sample: {1.4.2: sha256:98d6e2...}
+query_result:
+  description: What O(query) found in the result, or null.
+  type: raw
+  returned: success
+  sample: ["1.4.2"]
+transfer:
+  description: What went over the wire.
+  type: dict
+  returned: success
+  contains:
+    requests: {type: int, description: HTTP requests made.}
+    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
+    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    blobs_pushed: {type: int, description: Blobs sent.}
+    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
+    blobs_skipped: {type: int, description: Blobs that were there already.}
+  sample: {requests: 2, bytes_sent: 0, bytes_received: 96, blobs_pushed: 0, blobs_mounted: 0, blobs_skipped: 0}
+"""
+
+from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
+from ansible_collections.quayside.registry.plugins.module_utils._verbs.tag_info import tag_info
+
+
+def main() -> None:
+    spec = {
+        "name": {"type": "str", "required": True},
+        "include": {"type": "list", "elements": "str", "default": []},
+        "exclude": {"type": "list", "elements": "str", "default": []},
+        "semver": {"type": "str"},
+        "newest": {"type": "int"},
+        "omit_digest_tags": {"type": "bool", "default": False},
+        "digests": {"type": "bool", "default": False},
+        "query": {"type": "str"},
+    }
+    run_module(spec, tag_info)
+
+
+if __name__ == "__main__":
+    main()

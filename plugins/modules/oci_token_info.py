@@ -1,0 +1,95 @@
+#!/usr/bin/python
+# Copyright: Contributors to the quayside.registry collection
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: oci_token_info
+short_description: Get a bearer token for a container registry (OCI, Docker)
+version_added: 0.1.0
+author:
+  - Quayside contributors (@quayside)
+description:
+  - Asks the token server of a registry for a token for one repository, for use with other tools.
+  - It is an error if the registry works without tokens, as those with a plain user name and password do.
+extends_documentation_fragment:
+  - quayside.registry._attributes.info_module
+  - quayside.registry._registry
+  - quayside.registry._image
+options:
+  name:
+    description: The repository, as V(registry/repository), without a tag or a digest.
+  access:
+    description: What the token is to be good for. The registry may grant less.
+    type: list
+    elements: str
+    default: [pull]
+    choices: [pull, push, delete]
+notes:
+  - The token is a secret, and what a module returns is shown and logged. Set C(no_log=true) for the task, and for
+    every task that uses the token.
+seealso:
+  - module: quayside.registry.oci_login_info
+"""
+
+EXAMPLES = r"""
+- name: Get a token to read and write a repository
+  quayside.registry.oci_token_info:
+    name: localhost:5001/team/app
+    access: [pull, push]
+  register: access
+  no_log: true
+
+- name: Ask the registry something that no module asks
+  ansible.builtin.uri:
+    url: http://localhost:5001/v2/team/app/tags/list
+    headers:
+      Authorization: Bearer {{ access.token }}
+  no_log: true
+"""
+
+RETURN = r"""
+token:
+  description: The token. It is a secret.
+  type: str
+  returned: success
+  sample: eyJhbGciOiJSUzI1NiJ9...
+expires_at:
+  description: When the token ends, by RFC 3339, in UTC.
+  type: str
+  returned: success
+  sample: "2025-01-31T12:05:00Z"
+transfer:
+  description: What went over the wire.
+  type: dict
+  returned: success
+  contains:
+    requests: {type: int, description: HTTP requests made.}
+    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
+    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    blobs_pushed: {type: int, description: Blobs sent.}
+    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
+    blobs_skipped: {type: int, description: Blobs that were there already.}
+  sample: {requests: 2, bytes_sent: 0, bytes_received: 0, blobs_pushed: 0, blobs_mounted: 0, blobs_skipped: 0}
+"""
+
+from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
+from ansible_collections.quayside.registry.plugins.module_utils._verbs.token_info import token_info
+
+
+def main() -> None:
+    spec = {
+        "name": {"type": "str", "required": True},
+        "access": {
+            "type": "list",
+            "elements": "str",
+            "default": ["pull"],
+            "choices": ["pull", "push", "delete"],
+        },
+    }
+    run_module(spec, token_info)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+# Copyright: Contributors to the quayside.registry collection
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who may import whom, and how many bytes of source a module sends to its target.
+
+Imports are read from the source, wherever they stand: at the top, in a function, under `if TYPE_CHECKING`. Ansible's
+packer reads them in the same way, so an import that never runs is sent to the target all the same.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLUGINS = ROOT / "plugins"
+COLLECTION = "ansible_collections.quayside.registry.plugins"
+
+# A layer is a folder or a file under plugins/; it may import what stands beside it, and from itself.
+LAYERS = {
+    "module_utils._errors": set(),
+    "module_utils._oci": {"module_utils._errors"},
+    "module_utils._registry": {"module_utils._oci", "module_utils._errors"},
+    "module_utils._plan": {"module_utils._errors"},
+    "module_utils._verbs": {
+        "module_utils._oci",
+        "module_utils._registry",
+        "module_utils._plan",
+        "module_utils._errors",
+    },
+    "module_utils._module": {
+        "module_utils._oci",
+        "module_utils._registry",
+        "module_utils._plan",
+        "module_utils._verbs",
+        "module_utils._errors",
+    },
+    "modules": {"module_utils._module", "module_utils._verbs"},
+    "lookup": {"module_utils._oci", "module_utils._registry", "module_utils._errors"},
+    "filter": {"module_utils._oci", "module_utils._registry", "module_utils._errors"},
+    "test": {"module_utils._oci", "module_utils._registry", "module_utils._errors"},
+    "doc_fragments": set(),
+}
+# Who may import what is not ours; a name that is not here may be imported by anybody.
+OUTSIDERS = {
+    "requests": {"module_utils/_registry/transport.py"},
+    "ansible": {"module_utils/_module.py", "lookup/", "filter/", "test/"},
+    "subprocess": set(),
+}
+
+# Bytes of source. Every call sends, unpacks and compiles them; 100 KB cost 40 ms.
+SMALL, LARGE = 60_000, 100_000
+# The modules that are neither small nor below LARGE, with their limit and the reason beside it.
+EXCEPTIONS: dict[str, int] = {}
+
+FILES = sorted(PLUGINS.rglob("*.py"))
+MODULES = sorted(PLUGINS.glob("modules/*.py"))
+
+
+def dotted(path: Path) -> str:
+    """The name under which Python knows a file, e.g. `ansible_collections.….plugins.modules.oci_tag`."""
+    return ".".join([COLLECTION, *path.relative_to(PLUGINS).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def imported(path: Path, source: str) -> Iterator[str]:
+    """Every name that a file imports, in full; `from a import b` gives `a.b`, for b may be a module."""
+    package = dotted(path).split(".")[: None if path.name == "__init__.py" else -1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def layer(name: str) -> str:
+    """The layer of a dotted name in this collection, e.g. `module_utils._oci` or `modules`."""
+    parts = name.removeprefix(f"{COLLECTION}.").split(".")
+    return ".".join(parts[:2]) if parts[0] == "module_utils" else parts[0]
+
+
+def complaints(path: Path, source: str) -> list[str]:
+    """What is wrong with a file's imports, one sentence each."""
+    place, own = str(path.relative_to(PLUGINS)), layer(dotted(path))
+    if own not in LAYERS:
+        return [f"{place}: {own} is no layer"]
+    found, verbs = [], set()
+    for name in imported(path, source):
+        if name.startswith("ansible_collections."):
+            target = layer(name) if name.startswith(f"{COLLECTION}.") else name
+            if target != own and target not in LAYERS[own]:
+                found.append(f"{place}: {own} may not import {name}")
+            if target == "module_utils._verbs":
+                verbs.add(name.removeprefix(f"{COLLECTION}.{target}.").partition(".")[0])
+        else:
+            allowed = OUTSIDERS.get(name.partition(".")[0])
+            if allowed is not None and not place.startswith(tuple(allowed)):
+                found.append(f"{place}: may not import {name}")
+    if own == "modules" and len(verbs) > 1:
+        found.append(f"{place}: uses more than one verb")
+    return found
+
+
+def file_of(name: str) -> Path | None:
+    """The file of this collection that a dotted name or its parent stands for; None where there is none."""
+    parts = name.removeprefix(f"{COLLECTION}.").split(".")
+    for path in (PLUGINS.joinpath(*parts), PLUGINS.joinpath(*parts[:-1])):
+        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+def shipped(module: Path) -> dict[Path, int]:
+    """The files that Ansible packs for a module, with their size in bytes."""
+    sizes: dict[Path, int] = {}
+    waiting = [module]
+    while waiting:
+        path = waiting.pop()
+        if path in sizes:
+            continue
+        source = path.read_text(encoding="utf-8")
+        sizes[path] = len(source.encode())
+        for name in imported(path, source):
+            if name.startswith(f"{COLLECTION}."):
+                target = file_of(name)
+                assert target, f"{path} imports {name}, which does not exist"
+                waiting.append(target)
+    return sizes
+
+
+def limit(module: str) -> int:
+    """The most bytes that a module may ship."""
+    small = module in ("oci_tag", "oci_delete") or module.endswith("_info")
+    return EXCEPTIONS.get(module, SMALL if small else LARGE)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PLUGINS)))
+def test_imports_follow_the_layers(path: Path) -> None:
+    assert complaints(path, path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "source"),
+    [
+        ("module_utils/_oci/x.py", "from .._registry import client"),
+        ("module_utils/_oci/x.py", "from .._registry.client import Client"),
+        ("module_utils/_oci/x.py", "from .. import _registry"),
+        ("module_utils/_errors.py", "from ._oci import digest"),
+        ("module_utils/_plan.py", f"import {COLLECTION}.module_utils._verbs.tag"),
+        ("module_utils/_verbs/x.py", "from .._module import run"),
+        ("module_utils/_verbs/x.py", "def f():\n    import requests"),
+        ("module_utils/_registry/client.py", "from requests.adapters import HTTPAdapter"),
+        ("module_utils/_registry/client.py", "import subprocess"),
+        ("module_utils/_oci/x.py", "if TYPE_CHECKING:\n    from ansible.module_utils.basic import AnsibleModule"),
+        ("module_utils/_oci/x.py", "from ansible_collections.community.general.plugins.module_utils import version"),
+        ("modules/oci_x.py", "from ansible.module_utils.basic import AnsibleModule"),
+        ("modules/oci_x.py", "from ..module_utils._oci.digest import Digest"),
+        ("modules/oci_x.py", "from ..module_utils._verbs import copy, tag"),
+        ("modules/oci_x.py", "from ..module_utils._verbs.copy import plan\nfrom ..module_utils._verbs.tag import plan"),
+        ("lookup/x.py", "from ..module_utils._module import run"),
+        ("vars/x.py", ""),
+    ],
+)
+def test_a_wrong_arrow_is_seen(place: str, source: str) -> None:
+    assert len(complaints(PLUGINS / place, source)) == 1
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_module_ships_few_bytes(module: Path) -> None:
+    sizes = shipped(module)
+    for path, size in sorted(sizes.items(), key=lambda item: -item[1]):
+        print(f"{size:7} {path.relative_to(PLUGINS)}")
+    print(f"{sum(sizes.values()):7} together; the limit is {limit(module.stem)}")
+    assert sum(sizes.values()) <= limit(module.stem)
+
+
+def test_exceptions_are_needed() -> None:
+    sizes = {module.stem: sum(shipped(module).values()) for module in MODULES}
+    for module, size in sizes.items():
+        print(f"{size:7} of {limit(module):7} {module}")
+    assert {module for module in EXCEPTIONS if sizes.get(module, 0) <= LARGE} == set()
