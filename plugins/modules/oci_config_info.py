@@ -34,9 +34,9 @@ EXAMPLES = r"""
     name: localhost:5000/team/app:1.4.2
   register: app
 
-- name: Refuse an image that was built from another commit
-  ansible.builtin.assert:
-    that: app.config.config.Labels['org.opencontainers.image.revision'] == commit
+- name: Show its labels
+  ansible.builtin.debug:
+    msg: "{{ app.config.config.Labels | default({}) }}"
 
 - name: Get the environment of the arm64 image alone
   quayside.registry.oci_config_info:

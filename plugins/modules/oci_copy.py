@@ -79,10 +79,10 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Copy an image into the local registry
+- name: Copy an image
   quayside.registry.oci_copy:
-    src: docker.io/library/debian:12
-    dest: localhost:5000/debian:12
+    src: localhost:5000/debian:12 # or docker.io/library/debian:12
+    dest: localhost:5000/base/debian
   register: debian
 
 - name: Show the name that always means what was copied
@@ -108,11 +108,11 @@ EXAMPLES = r"""
             dest: localhost:5001/prod/app:1.4.2
       register: copied
 
-    - name: Show the pinned names of what is new
+    - name: Show pinned names of what is new
       ansible.builtin.debug:
         msg: "{{ copied.images | selectattr('changed') | map(attribute='reference') }}"
 
-- name: Move a repository with its signatures, but touch no tag that is there already
+- name: Copy a repository with its signatures, but move no tag
   quayside.registry.oci_copy:
     src: localhost:5000/team/app
     dest: localhost:5001/team/app

@@ -41,10 +41,16 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "Tags {{ gone.untagged }}, manifests {{ gone.deleted }}"
 
-- name: Delete an image with all its tags
+- name: Look up another
+  quayside.registry.oci_digest_info:
+    name: localhost:5000/team/app:1.2.0
+  register: old
+
+- name: Delete that image with all its tags
   quayside.registry.oci_delete:
-    name: "{{ image.reference }}"
+    name: "{{ old.reference }}"
     force: true
+  when: old.exists
 """
 
 RETURN = r"""
@@ -64,7 +70,7 @@ media_type:
   returned: success
   sample: application/vnd.oci.image.index.v1+json
 previous_digest:
-  description: The same as RV(digest).
+  description: The same as RV(digest), or null.
   type: str
   returned: success
   sample: sha256:0b44f0...

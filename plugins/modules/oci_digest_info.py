@@ -32,14 +32,18 @@ EXAMPLES = r"""
   ansible.builtin.set_fact:
     base_image: "{{ debian.reference }}"
 
-- name: Wait until the build has pushed its image for arm64
+- name: Wait until the build has pushed its image
   quayside.registry.oci_digest_info:
     name: localhost:5000/team/app:1.4.2
-    platform: linux/arm64
   register: app
   until: app.exists
   retries: 10
-  delay: 30
+  delay: 5
+
+- name: Look up the image for arm64
+  quayside.registry.oci_digest_info:
+    name: localhost:5000/debian:12
+    platform: linux/arm64
 """
 
 RETURN = r"""

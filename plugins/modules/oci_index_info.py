@@ -27,9 +27,9 @@ EXAMPLES = r"""
     name: localhost:5000/debian:12
   register: debian
 
-- name: Refuse an image without arm64
-  ansible.builtin.assert:
-    that: "'linux/arm64/v8' in debian.manifests | map(attribute='platform')"
+- name: Show its platforms, without its attestations
+  ansible.builtin.debug:
+    msg: "{{ debian.manifests | map(attribute='platform') | select | reject('eq', 'unknown/unknown') }}"
 """
 
 RETURN = r"""

@@ -70,15 +70,15 @@ EXAMPLES = r"""
 
 - name: Use the login with another tool
   ansible.builtin.command:
-    argv: [skopeo, list-tags, --authfile, "{{ login.auth_file }}", "docker://localhost:5001/team/app"]
+    argv: [skopeo, list-tags, --tls-verify=false, --authfile, "{{ login.auth_file }}", "docker://localhost:5001/team/app"]
   changed_when: false
 
-- name: Log in for the whole machine, while the registry is not up yet
+- name: Prepare the login for podman, while the registry is not up yet
   quayside.registry.oci_login:
     registry: localhost:5001
     username: ci
     password: "{{ registry_password }}"
-    auth_file: /etc/containers/auth.json
+    auth_file: ~/.config/containers/auth.json
     verify: false
 
 - name: Log out

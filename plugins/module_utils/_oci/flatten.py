@@ -30,7 +30,7 @@ _AUFS = ".wh..wh."  # other names like this are AUFS's own, and no files of the 
 _PIECE = 1 << 20
 _MAX_STEPS = 4096
 _RATIO_FROM = 64 << 20  # below this many bytes a layer's ratio says nothing
-_MAX_SYMLINKS = 40  # as Linux
+_MAX_LINKS = 40  # in a row, as Linux
 _IMPLICIT = Entry("", DIRECTORY, 0o755, 0, 0, 0, 0, "", "", "", 0, 0, {}, 0, None)
 
 
@@ -144,13 +144,11 @@ def _read_layer(source: LayerSource, spool: t.BinaryIO, budget: _Budget) -> list
     with contextlib.closing(source.open()) as stream:
         spooled = _Spooled(source, stream, spool, budget)
         reader = TarReader(t.cast(t.BinaryIO, io.BufferedReader(spooled, _PIECE)), source.name)
-        found, extensions = [], 0
+        found = []
         for entry in reader:
             # Holes count as the zeros they become, and extended headers as the entries whose memory they take.
-            number = 1 + (reader.extension_bytes - extensions) // 4096
-            extensions = reader.extension_bytes
             holes = 0 if entry.segments is None else entry.size - sum(length for dummy, length in entry.segments)
-            budget.spend(source.name, holes, number)
+            budget.spend(source.name, holes, 1 + reader.extended // 4096)
             found.append(entry)
         spooled.verify()
     return found
@@ -202,14 +200,13 @@ class _Tree:
                 elif parent:
                     parent.children.pop(name[len(_WHITEOUT) :], None)
         pending = [place for entry in files for place in self._add(entry, before)]
-        while pending:  # links to what comes later in the layer, and links to those
-            left = [place for place in pending if not self._settle(*place)]
-            if len(left) == len(pending):
-                there = {id(node) for dummy, node in self.members()}  # the others are gone with their directory
-                for entry in (place[0] for place in left if id(place[3]) in there):
-                    raise self._bad(entry, f"is a hard link to {printable(entry.target)}, which does not exist")
-                break
-            pending = left
+        if pending:  # links to what comes later in the layer, and links to those; not those that were replaced since
+            there = {id(node) for dummy, node in self.members()}
+            pending = [place for place in pending if id(place[3]) in there]
+        for dummy in range(_MAX_LINKS):
+            pending = [place for place in reversed(pending) if not self._settle(*place)]
+        for entry in (place[0] for place in pending):
+            raise self._bad(entry, f"is a hard link to {printable(entry.target)}, which does not exist")
 
     def _sort(self, found: list[Entry]) -> tuple[list[Entry], list[Entry], dict[str, _Node | None]]:
         """Tell whiteouts from files, and from AUFS's own files, which are none but can be the target of a hard link."""
@@ -259,13 +256,11 @@ class _Tree:
         return [(entry, parent, name, node)] if isinstance(node, _File) and node.entry.kind == LINK else []
 
     def _settle(self, entry: Entry, parent: _Directory, name: str, node: _File) -> bool:
-        """Put the target of a link in its place. Return False while there is none."""
-        if parent.children.get(name) is node:
-            target = self._find(entry, entry.target)
-            if not isinstance(target, _File) or target.entry.kind == LINK:
-                return False
+        """Put the target of a link in its place, unless that was taken since. Return False while there is none."""
+        target = self._find(entry, node.entry.target)
+        if isinstance(target, _File) and target.entry.kind != LINK and parent.children.get(name) is node:
             parent.children[name] = target
-        return True
+        return parent.children.get(name) is not node
 
     def _parent(
         self, entry: Entry, path: str, make: bool = False, replaced: t.Container[str] = ()
@@ -285,8 +280,10 @@ class _Tree:
                 child = above.children.get(name) if above else None
                 if isinstance(child, _File) and child.entry.kind == SYMLINK:
                     hops += 1
-                    if hops > _MAX_SYMLINKS or len(todo) > _MAX_STEPS:
-                        raise self._bad(entry, "lies below a loop of symbolic links")
+                    if hops > _MAX_LINKS or len(todo) > _MAX_STEPS:
+                        if make:
+                            raise self._bad(entry, "lies below a loop of symbolic links")
+                        return None
                     if replaced and "/".join([*(part for part, dummy in stack[1:]), name]) in replaced:
                         return None
                     if child.entry.target.startswith("/"):

@@ -83,6 +83,15 @@ def _text(field: bytes) -> str:
     return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
+def _pax_text(pax: dict[str, bytes], key: str, default: str) -> str:
+    value = pax.get(key)
+    if value is None:
+        return default
+    if b"\0" in value:
+        raise ValueError(f"has a NUL in its {key}")
+    return value.decode("utf-8", "surrogateescape")
+
+
 def _number(field: bytes) -> int:
     """Return an octal or (GNU) base-256 number; ValueError."""
     if field[0] & 0x80:
@@ -121,8 +130,8 @@ class TarReader:
     def __init__(self, stream: t.BinaryIO, label: str = "The archive") -> None:
         self._stream, self._label = stream, label
         self._at = self._left = self._padding = 0
-        self.extension_bytes = 0
-        """Bytes of extended headers so far."""
+        self.extended = 0
+        """Bytes of the current entry's extended headers."""
 
     def _bad(self, problem: str, name: str = "") -> ContentError:
         entry = f": entry {printable(name)}" if name else ""
@@ -152,9 +161,9 @@ class TarReader:
             self.read()
 
     def _extension(self, size: int) -> bytes:
-        if not 0 <= size <= _MAX_EXTENSION:
-            raise self._bad(f"has an extended header of {size} bytes, above the {_MAX_EXTENSION} that engines accept")
-        self.extension_bytes += size
+        self.extended += size
+        if size < 0 or self.extended > _MAX_EXTENSION:
+            raise self._bad(f"has an extended header above the {_MAX_EXTENSION} bytes that engines accept")
         self._left, self._padding = size, -size % BLOCK
         data = self.read(size)
         self._skip()
@@ -197,7 +206,7 @@ class TarReader:
                 self._left, self._padding = max(size, 0), -size % BLOCK
             else:
                 yield self._entry(block, fields, size, extended)
-                extended = []
+                extended, self.extended = [], 0
 
     def _entry(self, block: bytes, fields: tuple[bytes, ...], size: int, extended: list[tuple[str, bytes]]) -> Entry:
         name, kind = _text(fields[0]), fields[7]
@@ -207,8 +216,8 @@ class TarReader:
                 if prefix[0]:
                     name = f"{_text(prefix)}/{name}"
             pax = {key: value for key, value in extended if value} if extended else _NO_PAX
-            name = self._pax_text(pax, "path", name)
-            target = self._pax_text(pax, "linkpath", _text(fields[8]))
+            name = _pax_text(pax, "path", name)
+            target = _pax_text(pax, "linkpath", _text(fields[8]))
             if "size" in pax:
                 size = _decimal(pax["size"])
             mode, uid, gid, mtime = _number(fields[1]), _number(fields[2]), _number(fields[3]), _number(fields[5])
@@ -217,7 +226,7 @@ class TarReader:
             if pax:
                 uid = _decimal(pax["uid"]) if "uid" in pax else uid
                 gid = _decimal(pax["gid"]) if "gid" in pax else gid
-                uname, gname = self._pax_text(pax, "uname", uname), self._pax_text(pax, "gname", gname)
+                uname, gname = _pax_text(pax, "uname", uname), _pax_text(pax, "gname", gname)
                 if "mtime" in pax:
                     mtime = _seconds(pax)
             code = _TYPES.get(kind)
@@ -232,7 +241,7 @@ class TarReader:
             if kind == b"S":
                 segments, size = self._gnu_segments(block)
             elif code == FILE and pax and any(key.startswith("GNU.sparse.") for key in pax):
-                name = self._pax_text(pax, "GNU.sparse.name", name)
+                name = _pax_text(pax, "GNU.sparse.name", name)
                 segments, size, stored = self._pax_segments(pax, extended, size)
             if segments is not None:
                 _check_segments(segments, size, stored)
@@ -268,15 +277,6 @@ class TarReader:
             segments,
         )
 
-    @staticmethod
-    def _pax_text(pax: dict[str, bytes], key: str, default: str) -> str:
-        value = pax.get(key)
-        if value is None:
-            return default
-        if b"\0" in value:
-            raise ValueError(f"has a NUL in its {key}")
-        return value.decode("utf-8", "surrogateescape")
-
     def _gnu_segments(self, block: bytes) -> tuple[tuple[tuple[int, int], ...], int]:
         """Read the map of an old GNU sparse file: 4 segments in the header, 21 in each block that follows it."""
         size, more, found = _number(block[483:495]), block[482], _map(block[386:482])
@@ -284,7 +284,8 @@ class TarReader:
             block = self._block()
             if not block or len(found) > _MAX_SEGMENTS:
                 raise ValueError("has a map of its holes that does not end")
-            more, found = block[504], found + _map(block[:504])
+            found += _map(block[:504])
+            more = block[504]
         return tuple(found), size
 
     def _pax_segments(
@@ -296,7 +297,7 @@ class TarReader:
         if "GNU.sparse.major" in pax:  # 1.0: decimal lines before the content
             text, wanted = b"", 1
             while len(numbers) < wanted:
-                if stored < BLOCK or wanted > 2 * _MAX_SEGMENTS:
+                if stored < BLOCK or wanted > 2 * _MAX_SEGMENTS or len(text) > 20:
                     raise ValueError("has a map of its holes that does not end")
                 stored -= BLOCK
                 *lines, text = (text + self._block()).split(b"\n")

@@ -63,7 +63,7 @@ def split(path: str) -> tuple[str, ...]:
 def resolve(
     root: Root, path: tuple[str, ...], stop: frozenset[tuple[str, ...]] = frozenset(), hops: int = 0
 ) -> tuple[str, ...] | None:
-    """Follow all symbolic links in a path, which cannot leave the root; None if one of them is in ``stop``."""
+    """Follow all symbolic links in a path, which cannot leave the root; None in a loop, or if one is in ``stop``."""
     done: tuple[str, ...] = ()
     for at, part in enumerate(path):
         if part == "..":
@@ -71,10 +71,8 @@ def resolve(
             continue
         here = (*done, part)
         if here in root and root[here].item.kind == SYMLINK:
-            if here in stop:
+            if here in stop or hops == 40:
                 return None
-            if hops == 40:
-                raise Invalid("loop")
             target = root[here].item.target
             start = () if target.startswith("/") else done
             return resolve(root, (*start, *split(target), *path[at + 1 :]), stop, hops + 1)
@@ -88,10 +86,9 @@ def remove(root: Root, path: tuple[str, ...], itself: bool = True) -> None:
             del root[other]
 
 
-def real_path(root: Root, path: tuple[str, ...]) -> tuple[str, ...]:
+def real_path(root: Root, path: tuple[str, ...]) -> tuple[str, ...] | None:
     parent = resolve(root, path[:-1])
-    assert parent is not None
-    return (*parent, path[-1])
+    return None if parent is None else (*parent, path[-1])
 
 
 def apply(root: Root, items: list[Item], layer: int) -> None:
@@ -118,6 +115,8 @@ def apply(root: Root, items: list[Item], layer: int) -> None:
             root[()] = inode
             continue
         path = real_path(root, path)
+        if path is None:
+            raise Invalid("loop")
         for parent in prefixes(path[:-1]):
             if parent not in root or root[parent].item.kind != DIRECTORY:
                 if parent in root and root[parent].layer == layer:
@@ -138,7 +137,7 @@ def apply(root: Root, items: list[Item], layer: int) -> None:
         for path, inode in links:
             if root.get(path) is inode:
                 found = root.get(real_path(root, split(inode.item.target)))
-                if found and found.item.kind != DIRECTORY:
+                if found and found.item.kind not in (DIRECTORY, LINK):
                     root[path] = found
     if any(inode.item.kind == LINK for inode in root.values()):
         raise Invalid("link to nothing")

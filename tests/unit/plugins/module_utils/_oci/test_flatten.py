@@ -325,7 +325,7 @@ def corrupt(change: dict[int, bytes], items: list[model.Item], fix: bool = True)
             corrupt({124: b"00000000310\0"}, [f("n" * 300)]), "damaged extended header", id="extension's length"
         ),
         pytest.param(
-            corrupt({124: b"77777777777\0"}, [f("n" * 300)]), "has an extended header of", id="huge extension"
+            corrupt({124: b"77777777777\0"}, [f("n" * 300)]), "has an extended header above", id="huge extension"
         ),
         pytest.param(corrupt({512: b"99"}, [f("n" * 300)], fix=False), "damaged extended header", id="record's length"),
         pytest.param(
