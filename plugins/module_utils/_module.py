@@ -159,7 +159,7 @@ def _credential(params: t.Mapping[str, t.Any]) -> Credential | None:
 def _acted_on(params: t.Mapping[str, t.Any]) -> set[str]:
     """Return the registries that the task acts on: those of its destinations, where source and destination differ."""
     if params.get("registry"):
-        return {parse_host(params["registry"])}
+        return {parse_host(params["registry"].strip("/").partition("/")[0])}
     several = [image.get("dest") for image in params.get("images") or []] or params.get("names") or []
     names = [params.get("dest")] if params.get("dest") else several or [params.get("name")]
     return {Reference.parse(name).registry for name in names if name}

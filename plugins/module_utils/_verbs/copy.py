@@ -9,6 +9,7 @@ from functools import partial
 
 from .._errors import ContentError, InvalidInput, NotFound
 from .._oci.manifest import Descriptor, Manifest, parse_json
+from .._oci.mediatype import INDEXES
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._oci.select import filter_index
@@ -58,7 +59,7 @@ def plan_copy(
     *,
     src: str | None,
     dest: str | None,
-    images: list[dict[str, t.Any]],
+    images: list[dict[str, t.Any]] | None,
     platforms: list[str],
     all_tags: bool,
     repair: bool,
@@ -98,7 +99,7 @@ def _pairs(
     session: Session,
     src: str | None,
     dest: str | None,
-    images: list[dict[str, t.Any]],
+    images: list[dict[str, t.Any]] | None,
     platforms: list[str],
     all_tags: bool,
 ) -> list[_Pair]:

@@ -22,7 +22,7 @@ def token_info(session: Session, *, name: str, access: list[str]) -> dict[str, t
     if not registry.auth.bearer:
         raise Unsupported(
             "%s does not work with bearer tokens; it wants %s."
-            % (registry.host, "a username and password" if response.status == 401 else "no login"),
+            % (registry.host, "a username and password" if registry.auth.asked else "no login"),
             registry=registry.host,
             status=response.status,
         )
