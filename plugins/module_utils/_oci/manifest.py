@@ -22,7 +22,7 @@ ATTESTATION_SUBJECT = "vnd.docker.reference.digest"
 # No integer that means a size in bytes is larger than this (2^53 - 1, the largest that JSON carries safely).
 _MAX_SIZE = 9007199254740991
 
-Json = t.Dict[str, t.Any]
+Json = dict[str, t.Any]
 
 
 def _refuse_constant(name: str) -> t.NoReturn:

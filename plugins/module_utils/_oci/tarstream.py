@@ -14,7 +14,7 @@ import typing as t
 from .._errors import ContentError
 
 BLOCK = 512
-FILE, LINK, SYMLINK, CHARACTER, DEVICE, DIRECTORY, FIFO = "0", "1", "2", "3", "4", "5", "6"
+FILE, LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = "0", "1", "2", "3", "4", "5", "6"
 
 _HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12s")
 _ZEROS = bytes(BLOCK)
@@ -24,7 +24,7 @@ _MAX_EXTENSION = 1 << 20
 _MAX_SEGMENTS = 100_000
 _MAX_PATH = 4096  # PATH_MAX
 _TYPES = {
-    **{code.encode(): code for code in (FILE, LINK, SYMLINK, CHARACTER, DEVICE, DIRECTORY, FIFO)},
+    **{code.encode(): code for code in (FILE, LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO)},
     b"\0": FILE,
     b"7": FILE,  # "contiguous"
     b"S": FILE,  # old GNU sparse
@@ -203,7 +203,7 @@ class TarReader:
                 name = self._extension(size).partition(b"\0")[0]
                 extended.append(("path" if kind == b"L" else "linkpath", name))
             elif kind in b"gV":  # global PAX headers and volume labels: engines ignore them
-                self._left, self._padding = max(size, 0), -size % BLOCK
+                self._left, self._padding = max(size, 0), -max(size, 0) % BLOCK
             else:
                 yield self._entry(block, fields, size, extended)
                 extended, self.extended = [], 0
@@ -252,30 +252,16 @@ class TarReader:
                 target = clean_path(target)
             elif code == SYMLINK and (not target or len(target) > _MAX_PATH):
                 raise ValueError("is a symbolic link with an empty or endless target")
-            special = code in (CHARACTER, DEVICE)
+            special = code in (CHARACTER, BLOCK_DEVICE)
             major, minor = (_number(fields[12]), _number(fields[13])) if special else (0, 0)
             if not (0 <= major < 1 << 21 and 0 <= minor < 1 << 21):
                 raise ValueError("has a device number that is out of range")
         except ValueError as exc:
             raise self._bad(_reason(exc), name) from None
         self._left, self._padding = stored, -stored % BLOCK
-        return Entry(
-            path,
-            code,
-            mode & 0o7777,
-            uid,
-            gid,
-            size if code == FILE else 0,
-            mtime,
-            target if code in (LINK, SYMLINK) else "",
-            uname,
-            gname,
-            major,
-            minor,
-            pax,
-            self._at,
-            segments,
-        )
+        size, target = size if code == FILE else 0, target if code in (LINK, SYMLINK) else ""
+        first = (path, code, mode & 0o7777, uid, gid, size, mtime, target, uname, gname, major, minor, pax, self._at)
+        return Entry(*first, segments)
 
     def _gnu_segments(self, block: bytes) -> tuple[tuple[tuple[int, int], ...], int]:
         """Read the map of an old GNU sparse file: 4 segments in the header, 21 in each block that follows it."""

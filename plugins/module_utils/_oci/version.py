@@ -12,7 +12,7 @@ from .._errors import InvalidInput
 _VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?((?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:[+_][0-9A-Za-z.-]+)?")
 _COMPARATOR = re.compile(r"(>=|<=|>|<|=|!=|\^|~)?\s*v?([0-9xX*][0-9A-Za-z.*+_-]*)")
 
-Key = t.Tuple[t.Any, ...]
+Key = tuple[t.Any, ...]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def _bounds(operator: str, text: str) -> list[tuple[str, Version]]:
     numbers = re.split(r"[.]", re.split(r"[-+_]", text, maxsplit=1)[0])
     given = [int(number) for number in numbers if number.isdigit()]
     wild = len(given) < len(numbers) or len(given) < 3
-    low = Version.parse(text) if len(given) == len(numbers) else Version(tuple((given + [0, 0, 0])[:3]))
+    low = Version.parse(text) if len(given) == len(numbers) else Version(tuple(([*given, 0, 0, 0])[:3]))
     if low is None:
         raise InvalidInput("%r is not a version; write one such as 1.2.3." % text, code="INVALID_RANGE")
     if operator in (">=", "<", "!="):
@@ -61,7 +61,7 @@ def _bounds(operator: str, text: str) -> list[tuple[str, Version]]:
         keep = min(keep, 2)
     elif not wild:
         return [(operator or "=", low)]
-    high = Version(tuple((given[: keep - 1] + [given[keep - 1] + 1] + [0, 0, 0])[:3]))
+    high = Version(tuple(([*given[: keep - 1], given[keep - 1] + 1, 0, 0, 0])[:3]))
     if operator == "<=":
         return [("<", high)]
     return [(">=", high)] if operator == ">" else [(">=", low), ("<", high)]
