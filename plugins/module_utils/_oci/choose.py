@@ -34,7 +34,7 @@ def pattern_filter(include: t.Sequence[str], exclude: t.Sequence[str]) -> t.Call
 def _compile(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
-    except re.error as exc:
+    except (re.error, OverflowError, RecursionError) as exc:  # x{99999999999} overflows
         raise InvalidInput("%r is not a regular expression: %s." % (text, exc), code="INVALID_PATTERN") from None
 
 

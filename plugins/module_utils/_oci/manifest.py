@@ -25,10 +25,6 @@ _MAX_SIZE = 9007199254740991
 Json = dict[str, t.Any]
 
 
-def _refuse_constant(name: str) -> t.NoReturn:
-    raise ValueError("it has %s, which JSON does not know" % name)
-
-
 def _unique(pairs: list[tuple[str, t.Any]]) -> Json:
     value = dict(pairs)
     if len(value) != len(pairs):
@@ -39,7 +35,8 @@ def _unique(pairs: list[tuple[str, t.Any]]) -> Json:
 def parse_json(raw: bytes, what: str) -> Json:
     """Parse a JSON object strictly: UTF-8, no duplicate keys, no NaN, bounded depth. ``what`` names it in errors."""
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique)
+        canonical_json(value)  # what cannot be written again (NaN, 1e999, half a surrogate pair) is not believed
     except RecursionError:
         raise ContentError("%s is nested too deeply to be genuine." % what, code="MANIFEST_INVALID") from None
     except ValueError as exc:
@@ -52,6 +49,10 @@ def parse_json(raw: bytes, what: str) -> Json:
 def canonical_json(value: t.Any) -> bytes:
     """Serialise deterministically: keys in their given order, no spaces, UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+
+
+def _strings(annotations: t.Any) -> bool:
+    return not annotations or (isinstance(annotations, dict) and {type(text) for text in annotations.values()} == {str})
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Descriptor:
             raise ContentError("%s names content %r, which %s." % (what, digest, problem), code="MANIFEST_INVALID")
         if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= _MAX_SIZE:
             raise ContentError("%s gives %s the size %r." % (what, digest, size), code="MANIFEST_INVALID")
-        if not isinstance(media_type, str) or not isinstance(value.get("annotations") or {}, dict):
+        if not isinstance(media_type, str) or not _strings(value.get("annotations")):
             raise ContentError("%s describes %s with a wrong type." % (what, digest), code="MANIFEST_INVALID")
         return cls(media_type, t.cast(str, digest), size, value)
 
@@ -128,9 +129,9 @@ class Manifest:
                 code="MEDIA_TYPE_MISMATCH",
             )
         media_type = said if said in known else own
-        if media_type is None:
+        if media_type is None and value.keys() & {"manifests", "layers", "config"}:
             media_type = OCI_INDEX if "manifests" in value else OCI_MANIFEST
-        if media_type not in known:
+        if not isinstance(media_type, str) or media_type not in known:
             raise ContentError(
                 "%s has the media type %s, which is neither a manifest nor an index." % (what, media_type),
                 code="UNSUPPORTED_MEDIA_TYPE",
@@ -159,8 +160,8 @@ class Manifest:
         for key in ("config", "subject"):
             if self.json.get(key) is not None:
                 Descriptor.from_json(self.json[key], what)
-        if not isinstance(self.json.get("annotations") or {}, dict):
-            raise ContentError("%s has annotations that are not an object." % what, code="MANIFEST_INVALID")
+        if not _strings(self.json.get("annotations")):
+            raise ContentError("%s has annotations that are not strings." % what, code="MANIFEST_INVALID")
 
     @property
     def is_index(self) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from .._errors import InvalidInput, MissingLibrary
@@ -23,13 +24,15 @@ def compile_query(text: str | None) -> Query:
         raise MissingLibrary("jmespath") from exc
     try:
         compiled = jmespath.compile(text)
-    except (jmespath.exceptions.JMESPathError, ValueError) as exc:
+    except (jmespath.exceptions.JMESPathError, ValueError, RecursionError) as exc:
         raise _invalid(text, exc) from None
 
     def search(value: t.Any) -> t.Any:
         try:
-            return compiled.search(value)
-        except (jmespath.exceptions.JMESPathError, ValueError) as exc:
+            found = compiled.search(value)
+            json.dumps(found, allow_nan=False)  # not '&name' alone, which finds no value, nor to_number('nan')
+            return found
+        except (jmespath.exceptions.JMESPathError, ValueError, TypeError, OverflowError) as exc:
             raise _invalid(text, exc) from None
 
     return search

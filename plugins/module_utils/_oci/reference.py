@@ -93,7 +93,7 @@ class Reference:
             if problem:
                 raise _invalid(text, "its digest %s" % problem)
         first, slash, remainder = rest.partition("/")
-        if slash and (first == "localhost" or any(char in first for char in ".:[") or first != first.lower()):
+        if slash and (first == "localhost" or any(char in first for char in ".:[")):
             if not _HOST.fullmatch(first):
                 raise _invalid(text, "%r is not a registry's host[:port]" % first)
             registry, rest = parse_host(first), remainder

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import typing as t
 from dataclasses import dataclass
+from itertools import takewhile
 
 from .._errors import InvalidInput
 
@@ -26,7 +27,7 @@ class Version:
     def parse(cls, text: str) -> Version | None:
         """Read ``1``, ``1.2``, ``v1.2.3``, ``1.2.3-rc.1``; None for a tag that is no version."""
         match = _VERSION.fullmatch(text)
-        if not match:
+        if not match or len(text) > 128:  # no tag is longer
             return None
         extra = [int(number) for number in match.group(4).split(".") if number]
         numbers = tuple(int(number or 0) for number in match.group(1, 2, 3)) + tuple(extra)
@@ -44,14 +45,17 @@ Check = t.Callable[[Version], bool]
 
 def _bounds(operator: str, text: str) -> list[tuple[str, Version]]:
     """Turn ``^1.2``, ``~1.2.3``, ``1.x``, ``>=2`` into plain comparisons."""
-    numbers = re.split(r"[.]", re.split(r"[-+_]", text, maxsplit=1)[0])
-    given = [int(number) for number in numbers if number.isdigit()]
+    numbers = re.split(r"[-+_]", text, maxsplit=1)[0].split(".")
+    legal = len(text) < 129 and all(number.isdigit() or number in ("x", "X", "*") for number in numbers)
+    given = [int(number) for number in takewhile(str.isdigit, numbers)] if legal else []
     wild = len(given) < len(numbers) or len(given) < 3
     low = Version.parse(text) if len(given) == len(numbers) else Version(tuple(([*given, 0, 0, 0])[:3]))
-    if low is None:
+    if low is None or not legal:
         raise InvalidInput("%r is not a version; write one such as 1.2.3." % text, code="INVALID_RANGE")
-    if operator in (">=", "<", "!="):
+    if operator in (">=", "<"):
         return [(operator, low)]
+    if operator == "!=" and wild:
+        return [("outside", Version(tuple(given)))]
     if not given:  # * matches all
         return [(">=", Version((0, 0, 0)))] if operator in ("", "=", "<=", "^", "~") else [("<", Version((0, 0, 0)))]
     keep = len(given)
@@ -103,5 +107,6 @@ def _within(version: Version, bounds: list[tuple[str, Version]]) -> bool:
         "<": lambda mine, bound: mine < bound,
         "=": lambda mine, bound: mine == bound,
         "!=": lambda mine, bound: mine != bound,
+        "outside": lambda mine, bound: mine[0][: len(bound[0])] != bound[0],
     }
     return all(compare[operator](version.key, bound.key) for operator, bound in bounds)

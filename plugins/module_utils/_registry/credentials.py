@@ -7,7 +7,6 @@ Looked up only when a registry asks, on the host where the module runs.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 import typing as t
@@ -65,7 +64,7 @@ def read_auth_file(path: str) -> dict[str, t.Any]:
         with open(path, "rb") as handle:
             content = handle.read()
         value = json.loads(content.decode("utf-8")) if content.strip() else {}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as exc:
         raise CredentialError("Cannot read the credentials file %s: %s." % (path, exc.strerror)) from None
@@ -81,7 +80,8 @@ def read_auth_file(path: str) -> dict[str, t.Any]:
 def normal_key(key: str) -> str:
     """Bring a key of ``auths`` into the form ``host[/path]``: no scheme, no ``/v1/``, Docker Hub's names as one."""
     host, slash, path = key.partition("://")[2 if "://" in key else 0].partition("/")
-    if host in ("index.docker.io", "registry-1.docker.io", DOCKER_HUB):
+    host = host.lower()
+    if host in ("index.docker.io", "registry-1.docker.io"):
         host = DOCKER_HUB
     path = "" if path.strip("/") in ("v1", "v2") else path.strip("/")
     return "%s/%s" % (host, path) if path else host
@@ -98,8 +98,9 @@ def decode_entry(entry: t.Mapping[str, t.Any], source: str) -> Credential | None
     username, password = entry.get("username"), entry.get("password")
     if entry.get("auth"):
         try:
-            username, colon, password = base64.b64decode(entry["auth"]).decode("utf-8").partition(":")
-        except (binascii.Error, ValueError, TypeError):
+            text = base64.b64decode("".join(str(entry["auth"]).split()), validate=True).decode("utf-8")
+            username, password = text.split(":", 1)
+        except ValueError:  # also binascii.Error and UnicodeDecodeError
             raise CredentialError("The 'auth' value in %s is not base64 of user:password." % source) from None
         password = password.rstrip("\0")
     found = Credential(username, password, entry.get("identitytoken"), entry.get("registrytoken"), source)
@@ -123,6 +124,8 @@ def ask_helper(helper: str, server: str, run: RunCommand) -> Credential | None:
         username, secret = str(answer["Username"]), str(answer["Secret"])
     except (ValueError, KeyError, TypeError):
         raise CredentialError("The credential helper %s answered something that is not JSON." % program) from None
+    if not secret:
+        return None
     if username == "<token>":
         return Credential(identity_token=secret, source=program)
     return Credential(username, secret, source=program)
@@ -133,7 +136,7 @@ def helper_for(config: t.Mapping[str, t.Any], host: str) -> str | None:
     for key, name in (config.get("credHelpers") or {}).items():
         if normal_key(key) == host and name:
             return str(name)
-    return config.get("credsStore") or None
+    return str(config.get("credsStore") or "") or None
 
 
 def find_credential(host: str, repository: str, files: t.Sequence[str], run: RunCommand) -> Credential | None:

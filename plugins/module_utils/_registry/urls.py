@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
+import re
+import socket
+from urllib.parse import urljoin, urlsplit
 
 from .._errors import ContentError
 
@@ -24,34 +26,39 @@ def is_loopback(host: str) -> bool:
 
 
 def _network(host: str) -> str:
+    host = host.rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return "loopback"
     try:
         address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
-        return "named"
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(host))  # 127.1, 0x7f000001: what connect() reads as such
+        except OSError:
+            return "named"
     address = getattr(address, "ipv4_mapped", None) or address
-    for kind in ("loopback", "link_local", "unspecified", "multicast", "private"):
+    for kind in ("loopback", "link_local", "unspecified", "multicast"):
         if getattr(address, "is_" + kind):
             return kind
-    return "public"
+    return "public" if address.is_global else "private"  # also 100.64.0.0/10, where some clouds keep their metadata
 
 
 def guard(base: str, target: str) -> str:
-    """Return a URL that a server at ``base`` told us to use, or raise ContentError (UNSAFE_URL).
+    """Return the URL that a server at ``base`` told us to use, absolute; or raise ContentError (UNSAFE_URL).
 
     Refused are schemes other than http and https, a step from https down to http, credentials in the URL, and IP
     literals of networks that the server is not in itself: link-local (cloud metadata), loopback, private.
     """
     try:
-        here, there = origin(base), origin(target)
-        userinfo = "@" in urlsplit(target).netloc
+        here, there = origin(base), ("", "", 0)
+        target = urljoin(base, target)
+        there = origin(target)
+        odd = "@" in urlsplit(target).netloc or not re.fullmatch(r"[!-\[\]-~]+", target)  # nothing to misread
     except ValueError:
-        here = there = ("", "", 0)
-        userinfo = True
+        odd = True
     kind, inside = _network(there[1]), _network(here[1])
     reachable = here[1] == there[1] or kind in _NAMES.get(inside, ("named", "public"))
-    if there[0] not in ("http", "https") or not there[1] or userinfo or not reachable or here[0] > there[0]:
+    if there[0] not in ("http", "https") or not there[1] or odd or not reachable or here[0] > there[0]:
         raise ContentError(
             "%s:%d told us to go to %s, which is not followed: it is less protected than the registry itself, or an "
             "address that only this host can reach." % (here[1], here[2], ascii(target.partition("?")[0])[:200]),
