@@ -94,7 +94,9 @@ def complete(registry: FakeRegistry, repo: str, ref: str) -> bool:
 
 
 @contextlib.contextmanager
-def fails(kind: type[OCIError], code: str, registry: str | None = None, status: int | None = None, says: str = "") -> Any:
+def fails(
+    kind: type[OCIError], code: str, registry: str | None = None, status: int | None = None, says: str = ""
+) -> Any:
     """Expect this error: its class, code, registry, status, and something that its sentence says.
 
     With `registry`, the status must be right too, None where there was no answer.
