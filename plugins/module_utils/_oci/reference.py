@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, replace
 
@@ -13,13 +14,23 @@ DOCKER_HUB = "docker.io"
 _HUB_ALIASES = frozenset((DOCKER_HUB, "index.docker.io", "registry-1.docker.io"))
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST = re.compile(r"(?:%s(?:\.%s)*|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?" % (_LABEL, _LABEL))
+_HOST = re.compile(r"(?:%s(?:\.%s)*|\[([0-9a-fA-F:.]+)\])(?::([0-9]{1,5}))?" % (_LABEL, _LABEL))
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 def _invalid(text: object, why: str) -> InvalidInput:
     return InvalidInput("%r is not an image reference: %s." % (text, why), code="INVALID_REFERENCE")
+
+
+def _is_host(text: str) -> bool:
+    match = _HOST.fullmatch(text)
+    if not match or int(match.group(2) or 1) not in range(1, 65536):
+        return False
+    try:
+        return not match.group(1) or bool(ipaddress.IPv6Address(match.group(1)))
+    except ValueError:
+        return False
 
 
 def parse_host(text: str) -> str:
@@ -32,8 +43,7 @@ def parse_host(text: str) -> str:
             "The registry %r must be host[:port] without a scheme; set plain_http for http." % text,
             code="INVALID_REFERENCE",
         )
-    match = _HOST.fullmatch(text)
-    if not match or int(match.group(1) or 1) not in range(1, 65536):
+    if not _is_host(text):
         raise InvalidInput("%r is not a registry; write host or host:port." % text, code="INVALID_REFERENCE")
     host = text.lower()
     return DOCKER_HUB if host in _HUB_ALIASES else host
@@ -94,7 +104,7 @@ class Reference:
                 raise _invalid(text, "its digest %s" % problem)
         first, slash, remainder = rest.partition("/")
         if slash and (first == "localhost" or any(char in first for char in ".:[")):
-            if not _HOST.fullmatch(first):
+            if not _is_host(first):
                 raise _invalid(text, "%r is not a registry's host[:port]" % first)
             registry, rest = parse_host(first), remainder
         else:

@@ -10,11 +10,12 @@ import re
 import threading
 import typing as t
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from .._errors import ContentError, CredentialError, Denied
 from .._oci.manifest import parse_json
 from .credentials import Credential
+from .urls import guard
 
 CLIENT_ID = "quayside.registry"
 
@@ -170,7 +171,7 @@ class Authenticator:
     def _exchange(self, repository: str, scopes: tuple[str, ...]) -> Token:
         challenge = t.cast(Challenge, self._challenge)
         credential = self.credential(repository)
-        realm = urljoin(self._base_url, challenge.parameters["realm"])
+        realm = guard(self._base_url, challenge.parameters["realm"])
         service = challenge.parameters.get("service")
         if credential and credential.identity_token:
             grant = {"grant_type": "refresh_token", "refresh_token": credential.identity_token}

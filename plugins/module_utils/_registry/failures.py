@@ -11,6 +11,7 @@ from .urls import origin
 
 # What the text of a TLS error has in it, and what it means. The first that fits is told.
 _TLS = (
+    ("record layer failure", "it does not speak TLS; set plain_http: true if it is an http registry"),  # OpenSSL 3.2
     ("wrong version number", "it does not speak TLS; set plain_http: true if it is an http registry"),
     ("mismatch", "its certificate is for another name; use a name that the certificate has"),
     ("doesn't match", "its certificate is for another name; use a name that the certificate has"),
@@ -39,13 +40,14 @@ def failure(exc: BaseException, url: str) -> ConnectionFailed:
     text = " ".join(str(link) for link in chain).lower().replace("_", " ")
     code, final = "UNREACHABLE", False
     if kinds & {"SSLError", "CertificateError"}:
-        code, final = "TLS_ERROR", True
-        why = next((why for mark, why in _TLS if mark in text), "the TLS handshake failed")
+        why = next((why for mark, why in _TLS if mark in text), "")
+        code, final = "TLS_ERROR", bool(why)  # another try may help where the connection only broke off
+        why = why or "the TLS connection failed (%s)" % str(chain[-1])[:120]
+    elif "ProxyError" in kinds:
+        why = "the proxy that HTTP_PROXY or HTTPS_PROXY names does not answer; check it, or set NO_PROXY"
     elif "gaierror" in kinds or "NameResolutionError" in kinds:
         final = not any(isinstance(link, socket.gaierror) and link.errno == socket.EAI_AGAIN for link in chain)
         why = "its name does not resolve; check the spelling"
-    elif "ProxyError" in kinds:
-        why = "the proxy that HTTP_PROXY or HTTPS_PROXY names does not answer; check it, or set NO_PROXY"
     elif "ConnectionRefusedError" in kinds:
         why = "the connection was refused; check that the registry runs and that the port is right"
     elif "timed out" in text or kinds & {"Timeout", "TimeoutError"}:

@@ -34,7 +34,7 @@ def _network(host: str) -> str:
     except ValueError:
         try:
             address = ipaddress.ip_address(socket.inet_aton(host))  # 127.1, 0x7f000001: what connect() reads as such
-        except OSError:
+        except (OSError, ValueError):
             return "named"
     address = getattr(address, "ipv4_mapped", None) or address
     for kind in ("loopback", "link_local", "unspecified", "multicast"):
@@ -49,9 +49,9 @@ def guard(base: str, target: str) -> str:
     Refused are schemes other than http and https, a step from https down to http, credentials in the URL, and IP
     literals of networks that the server is not in itself: link-local (cloud metadata), loopback, private.
     """
+    here = there = ("", "", 0)
     try:
-        here, there = origin(base), ("", "", 0)
-        target = urljoin(base, target)
+        here, target = origin(base), urljoin(base, target)
         there = origin(target)
         odd = "@" in urlsplit(target).netloc or not re.fullmatch(r"[!-\[\]-~]+", target)  # nothing to misread
     except ValueError:

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Digests and media types."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
+from ansible_collections.quayside.registry.plugins.module_utils._oci import mediatype
+from ansible_collections.quayside.registry.plugins.module_utils._oci.digest import (
+    digest_of,
+    digest_problem,
+    hasher,
+    mismatch,
+    parse_digest,
+)
+
+EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+@pytest.mark.parametrize("text", [EMPTY, "sha256:" + "0" * 64, "sha512:" + "f" * 128])
+def test_good_digests(text):
+    assert digest_problem(text) is None
+    assert parse_digest(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "algorithm:hex"),
+        (None, "algorithm:hex"),
+        (7, "algorithm:hex"),
+        (b"sha256:" + b"0" * 64, "algorithm:hex"),
+        ("0" * 64, "algorithm:hex"),
+        ("sha256:", "algorithm:hex"),
+        (":" + "0" * 64, "algorithm:hex"),
+        ("SHA256:" + "0" * 64, "algorithm:hex"),
+        ("sha256:" + "0" * 64 + "\n", "algorithm:hex"),
+        ("sha256:" + "0" * 64 + "/..", "algorithm:hex"),
+        ("sha256:" + "0" * 63, "64"),
+        ("sha256:" + "0" * 65, "64"),
+        ("sha256:" + "0" * 128, "64"),
+        ("sha256:" + "F" * 64, "lower-case"),
+        ("sha512:" + "0" * 64, "128"),
+        ("md5:" + "0" * 32, "md5"),
+        ("sha256+b64u:" + "0" * 43, "sha256+b64u"),
+    ],
+)
+def test_bad_digests(text, word):
+    assert word in digest_problem(text)
+    if isinstance(text, str):
+        with pytest.raises(InvalidInput) as caught:
+            parse_digest(text)
+        assert word in str(caught.value) and caught.value.code == "INVALID_REFERENCE"
+
+
+def test_digest_of_and_hasher_agree_with_hashlib():
+    assert digest_of(b"") == EMPTY
+    assert digest_of(b"x", "sha512") == "sha512:" + hashlib.sha512(b"x").hexdigest()
+    for algorithm in ("sha256", "sha512"):
+        found = hasher(algorithm + ":whatever")
+        found.update(b"a")
+        found.update(b"b")
+        assert f"{algorithm}:{found.hexdigest()}" == digest_of(b"ab", algorithm)
+
+
+def test_a_mismatch_names_both_digests():
+    error = mismatch("The blob q.io/x", EMPTY, "sha256:" + "1" * 64, "q.io")
+    assert (error.code, error.registry) == ("DIGEST_MISMATCH", "q.io")
+    assert all(word in str(error) for word in ("q.io/x", EMPTY, "1" * 64))
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        (None, ""),
+        ("", ""),
+        ("a/b", "a/b"),
+        ("a/b; charset=utf-8", "a/b"),
+        (" A/B ;q=1;r=2", "a/b"),
+        (mediatype.OCI_INDEX + ";x", mediatype.OCI_INDEX),
+    ],
+)
+def test_bare_media_type(header, wanted):
+    assert mediatype.bare(header) == wanted
+
+
+@pytest.mark.parametrize(
+    ("media_type", "foreign"),
+    [
+        (mediatype.OCI_LAYER + "+gzip", False),
+        (mediatype.DOCKER_LAYER + ".gzip", False),
+        ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", True),
+        ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", True),
+        ("", False),
+    ],
+)
+def test_foreign_layers(media_type, foreign):
+    assert mediatype.is_foreign(media_type) is foreign
+
+
+def test_accept_names_every_kind_of_manifest_once():
+    accepted = mediatype.ACCEPT.split(", ")
+    assert len(accepted) == len(set(accepted))
+    assert set(accepted) == mediatype.INDEXES | mediatype.MANIFESTS | {mediatype.SCHEMA1, mediatype.SCHEMA1_SIGNED}
