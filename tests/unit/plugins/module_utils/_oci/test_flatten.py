@@ -410,6 +410,8 @@ def test_diff_ids_are_verified() -> None:
 
 
 def test_streams_are_closed_and_no_temporary_file_is_left(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
     opened = []
 
     def opener(data: bytes) -> LayerSource:
@@ -420,11 +422,11 @@ def test_streams_are_closed_and_no_temporary_file_is_left(tmp_path: Path) -> Non
         return LayerSource("Layer", open_it)
 
     before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else set()
-    flatten([opener(pack([f("x")]))], io.BytesIO(), tmp_dir=str(tmp_path))
+    flatten([opener(pack([f("x")]))], io.BytesIO(), tmp_dir=str(spool))
     with pytest.raises(ContentError):
-        flatten([opener(pack([f("x")])), opener(b"no tar" * 500)], io.BytesIO(), tmp_dir=str(tmp_path))
+        flatten([opener(pack([f("x")])), opener(b"no tar" * 500)], io.BytesIO(), tmp_dir=str(spool))
     assert all(stream.closed for stream in opened)
-    assert list(tmp_path.iterdir()) == []
+    assert list(spool.iterdir()) == []
     assert not before or len(os.listdir("/proc/self/fd")) <= len(before)
 
 
