@@ -8,7 +8,6 @@ blocks of a fixed size, so the number of cores changes how long it takes and not
 from __future__ import annotations
 
 import collections
-import concurrent.futures as futures
 import hashlib
 import importlib
 import io
@@ -16,6 +15,7 @@ import os
 import struct
 import typing as t
 import zlib
+from concurrent import futures
 from dataclasses import dataclass
 
 from .._errors import ContentError, InvalidInput, MissingLibrary
@@ -146,7 +146,7 @@ class _Decompressor(io.RawIOBase):
                 self._decoder = self._new()
             decoder = t.cast(_Decoder, self._decoder)
             output = decoder.decompress(data)
-        except self._errors as exc:
+        except self._errors as exc:  # pylint: disable=catching-non-exception
             raise ContentError(f"{self._label} has damaged compressed data ({exc}); fetch or build it again.") from exc
         if decoder.eof:
             self._input, self._decoder = decoder.unused_data, None

@@ -11,12 +11,12 @@ needed in another order than it comes. Memory grows with the number of entries, 
 
 from __future__ import annotations
 
-import concurrent.futures as futures
 import contextlib
 import io
 import tempfile
 import threading
 import typing as t
+from concurrent import futures
 from dataclasses import dataclass
 
 from .._errors import ContentError

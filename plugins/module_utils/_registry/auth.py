@@ -224,5 +224,5 @@ class Authenticator:
         if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
             raise ContentError("The token server %s sent no usable token." % server, registry=self.host)
         lifetime = answer.get("expires_in")
-        seconds = max(60, lifetime) if isinstance(lifetime, int) and not isinstance(lifetime, bool) else 60
+        seconds = max(60, lifetime) if isinstance(lifetime, int) else 60
         return Token(value, seconds, self._clock() + seconds - min(30, seconds // 6))

@@ -90,7 +90,7 @@ class Registry:
     def next_page(self, response: Response) -> str:
         """Return where a list goes on (``Link``, RFC 8288), or nothing; it must be at this registry."""
         link = _NEXT.search(response.headers.get("Link", ""))
-        url = guard(self.base_url, urljoin(response.url, link.group(1))) if link else ""
+        url = guard(response.url, link.group(1)) if link else ""
         if url and urlsplit(url).netloc != urlsplit(self.base_url).netloc:
             raise ContentError(
                 "A list of %s goes on at another host, %s, which is not followed." % (self.host, urlsplit(url).netloc),

@@ -16,7 +16,7 @@ import time
 import typing as t
 from dataclasses import dataclass, field, replace
 from http.cookiejar import DefaultCookiePolicy
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from .._errors import ConnectionFailed, ContentError, InvalidInput, MissingLibrary
 from .failures import failure
@@ -224,7 +224,7 @@ class Transport:
             if method not in ("GET", "HEAD") and (response.status not in (307, 308) or isinstance(body, StreamBody)):
                 return response
             response.discard()
-            target = guard(url, urljoin(url, location))
+            target = guard(url, location)
             if origin(target) != origin(url):
                 headers.pop("Authorization", None)
                 settings = replace(settings, client_cert=None, client_key=None)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import typing as t
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 from .._errors import ConnectionFailed, ContentError, RegistryError
 from .._oci.manifest import Descriptor
@@ -94,7 +94,7 @@ def _location(repository: Repository, response: Response, what: str, default: st
             registry=repository.registry.host,
             status=response.status,
         )
-    return guard(repository.registry.base_url, urljoin(response.url, location))
+    return guard(response.url, location)
 
 
 def _closing(location: str, digest: str) -> str:
@@ -105,5 +105,5 @@ def _cancel(repository: Repository, response: Response) -> None:
     """Drop an upload that was begun (best effort: a registry forgets it anyway after some time)."""
     location = response.headers.get("Location")
     if location:
-        url = guard(repository.registry.base_url, urljoin(response.url, location))
+        url = guard(response.url, location)
         repository.request("DELETE", url, repeat=False).discard()

@@ -269,7 +269,7 @@ def test_sparse_files_are_written_in_full(tmp_path: Path, flags: list[str]) -> N
     assert len(packed) < 400_000
     with tarfile.open(fileobj=io.BytesIO(merge(packed))) as tar:
         assert {m.name: bytearray(tar.extractfile(m).read()) for m in tar} == wanted
-    assert sum(len(p) for e in entries(io.BytesIO(packed)) for p in content(e, lambda n: bytes(n))) == 3_060_000
+    assert sum(len(p) for e in entries(io.BytesIO(packed)) for p in content(e, bytes)) == 3_060_000
 
 
 def corrupt(change: dict[int, bytes], items: list[model.Item], fix: bool = True) -> bytes:

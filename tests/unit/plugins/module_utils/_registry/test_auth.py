@@ -186,6 +186,13 @@ def test_the_answer_to_a_challenge(credential, header, again, wanted):
     assert lab.auth.bearer is bool(wanted and wanted.startswith("Bearer"))
 
 
+def test_the_first_of_two_bearer_challenges_counts():
+    lab = Lab()
+    lab.learn(bearer(realm="/first") + ", " + bearer(realm="/second"))
+    lab.header()
+    assert urlsplit(lab.requests[0][1]).path == "/first"
+
+
 def test_basic_is_not_tried_twice():
     lab = Lab(USER)
     assert lab.learn("Basic", sent=None) is True
