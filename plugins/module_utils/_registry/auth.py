@@ -164,6 +164,11 @@ class Authenticator:
         return self._challenge is not None
 
     @property
+    def service(self) -> str | None:
+        """The service that the registry names in its challenge."""
+        return self._challenge.parameters.get("service") if self._challenge else None
+
+    @property
     def bearer(self) -> bool:
         """Has the registry asked for a bearer token?"""
         return self._challenge is not None and self._challenge.scheme == "bearer"

@@ -33,6 +33,7 @@ def read_blob(repository: Repository, blob: Descriptor, limit: int = MAX_CONFIG)
             "The blob %s@%s is %d bytes long; at most %d are read of its kind."
             % (repository, blob.digest, blob.size, limit),
             code="TOO_LARGE",
+            registry=repository.registry.host,
         )
     return b"".join(stream_blob(repository, blob))
 
@@ -74,11 +75,16 @@ def stream_blob(repository: Repository, blob: Descriptor) -> t.Iterator[bytes]:
 
 def _rest(repository: Repository, blob: Descriptor, done: int, digest: t.Any, what: str) -> t.Iterator[bytes]:
     """Yield a blob from an offset on, however much the registry sends."""
-    headers = {"Range": "bytes=%d-" % done} if done else {}
-    response = repository.request("GET", "blobs/" + blob.digest, headers=headers)
-    if response.status == 206 and done and _starts_at(response, done):
-        yield from response.chunks()
-        return
+    response = None
+    if done:
+        response = repository.request("GET", "blobs/" + blob.digest, headers={"Range": "bytes=%d-" % done})
+        if response.status == 206 and _starts_at(response, done):
+            yield from response.chunks()
+            return
+        if response.status in (206, 416):
+            response.discard()
+            response = None
+    response = response or repository.request("GET", "blobs/" + blob.digest)
     if response.status != 200:
         raise repository.refusal(response, what)
     skip, prefix = done, hasher(blob.digest)
@@ -90,7 +96,9 @@ def _rest(repository: Repository, blob: Descriptor, done: int, digest: t.Any, wh
             if skip:
                 continue
             if prefix.hexdigest() != digest.hexdigest():
-                raise ContentError("%s changed between two tries." % what, code="DIGEST_MISMATCH")
+                raise ContentError(
+                    "%s changed between two tries." % what, code="DIGEST_MISMATCH", registry=repository.registry.host
+                )
         if chunk:
             yield chunk
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 
 import re
 import typing as t
-from urllib.parse import quote, urljoin, urlsplit
+from contextlib import contextmanager
+from urllib.parse import urlencode, urljoin, urlsplit
 
-from .._errors import ContentError, Denied, NotFound, OCIError, RegistryError, Unsupported
+from .._errors import ContentError, CredentialError, Denied, NotFound, OCIError, RegistryError, Unsupported
 from .._oci.digest import digest_of, digest_problem, mismatch
 from .._oci.manifest import Descriptor, Manifest, parse_json
-from .._oci.mediatype import ACCEPT, INDEXES, MANIFESTS, bare
+from .._oci.mediatype import ACCEPT, INDEXES, MANIFESTS, SCHEMA1, SCHEMA1_SIGNED, bare
 from .._oci.reference import DOCKER_HUB
 from .auth import Authenticator
 from .credentials import Credential
 from .transport import Response, Settings, StreamBody, Transport, retry_after
-from .urls import guard, is_loopback
+from .urls import guard, is_loopback, origin
 
 MAX_MANIFEST = 8 << 20
 _MAX_TOKEN = 1 << 18
 _ABSENT = frozenset(("MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND", "TAG_UNKNOWN"))
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*rel="?next"?')
-_UNSUPPORTED = frozenset((405, 501))
+_VERSION = "Docker-Distribution-Api-Version"
 
 
 class Registry:
@@ -50,9 +51,9 @@ class Registry:
     ) -> tuple[int, bytes]:
         body = None
         if form is not None:
-            body = "&".join("%s=%s" % (key, quote(value, safe="")) for key, value in form.items()).encode("ascii")
+            body = urlencode(form).encode("ascii")
             headers = dict(headers, **{"Content-Type": "application/x-www-form-urlencoded"})
-        response = self.transport.send(method, guard(self.base_url, url), self.settings, headers, body)
+        response = self.transport.send(method, url, self.settings, headers, body)
         return response.status, response.read(_MAX_TOKEN, "The answer of the token server of %s" % self.host)
 
     def request(
@@ -65,23 +66,37 @@ class Registry:
         body: bytes | StreamBody | None = None,
         repeat: bool = True,
     ) -> Response:
-        """Send a request with what authorizes it, answering at most two challenges; the status is the caller's.
+        """Send a request (``url`` may be a path) and return the answer, whatever its status.
 
-        ``url`` may be a path. Authorization goes to the registry's own host alone.
+        Authorization goes to the registry's own host alone, which alone may challenge us, twice at most.
         """
         url = urljoin(self.base_url, url)
-        own = urlsplit(url).netloc == urlsplit(self.base_url).netloc
         for left in (2, 1, 0):
-            header = self.auth.header(repository, scopes) if own else None
+            with self.named():
+                header = self.auth.header(repository, scopes) if self._own(url) else None
+                if header and not (header.isascii() and header.isprintable()):
+                    raise CredentialError("The token for %s has a character in it that no token has." % self.host)
             sent = dict(headers or {}, **({"Authorization": header} if header else {}))
             response = self.transport.send(method, url, self.settings, sent, body, repeat)
-            if response.status != 401 or not own or not left:
+            if response.status != 401 or not self._own(response.url) or not left:
                 return response
             learned = self.auth.learn(response.headers.get("WWW-Authenticate"), repository, scopes, header)
             if not learned or isinstance(body, StreamBody):  # a stream is the sender's to open again
                 return response
             response.discard()
         return response
+
+    def _own(self, url: str) -> bool:
+        return origin(url) == origin(self.base_url)
+
+    @contextmanager
+    def named(self) -> t.Iterator[None]:
+        """Let errors about content say that it came from here."""
+        try:
+            yield
+        except OCIError as exc:
+            exc.registry = exc.registry or self.host
+            raise
 
     def ping(self) -> Response:
         """Ask for ``/v2/``, with credentials where they are wanted."""
@@ -91,7 +106,7 @@ class Registry:
         """Return where a list goes on (``Link``, RFC 8288), or nothing; it must be at this registry."""
         link = _NEXT.search(response.headers.get("Link", ""))
         url = guard(response.url, link.group(1)) if link else ""
-        if url and urlsplit(url).netloc != urlsplit(self.base_url).netloc:
+        if url and not self._own(url):
             raise ContentError(
                 "A list of %s goes on at another host, %s, which is not followed." % (self.host, urlsplit(url).netloc),
                 code="UNSAFE_URL",
@@ -104,56 +119,42 @@ class Registry:
         status, body = response.status, response.discard()
         code, words = read_error(body)
         said = ": " + words if words else ""
-        fields: dict[str, t.Any] = {"registry": self.host, "status": status}
+        kind, fallback = RegistryError, "UNKNOWN"
+        text = "%s: %s answered HTTP %d%s." % (what, self.host, status, said)
+        absent = code in _ABSENT or (not code and body[:1] == b"{" and words)
         if status in (401, 403):
-            return Denied(
+            kind, fallback = Denied, "UNAUTHORIZED" if status == 401 else "DENIED"
+            text = (
                 "%s is not allowed to us (HTTP %d%s); we asked %s. It may also not exist; check the name and the "
-                "credentials." % (what, status, said, self.auth.who(repository)),
-                code=code or ("UNAUTHORIZED" if status == 401 else "DENIED"),
-                **fields,
+                "credentials." % (what, status, said, self.auth.who(repository))
             )
-        if status == 404:
-            spoke = code or (words and body[:1] == b"{") or "Docker-Distribution-Api-Version" in response.headers
-            if code in _ABSENT or spoke:
-                return NotFound("%s does not exist%s." % (what, said), code=code or "NOT_FOUND", **fields)
-            return RegistryError(
-                "%s answered HTTP 404, but not as a registry does; check its host, port and path." % self.host,
-                code="NOT_A_REGISTRY",
-                **fields,
-            )
-        if status in _UNSUPPORTED or code == "UNSUPPORTED":
-            return Unsupported("%s: %s does not support this (HTTP %d%s)." % (what, self.host, status, said), **fields)
-        if status == 429:
-            wait = retry_after(response.headers)
+        elif status == 404 and (absent or (not code and _VERSION in response.headers)):
+            kind, fallback, text = NotFound, "NOT_FOUND", "%s does not exist%s." % (what, said)
+        elif status == 404 and not code:
+            fallback = "NOT_A_REGISTRY"
+            text = "%s answered HTTP 404, but not as a registry does; check its host, port and path." % self.host
+        elif status in (405, 501) or code == "UNSUPPORTED":
+            kind, code, fallback = Unsupported, None, Unsupported.code
+            text = "%s: %s does not support this (HTTP %d%s)." % (what, self.host, status, said)
+        elif status == 429:
+            wait, fallback = retry_after(response.headers), "TOOMANYREQUESTS"
             asks = "; it asks to wait %d s" % wait if wait else ""
-            return RegistryError(
-                "%s throttles us (HTTP 429%s)%s. Try again later, log in, or lower jobs." % (self.host, said, asks),
-                code=code or "TOOMANYREQUESTS",
-                **fields,
-            )
-        if status == 400 and b"HTTPS server" in body:
-            said += " (set plain_http: false, it speaks https)"
-        return RegistryError(
-            "%s: %s answered HTTP %d%s." % (what, self.host, status, said), code=code or "UNKNOWN", **fields
-        )
-
-    def repository(self, name: str, *actions: str) -> Repository:
-        """Return a repository of this registry, for these actions (``pull``, ``push``, ``delete``)."""
-        return Repository(self, name, actions or ("pull",))
+            text = "%s throttles us (HTTP 429%s)%s. Try again later, log in, or lower jobs." % (self.host, said, asks)
+        elif status == 400 and b"HTTPS server" in body:
+            text = text[:-1] + " (set plain_http: false, it speaks https)."
+        return kind(text, code=code or fallback, registry=self.host, status=status)
 
 
 def read_error(body: bytes) -> tuple[str | None, str]:
-    """Return the code and the words of an error body, in whichever form it came; the words are safe to print.
-
-    The forms: the specification's ``errors``, ``{"message": …}``, ``{"details": …}``, text. HTML says nothing.
-    """
+    """Return code and words, safe to print, of an error: ``errors``, ``message``, ``details`` or text; no HTML."""
     text = body[:4096].decode("utf-8", "replace")
-    code: str | None = None
+    code = None
     try:
         value = parse_json(body, "")
         errors = value.get("errors") or [value]
         first = errors[0] if isinstance(errors, list) and isinstance(errors[0], dict) else {}
-        code = first.get("code") if re.fullmatch(r"[A-Z0-9_]{1,64}", str(first.get("code") or "")) else None
+        match = re.fullmatch(r"[A-Z0-9_]{1,64}", str(first.get("code") or ""))
+        code = match and match.group()
         text = str(first.get("message") or first.get("details") or value.get("message") or "")
     except ContentError:
         if text.lstrip()[:1] in ("<", "{", "["):
@@ -195,18 +196,14 @@ class Repository:
         response = self.request("HEAD", "manifests/" + target, headers={"Accept": ACCEPT})
         response.discard()
         headers = response.headers
-        digest, media_type, size = (headers.get("Docker-Content-Digest"), bare(headers.get("Content-Type")), "")
+        digest, media_type = headers.get("Docker-Content-Digest"), bare(headers.get("Content-Type"))
         size = headers.get("Content-Length", "")
-        if (
-            response.status == 200
-            and not digest_problem(digest)
-            and media_type in INDEXES | MANIFESTS
-            and size.isdigit()
-        ):
+        known = media_type in INDEXES | MANIFESTS and size.isdecimal() and not digest_problem(digest)
+        if response.status == 200 and known:
             if ":" in target and digest != target:
                 raise mismatch(self.full(target), target, str(digest), self.registry.host)
             return Descriptor(media_type, str(digest), int(size))
-        if response.status == 404 and "Docker-Distribution-Api-Version" in headers:
+        if response.status == 404 and _VERSION in headers:
             return None
         if response.status == 403 and writing:
             return None
@@ -221,15 +218,16 @@ class Repository:
         response = self.request("GET", "manifests/" + target, headers={"Accept": ACCEPT})
         if response.status != 200:
             raise self.refusal(response, what)
-        raw = response.read(MAX_MANIFEST, "The manifest %s" % what)
-        self.registry.transport.counters.add(received=len(raw))
-        said = response.headers.get("Docker-Content-Digest")
-        wanted = target if ":" in target else said if said and not digest_problem(said) else digest_of(raw)
-        found = digest_of(raw, wanted.split(":", 1)[0])
-        manifest = Manifest.parse(raw, response.headers.get("Content-Type"), what, wanted.split(":", 1)[0])
-        if found != wanted:
-            raise mismatch(what, wanted, found, self.registry.host)
-        return manifest
+        with self.registry.named():
+            raw = response.read(MAX_MANIFEST, "The manifest %s" % what)
+            self.registry.transport.counters.add(received=len(raw))
+            said, kind = response.headers.get("Docker-Content-Digest"), response.headers.get("Content-Type")
+            wanted = target if ":" in target else "" if digest_problem(said) else str(said)
+            algorithm = wanted.split(":")[0] or "sha256"
+            found = digest_of(raw, algorithm)
+            if wanted not in ("", found) and bare(kind) not in (SCHEMA1, SCHEMA1_SIGNED):  # those sign themselves
+                raise mismatch(what, wanted, found)
+            return Manifest.parse(raw, kind, what, algorithm)
 
     def put(self, target: str, manifest: Manifest) -> Response:
         """Store a manifest under a tag or its digest. Its blobs and members must be there already."""
@@ -242,7 +240,8 @@ class Repository:
         self.registry.transport.counters.add(sent=len(manifest.raw))
         stored = response.headers.get("Docker-Content-Digest") or manifest.digest
         if stored != manifest.digest and stored.split(":")[0] == manifest.digest.split(":")[0]:
-            raise mismatch("%s, as the registry stored it," % self.full(target), manifest.digest, stored)
+            what = "%s, as the registry stored it," % self.full(target)
+            raise mismatch(what, manifest.digest, stored, self.registry.host)
         return response
 
     def delete(self, target: str) -> Response:

@@ -46,11 +46,12 @@ def _pages(
             response = registry.request("GET", path, repository, scopes)
         if response.status != 200:
             raise registry.refusal(response, what, repository)
-        body = response.read(_MAX_BYTES, what)
-        registry.transport.counters.add(received=len(body))
-        names = parse_json(body, what).get(key) or []
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ContentError("%s is not a list of names." % what, registry=registry.host)
+        with registry.named():
+            body = response.read(_MAX_BYTES, what)
+            registry.transport.counters.add(received=len(body))
+            names = parse_json(body, what).get(key) or []
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise ContentError("%s is not a list of names." % what)
         fresh = [name for name in dict.fromkeys(names) if name not in seen]
         seen.update(fresh)
         yield fresh

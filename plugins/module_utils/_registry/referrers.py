@@ -21,26 +21,24 @@ def digest_tag(digest: str) -> str:
 
 def referrers_by_api(repository: Repository, digest: str) -> list[Descriptor] | None:
     """Return the referrers that the registry lists, or None where it has no referrers API."""
-    response = repository.request("GET", "referrers/" + digest, headers={"Accept": OCI_INDEX})
-    if response.status in (400, 404, 405, 406) or bare(response.headers.get("Content-Type")) != OCI_INDEX:
-        if response.status in (401, 403) or response.status >= 500:
-            raise repository.refusal(response, "The list of referrers of %s@%s" % (repository, digest))
-        response.discard()
-        return None
-    found: dict[str, Descriptor] = {}
+    what = "The list of referrers of %s@%s" % (repository, digest)
+    url, found = "referrers/" + digest, t.cast("dict[str, Descriptor]", {})
     visited: set[str] = set()
-    while True:
-        what = "The list of referrers of %s@%s" % (repository, digest)
-        index = Manifest.parse(response.read(MAX_MANIFEST, what), OCI_INDEX, what)
-        repository.registry.transport.counters.add(received=len(index.raw))
-        found.update({member.digest: member for member in index.members})
-        url = repository.registry.next_page(response)
-        if not url or url in visited:
-            return list(found.values())
+    while url not in visited:
         visited.add(url)
         response = repository.request("GET", url, headers={"Accept": OCI_INDEX})
+        other = response.status == 200 and bare(response.headers.get("Content-Type")) != OCI_INDEX
+        if len(visited) == 1 and (other or response.status in (400, 404, 405, 406, 501)):
+            response.discard()
+            return None
         if response.status != 200:
             raise repository.refusal(response, what)
+        with repository.registry.named():
+            index = Manifest.parse(response.read(MAX_MANIFEST, what), OCI_INDEX, what)
+        repository.registry.transport.counters.add(received=len(index.raw))
+        found.update({member.digest: member for member in index.members})
+        url = repository.registry.next_page(response) or url
+    return list(found.values())
 
 
 def referrers_by_tag(repository: Repository, digest: str) -> Manifest | None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 import typing as t
 from dataclasses import dataclass
@@ -57,18 +56,13 @@ class Session:
         self.run = run
         self._clock = clock
         self._registries: dict[tuple[str, Settings], Registry] = {}
-        self._lock = threading.Lock()
 
     def registry(self, host: str, repository: str = "") -> Registry:
         """Return the registry at ``host[:port]``, as it is set up for a repository."""
         entry = self._entry(host, repository)
         settings = entry.settings if entry else self._defaults
-        with self._lock:
-            if (host, settings) not in self._registries:
-                self._registries[host, settings] = Registry(
-                    host, settings, self.transport, lambda name: self.credential(host, name), self._clock
-                )
-            return self._registries[host, settings]
+        made = Registry(host, settings, self.transport, lambda name: self.credential(host, name), self._clock)
+        return self._registries.setdefault((host, settings), made)  # atomic, so that threads share one
 
     def repository(self, reference: Reference, *actions: str) -> Repository:
         """Return the repository of a reference, for these actions (``pull`` alone by default)."""
@@ -95,12 +89,7 @@ class Session:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(self.jobs) as pool:
-            futures = [pool.submit(function, item) for item in todo]
-            try:
-                return [future.result() for future in futures]
-            finally:
-                for future in futures:
-                    future.cancel()
+            return list(pool.map(function, todo))
 
     def secrets(self) -> set[str]:
         """Return every secret that was used, so that none of them is shown."""

@@ -109,20 +109,19 @@ class Response:
             raise failure(exc, self.url) from None
         finally:
             self._raw.close()
-        if promised.isdigit() and total < int(promised):
+        if promised.isdecimal() and total < int(promised):
             raise failure(ConnectionResetError("%d of %s bytes came" % (total, promised)), self.url)
 
     def read(self, limit: int, what: str) -> bytes:
         """Return the whole body, of at most ``limit`` bytes; ``what`` names it in the error."""
-        body = b""
+        body = bytearray()
         for chunk in self.chunks(1 << 16):
             body += chunk
             if len(body) > limit:
-                self._raw.close()
                 raise ContentError(
                     "%s has more than the %d bytes that are read of it." % (what, limit), code="TOO_LARGE"
                 )
-        return body
+        return bytes(body)
 
     def discard(self) -> bytes:
         """Read what is left, up to 64 KiB of it, so that the connection can serve again; return that."""
@@ -141,10 +140,12 @@ class Response:
 def retry_after(headers: t.Mapping[str, str]) -> float | None:
     """Return the seconds that a Retry-After header asks for, given as seconds or as a date; None without one."""
     value = headers.get("Retry-After", "").strip()
-    if value.isdigit():
-        return float(value)
-    parsed = email.utils.parsedate_tz(value) if value else None
-    return None if parsed is None else max(0.0, email.utils.mktime_tz(parsed) - time.time())
+    if value.isdecimal():
+        return float(value[:9])
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
 
 
 class Transport:
@@ -168,6 +169,8 @@ class Transport:
         self._proxies: dict[tuple[str, str, int], dict[str, str]] = {}
         self._session = requests.Session()
         self._session.trust_env = False  # no netrc; proxies are asked for below
+        # Redirects are followed below; left alone, requests would read their bodies, however long.
+        self._session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.clear()
         self._session.headers.update({"User-Agent": "quayside.registry", "Accept-Encoding": "identity"})
@@ -223,9 +226,12 @@ class Transport:
                 return response
             if method not in ("GET", "HEAD") and (response.status not in (307, 308) or isinstance(body, StreamBody)):
                 return response
-            response.discard()
             target = guard(url, location)
-            if origin(target) != origin(url):
+            elsewhere = origin(target) != origin(url)
+            if elsewhere and body:  # it may be a form with a password
+                return response
+            response.discard()
+            if elsewhere:
                 headers.pop("Authorization", None)
                 settings = replace(settings, client_cert=None, client_key=None)
             url = target

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import typing as t
+from contextlib import suppress
 from urllib.parse import quote
 
-from .._errors import ConnectionFailed, ContentError, RegistryError
+from .._errors import ConnectionFailed, ContentError, Denied, OCIError, RegistryError
 from .._oci.manifest import Descriptor
 from .blobs import has_blob
 from .client import Repository
@@ -20,7 +21,10 @@ Open = t.Callable[[], t.Iterable[bytes]]
 def mount_blob(repository: Repository, digest: str, source: str) -> bool:
     """Ask for a blob of another repository of the same registry; False when it has to be sent instead."""
     query = "blobs/uploads/?mount=%s&from=%s" % (quote(digest, safe=""), quote(source, safe=""))
-    response = repository.request("POST", query, also=("repository:%s:pull" % source,))
+    try:
+        response = repository.request("POST", query, also=("repository:%s:pull" % source,))
+    except Denied:  # no token for both
+        return False
     response.discard()
     if response.status == 202:
         _cancel(repository, response)
@@ -57,26 +61,28 @@ def _try_upload(repository: Repository, blob: Descriptor, content: Open) -> None
     if response.status not in (201, 202):
         raise repository.refusal(response, what)
     response.discard()
-    location = _location(repository, response, what)
-    body: bytes | StreamBody = StreamBody(content(), blob.size) if blob.size else b""
+    begun, location = response, _location(repository, response, what)
     try:
-        response = _send(repository, "PATCH", location, body)
+        response = _send(repository, "PATCH", location, _body(blob, content))
+        if response.status in (404, 405, 501):  # a registry that wants the body in the closing PUT
+            response.discard()
+            response = _send(repository, "PUT", _closing(location, blob.digest), _body(blob, content))
+        elif response.status in (201, 202, 204):
+            response.discard()
+            finished = response.status == 201 and has_blob(repository, blob.digest)
+            if not finished:
+                location = _location(repository, response, what, location)
+                response = _send(repository, "PUT", _closing(location, blob.digest), b"")
     except ContentError:
-        _cancel(repository, response)
+        _cancel(repository, begun)
         raise
-    if response.status in (404, 405, 501):  # a registry that wants the body in the closing PUT
-        response.discard()
-        body = StreamBody(content(), blob.size) if blob.size else b""
-        response = _send(repository, "PUT", _closing(location, blob.digest), body)
-    elif response.status in (201, 202, 204):
-        response.discard()
-        finished = response.status == 201 and has_blob(repository, blob.digest)
-        if not finished:
-            location = _location(repository, response, what, location)
-            response = _send(repository, "PUT", _closing(location, blob.digest), b"")
     if response.status not in (200, 201, 202, 204):
         raise repository.refusal(response, what)
     response.discard()
+
+
+def _body(blob: Descriptor, content: Open) -> bytes | StreamBody:
+    return StreamBody(content(), blob.size) if blob.size else b""
 
 
 def _send(repository: Repository, method: str, url: str, body: bytes | StreamBody) -> Response:
@@ -103,7 +109,6 @@ def _closing(location: str, digest: str) -> str:
 
 def _cancel(repository: Repository, response: Response) -> None:
     """Drop an upload that was begun (best effort: a registry forgets it anyway after some time)."""
-    location = response.headers.get("Location")
-    if location:
-        url = guard(response.url, location)
-        repository.request("DELETE", url, repeat=False).discard()
+    with suppress(OCIError):
+        location = _location(repository, response, "")
+        repository.request("DELETE", location, repeat=False).discard()

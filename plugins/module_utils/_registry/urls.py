@@ -51,7 +51,8 @@ def guard(base: str, target: str) -> str:
     """
     here = there = ("", "", 0)
     try:
-        here, target = origin(base), urljoin(base, target)
+        here = origin(base)
+        target = urljoin(base, target)
         there = origin(target)
         odd = "@" in urlsplit(target).netloc or not re.fullmatch(r"[!-\[\]-~]+", target)  # nothing to misread
     except ValueError:

@@ -69,38 +69,54 @@ def plan_content(session: Session, wanted: t.Sequence[Wanted], repair: bool = Fa
     below it all the same.
     """
     content = Content()
-    levels: list[list[_Need]] = []
     blobs: list[_Need] = []
     absent: set[tuple[str, str]] = set()
-    level = _unique(_Need(want.root, want.dest, want) for want in wanted)
     seen: set[tuple[str, str]] = set()
-    while level:
-        if len(levels) > _MAX_DEPTH:
-            raise ContentError("%s nests its indexes too deeply." % wanted[0].root.digest, code="MANIFEST_INVALID")
+    # What one of them wants to be stored by its digest is, although another writes it under a tag.
+    roots = {(str(want.dest), want.root.digest): want.put for want in sorted(wanted, key=lambda want: want.put)}
+    below: dict[tuple[str, str], list[_Need]] = {}
+    level = top = _unique(_Need(want.root, want.dest, want) for want in wanted)
+    for dummy in range(_MAX_DEPTH):
         seen.update(need.key for need in level)
         present = session.map(lambda need: need.dest.head(need.item.digest, writing=True) is not None, level)
         absent.update(need.key for need, there in zip(level, present) if not there)
-        below = [need for need, there in zip(level, present) if repair or not there]
-        roots = {(str(want.dest), want.root.digest) for want in wanted}
-        read = [need for need in level if need in below or need.key in roots]
+        read = [need for need in level if repair or need.key in absent or need.key in roots]
         for need, manifest in zip(read, session.map(_get, read)):
             content.manifests[need.key] = manifest
-        levels.append([need for need in level if need.key in absent])
-        children: list[_Need] = []
-        for need in below:
-            manifest = content.manifests[need.key]
+            if not repair and need.key not in absent:
+                continue
+            children = below[need.key] = []
             for item in manifest.members:
                 kind = children if item.media_type in INDEXES | MANIFESTS else blobs
                 kind.append(_Need(item, need.dest, need.wanted))
             blobs += [_Need(item, need.dest, need.wanted) for item in manifest.blobs]
-        level = _unique(children, seen)
+        level = _unique((child for need in read for child in below.get(need.key, ())), seen)
+        if not level:
+            break
+    else:
+        raise ContentError("%s nests its indexes too deeply." % wanted[0].root.digest, code="MANIFEST_INVALID")
     _plan_blobs(session, _unique(blobs), content)
-    put = {(str(want.dest), want.root.digest): want.put for want in wanted}
-    for level in reversed(levels):
-        for need in sorted(level, key=lambda need: content.manifests[need.key].is_index):
-            if put.get(need.key, True):
-                content.steps.append(_put_step(need, content.manifests[need.key]))
+    inner = {child.key for children in below.values() for child in children}
+    missing = [need for need in _children_first(top, below) if need.key in absent]
+    for need in sorted(missing, key=lambda need: content.manifests[need.key].is_index):
+        if need.key in inner or roots[need.key]:
+            content.steps.append(_put_step(need, content.manifests[need.key]))
     return content
+
+
+def _children_first(needs: list[_Need], below: t.Mapping[tuple[str, str], list[_Need]]) -> list[_Need]:
+    """Return the manifests and all below them, each once and after its members."""
+    ordered: dict[tuple[str, str], _Need] = {}
+
+    def visit(need: _Need) -> None:
+        if need.key not in ordered:
+            for child in below.get(need.key, ()):
+                visit(child)
+            ordered[need.key] = need
+
+    for need in needs:
+        visit(need)
+    return list(ordered.values())
 
 
 def _get(need: _Need) -> Manifest:

@@ -32,11 +32,12 @@ def find(session: Session, name: str, platform: str | None = None) -> tuple[Refe
 
 def member(repository: Repository, reference: Reference, manifest: Manifest, wanted: Platform) -> Manifest:
     """Return the member of an index for a platform, through nested indexes; an image is its own only member."""
-    for dummy in range(8):
-        if not manifest.is_index:
-            return manifest
-        manifest = repository.get(select_member(manifest, wanted, str(reference)).digest)
-    raise ContentError("%s nests its indexes too deeply." % reference, code="MANIFEST_INVALID")
+    with repository.registry.named():
+        for dummy in range(8):
+            if not manifest.is_index:
+                return manifest
+            manifest = repository.get(select_member(manifest, wanted, str(reference)).digest)
+        raise ContentError("%s nests its indexes too deeply." % reference, code="MANIFEST_INVALID")
 
 
 def described(reference: Reference, manifest: Descriptor | Manifest | None) -> dict[str, t.Any]:

@@ -24,7 +24,8 @@ def config_info(session: Session, *, name: str, platform: str | None, query: str
         manifest = member(repository, reference, manifest, wanted)
         if manifest.config is None:
             raise ContentError("%s has no config." % reference, code="NOT_AN_IMAGE", registry=reference.registry)
-        config = parse_json(read_blob(repository, manifest.config), "The config of %s" % reference)
+        with repository.registry.named():
+            config = parse_json(read_blob(repository, manifest.config), "The config of %s" % reference)
     return {
         **described(reference, manifest),
         "config": config,

@@ -81,7 +81,7 @@ def plan_copy(
         for copy in moving + extra_tags
     ]
     steps = content.steps + (_referrer_lists(session, extra, content) if referrers else []) + tag_steps
-    results = [_result(copy, copy in moving, bool(steps)) for copy in copies]
+    results = [_result(copy, copy in moving) for copy in copies]
     return Plan(
         result={**_single(results, copies), "images": results},
         before={str(copy.target.reference): copy.target.previous for copy in copies},
@@ -134,7 +134,8 @@ def _look(session: Session, pair: _Pair) -> _Copy:
     if target.found and not pair.platforms and pair.src.digest == target.previous:
         wanted: Descriptor | None = target.found
     elif pair.platforms:
-        filtered = _filtered(source, pair)
+        with source.registry.named():
+            filtered = _filtered(source, pair)
         wanted = filtered.descriptor
     else:
         wanted = source.head(pair.src.target)
@@ -180,7 +181,7 @@ def _refuse_conflicts(copies: list[_Copy]) -> None:
             )
 
 
-def _result(copy: _Copy, moved: bool, changed: bool) -> dict[str, t.Any]:
+def _result(copy: _Copy, moved: bool) -> dict[str, t.Any]:
     digest = copy.wanted.digest if moved else copy.target.previous
     return {
         "src": str(copy.pair.src),
@@ -253,7 +254,7 @@ def _referrer_lists(session: Session, extra: list[Wanted], content: Content) -> 
                 Step(
                     "List %d referrers of %s under %s." % (len(new.members), subject, repository.full(tag)),
                     partial(_put_list, repository, tag, manifests),
-                    Cost(bytes_sent=len(new.raw)),
+                    Cost(bytes_sent=len(new.raw), bytes_received=len(new.raw) + (len(old.raw) if old else 0)),
                 )
             )
     return steps

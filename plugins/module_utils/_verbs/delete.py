@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .._errors import Refused, RegistryError, Unsupported
+from .._errors import Denied, Refused, RegistryError, Unsupported
 from .._oci.mediatype import INDEXES
 from .._oci.reference import Reference
 from .._plan import Plan, Step
@@ -34,7 +34,12 @@ def plan_delete(session: Session, *, name: str, force: bool) -> Plan:
     """Plan the removal of a tag alone where the registry can do that, else of the manifest if nothing else uses it."""
     reference = Reference.parse(name)
     repository = session.repository(reference, "pull", "push", "delete")
-    found = repository.head(reference.target)
+    try:
+        found = repository.head(reference.target)
+    except Denied:  # so says Artifactory of a tag that is not there
+        if reference.digest or reference.target in list_tags(repository):
+            raise
+        found = None
     result: dict[str, t.Any] = {
         "reference": str(reference.with_digest(found.digest)) if found else None,
         "digest": found.digest if found else None,
@@ -132,7 +137,7 @@ class _Delete:
             raise self.repository.refusal(response, self.repository.full(target))
         response.discard()
         for tried in range(_POLLS):
-            if self.repository.head(target) is None:
+            if self.repository.head(target, writing=True) is None:
                 return
             self.repository.registry.transport.pause(tried)
         raise RegistryError(
@@ -141,11 +146,14 @@ class _Delete:
 
 
 def _cannot_untag(repository: Repository) -> bool:
-    """Guess, without a write, whether this is a registry that cannot delete tags: distribution 2.
+    """Guess, without a write, whether this is a registry that cannot delete tags alone: Harbor, or distribution 2.
 
-    It came to delete tags and to page the list of tags in the same release, 3.0: what ignores ``n`` is older. Its
-    answer for the referrers API that it does not have is the plain text of its router.
+    Harbor, which names itself in its challenge, deletes the manifest with all its tags. Distribution came to delete
+    tags and to page the list of tags in the same release, 3.0: what ignores ``n`` is older. Its answer for the
+    referrers API that it does not have is the plain text of its router.
     """
+    if repository.registry.auth.service == "harbor-registry":
+        return True
     probe = repository.request("GET", "tags/list?n=-1")
     probe.discard()
     if probe.status != 200 or "Docker-Distribution-Api-Version" not in probe.headers:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import os
+import time
 import typing as t
 from functools import partial
 
 from .._errors import Denied
 from .._oci.reference import DOCKER_HUB, check_repository, parse_host
 from .._plan import Plan, Step
+from .._registry.client import Registry
 from .._registry.credentials import (
     HUB_KEY,
     Credential,
@@ -46,7 +48,7 @@ def plan_login(
     wanted = Credential(username, password) if state == "present" else None
     warnings: tuple[str, ...] = ()
     if wanted and verify:
-        warnings = _verify(session, host, path)
+        warnings = _verify(session, host, path, wanted)
     same = _pair(stored) == _pair(wanted)
     where = "docker-credential-%s" % helper if helper else file
     if wanted:
@@ -90,9 +92,11 @@ def _shown(key: str, where: str, credential: Credential | None) -> dict[str, t.A
     return {"registry": key, "stored_in": where, "username": credential.username if credential else None}
 
 
-def _verify(session: Session, host: str, path: str) -> tuple[str, ...]:
-    """Log in for real, before anything is written."""
-    registry = session.registry(host, path)
+def _verify(session: Session, host: str, path: str, wanted: Credential) -> tuple[str, ...]:
+    """Log in for real, before anything is written; with these credentials, whatever else is known for the registry."""
+    known = session.registry(host, path)
+    registry = Registry(host, known.settings, session.transport, lambda dummy: wanted, time.monotonic)
+    registry.auth.secrets = known.auth.secrets
     response = registry.ping()
     if response.status == 401:
         raise Denied(

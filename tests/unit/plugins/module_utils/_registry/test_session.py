@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a task's session hands out: settings and credentials by registry and path, workers, secrets."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._oci.reference import Reference
+from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
+from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Entry
+from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
+from ansible_collections.quayside.registry.tests.unit.kit import make_session
+
+TEAM, WHOLE, SHORT = (Credential(name, "password") for name in ("team", "whole", "short"))
+HOST = "registry.example:5000"
+
+
+@pytest.mark.parametrize(
+    ("host", "repository", "user"),
+    [
+        (HOST, "team/app", "team"),
+        (HOST, "team", "team"),
+        (HOST, "teams/app", "whole"),
+        (HOST, "", "whole"),
+        ("short.example", "team/app", "short"),
+        ("other.example", "team/app", None),
+    ],
+)
+def test_the_longest_entry_wins(host: str, repository: str, user: str | None) -> None:
+    session = make_session(
+        Entry(HOST, Settings(), WHOLE),
+        Entry(f"{HOST}/team/", Settings(), TEAM),
+        shorthand=SHORT,
+        shorthand_hosts=[HOST, "short.example"],
+    )
+    found = session.credential(host, repository)
+    assert (found.username if found else None) == user
+
+
+def test_an_entry_without_a_login_leaves_it_to_the_others(clean_environment: Path) -> None:
+    docker = clean_environment / ".docker"
+    docker.mkdir()
+    (docker / "config.json").write_text(json.dumps({"auths": {HOST: {"username": "file", "password": "x"}}}))
+    found = make_session(Entry(HOST, Settings())).credential(HOST, "team/app")
+    assert found is not None
+    assert (found.username, found.source) == ("file", str(docker / "config.json"))
+
+
+def test_names_of_entries_are_normal() -> None:
+    session = make_session(Entry("index.docker.io", Settings(), WHOLE), Entry("HOST.example", Settings(), TEAM))
+    assert session.credential("docker.io", "library/debian") is WHOLE
+    assert session.credential("host.example", "a") is TEAM
+
+
+@pytest.mark.parametrize(
+    ("host", "settings", "url"),
+    [
+        ("127.0.0.1:5000", Settings(), "http://127.0.0.1:5000"),
+        ("localhost", Settings(), "http://localhost"),
+        ("[::1]:5000", Settings(), "http://[::1]:5000"),
+        ("localhost", Settings(plain_http=False), "https://localhost"),
+        ("quay.io", Settings(), "https://quay.io"),
+        ("quay.io", Settings(plain_http=True), "http://quay.io"),
+        ("docker.io", Settings(), "https://registry-1.docker.io"),
+    ],
+)
+def test_scheme_and_host(host: str, settings: Settings, url: str) -> None:
+    assert make_session(settings=settings).registry(host).base_url == url
+
+
+def test_one_registry_for_a_task() -> None:
+    session = make_session(Entry(f"{HOST}/team", Settings(plain_http=True)))
+    one, two = (session.repository(Reference(HOST, name)) for name in ("a", "b"))
+    assert one.registry is two.registry
+    assert session.repository(Reference(HOST, "team/a")).registry is not one.registry
+
+
+def test_map_keeps_the_order_and_the_limit() -> None:
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work(number: int) -> int:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.01 * (number % 2))
+        with lock:
+            running -= 1
+        return number * number
+
+    assert make_session(jobs=3).map(work, range(10)) == [number * number for number in range(10)]
+    assert most == 3
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_map_raises_the_first_error_and_does_not_begin_the_rest(jobs: int) -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        if number == 2:
+            raise OSError("the third")
+        time.sleep(0.01)
+        return number
+
+    with pytest.raises(OSError, match="the third"):
+        make_session(jobs=jobs).map(work, range(100))
+    assert len(begun) < 50
+
+
+def test_secrets_are_those_that_were_used() -> None:
+    session = make_session(Entry(HOST, Settings(), WHOLE), Entry("other.example", Settings(), TEAM))
+    session.registry(HOST).auth.credential("team/app")
+    assert session.secrets() == {"password", WHOLE.basic}

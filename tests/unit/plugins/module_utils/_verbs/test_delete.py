@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deleting a tag or a manifest, and nothing that others use, on registries that differ in all of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import (
+    Denied,
+    Refused,
+    RegistryError,
+    Unsupported,
+)
+from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
+from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
+from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
+from ansible_collections.quayside.registry.plugins.module_utils._verbs.delete import plan_delete
+from ansible_collections.quayside.registry.tests.unit.fake_profiles import PROFILES
+from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, Quirks
+from ansible_collections.quayside.registry.tests.unit.kit import (
+    LAYERS,
+    REPO,
+    add_platforms,
+    apply,
+    fails,
+    login,
+    make_session,
+    switches,
+)
+
+OLD = Quirks(tag_delete_400=True, tags_unpaginated=True, no_referrers_api=True, accept_ignored_rewrites=True)
+
+
+def plan(registry: FakeRegistry, name: str = ":1", force: bool = False) -> tuple[Session, Plan]:
+    session = make_session(login(registry))
+    return session, plan_delete(session, name=f"{registry.host}/{REPO}{name}", force=force)
+
+
+def run(registry: FakeRegistry, *args: Any, **options: Any) -> Plan:
+    session, planned = plan(registry, *args, **options)
+    apply(session, planned)
+    return planned
+
+
+def test_a_tag_alone() -> None:
+    with FakeRegistry() as registry:
+        digest = add_platforms(registry)
+        registry.api.repos[REPO].tags["2"] = digest
+        state = registry.state()
+        plan(registry)
+        assert registry.state() == state
+        planned = run(registry)
+        assert registry.tags(REPO) == {"2": digest}
+        assert digest in registry.manifests(REPO)
+        assert (planned.result["untagged"], planned.result["deleted"]) == (["1"], [])
+        assert planned.result["digest"] == planned.result["previous_digest"] == digest
+        assert planned.before == {f"{registry.host}/{REPO}:1": digest}
+        assert planned.after == {f"{registry.host}/{REPO}:1": None}
+
+
+@pytest.mark.parametrize("name", [":1", "@sha256:" + "0" * 64])
+def test_absent_is_good(name: str) -> None:
+    with FakeRegistry() as registry:
+        registry.create_repo(REPO)
+        planned = run(registry, name)
+        assert not planned.changed
+        assert planned.result["digest"] is None
+        assert planned.before == planned.after
+        assert [request.method for request in registry.requests] == ["HEAD"]
+
+
+def test_absent_repository_is_good() -> None:
+    with FakeRegistry() as registry:
+        assert not run(registry).changed
+
+
+def test_a_manifest_with_its_tag() -> None:
+    with FakeRegistry() as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        planned = run(registry, "@" + digest)
+        assert registry.manifests(REPO) == registry.tags(REPO) == {}
+        assert (planned.result["untagged"], planned.result["deleted"]) == (["1"], [digest])
+        assert not run(registry, "@" + digest).changed
+
+
+def test_a_manifest_that_several_tags_share() -> None:
+    with FakeRegistry() as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        registry.api.repos[REPO].tags["2"] = digest
+        with fails(Refused, "MANIFEST_SHARED", registry.host, None, "is used by 1, 2"):
+            run(registry, "@" + digest)
+        assert registry.count("DELETE") == 0
+        planned = run(registry, "@" + digest, force=True)
+        assert registry.manifests(REPO) == {}
+        assert planned.result["untagged"] == ["1", "2"]
+
+
+def test_a_member_of_a_tagged_index() -> None:
+    with FakeRegistry() as registry:
+        add_platforms(registry)
+        member = registry.manifest(REPO, "1")["manifests"][0]["digest"]
+        with fails(Refused, "MANIFEST_SHARED", registry.host, None, "is used by 1"):
+            run(registry, "@" + member)
+        run(registry, "@" + member, force=True)
+        assert member not in registry.manifests(REPO)
+
+
+def test_registry_that_cannot_remove_tags() -> None:
+    """Planned as what it is, so that check mode says what happens."""
+    with FakeRegistry(OLD) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        session, planned = plan(registry)
+        assert (planned.result["untagged"], planned.result["deleted"]) == (["1"], [digest])
+        apply(session, planned)
+        assert registry.tags(REPO) == registry.manifests(REPO) == {}
+
+
+@pytest.mark.parametrize("quirks", [OLD, Quirks(tag_delete_400=True), Quirks(tag_delete_405=True)], ids=switches)
+def test_registry_that_cannot_remove_tags_and_others_share_it(quirks: Quirks) -> None:
+    with FakeRegistry(quirks) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        registry.api.repos[REPO].tags["2"] = digest
+        with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, None, "cannot be removed alone"):
+            run(registry)
+        assert registry.tags(REPO) == {"1": digest, "2": digest}
+        run(registry, force=True)
+        assert registry.tags(REPO) == {}
+
+
+@pytest.mark.parametrize("quirks", [Quirks(tag_delete_400=True), Quirks(tag_delete_405=True)], ids=switches)
+def test_registry_that_turns_out_not_to_remove_tags(quirks: Quirks) -> None:
+    with FakeRegistry(quirks) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        planned = run(registry)
+        assert registry.tags(REPO) == registry.manifests(REPO) == {}
+        assert planned.result["deleted"] == [digest]
+
+
+def test_harbor_would_delete_the_other_tags_as_well() -> None:
+    with FakeRegistry(*PROFILES["harbor"]) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        registry.api.repos[REPO].tags["2"] = digest
+        with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, None, "would also break 2"):
+            run(registry)
+        assert registry.tags(REPO) == {"1": digest, "2": digest}
+
+
+@pytest.mark.parametrize("by_digest", [False, True])
+def test_registry_that_deletes_nothing(by_digest: bool) -> None:
+    with FakeRegistry(Quirks(delete_405=True)) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, 405, "storage.delete.enabled: true"):
+            run(registry, "@" + digest if by_digest else ":1")
+        assert registry.tags(REPO) == {"1": digest}
+
+
+def test_registry_that_takes_its_time() -> None:
+    with FakeRegistry(Quirks(delete_lag=2)) as registry:
+        registry.add_image(REPO, "1", layers=LAYERS)
+        run(registry)
+        assert registry.tags(REPO) == {}
+        registry.quirks = Quirks(delete_lag=99)
+        registry.add_image(REPO, "1", layers=LAYERS)
+        with fails(RegistryError, "UNKNOWN", registry.host, None, "but still serves it"):
+            run(registry)
+
+
+def test_what_somebody_else_deleted_meanwhile() -> None:
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", layers=LAYERS)
+        session, planned = plan(registry)
+        del registry.api.repos[REPO].tags["1"]
+        apply(session, planned)
+
+
+def test_rights_that_do_not_reach() -> None:
+    user, password = "reader", "secret"
+    auth = Auth(users={user: password}, rights={user: "pull,push"}, denied_status=403)
+    with FakeRegistry(auth=auth) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        session = make_session(login(registry, Credential(user, password)))
+        with fails(Denied, "DENIED", registry.host, 403, "requested access to the resource is denied"):
+            apply(session, plan_delete(session, name=f"{registry.host}/{REPO}:1", force=False))
+        assert registry.tags(REPO) == {"1": digest}
+
+
+def test_forbidden_is_absent_only_where_the_list_says_so() -> None:
+    with FakeRegistry(Quirks(missing_tag_403=True)) as registry:
+        registry.add_image(REPO, "2", layers=LAYERS)
+        assert not run(registry).changed
+        registry.add_image(REPO, "1", layers=LAYERS)
+        registry.fault("HEAD|GET", "/manifests/1", status=403, times=9)
+        with fails(Denied, "DENIED", registry.host, 403, "is not allowed to us"):
+            run(registry)
+
+
+# What each profile does with a tag that shares its manifest with another: None means that the tag alone goes.
+SHARED: dict[str, str | None] = {
+    "docker_hub": "cannot be removed alone",
+    "ecr": None,
+    "ghcr": "cannot be removed alone",
+    "quay": None,
+    "harbor": "cannot be removed alone",
+    "artifactory": None,
+    "gar": None,
+    "distribution_2_8": "cannot be removed alone",
+    "zot": None,
+}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_each_profile_with_a_shared_manifest(name: str) -> None:
+    with FakeRegistry(*PROFILES[name]) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        registry.api.repos[REPO].tags["2"] = digest
+        if SHARED[name]:
+            with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, None, str(SHARED[name])):
+                run(registry)
+            assert registry.tags(REPO) == {"1": digest, "2": digest}
+        else:
+            run(registry)
+            assert registry.tags(REPO) == {"2": digest}
+            assert digest in registry.manifests(REPO)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_each_profile_with_a_manifest_of_its_own(name: str) -> None:
+    with FakeRegistry(*PROFILES[name]) as registry:
+        registry.add_image(REPO, "1", layers=LAYERS)
+        if registry.quirks.delete_405:
+            with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, 405, "does not allow deletes"):
+                run(registry)
+        else:
+            assert run(registry).changed
+            assert registry.tags(REPO) == {}
+            assert not run(registry).changed

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Storing and removing credentials."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import (
+    ConnectionFailed,
+    CredentialError,
+    Denied,
+    InvalidInput,
+    RegistryError,
+)
+from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
+from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
+from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
+from ansible_collections.quayside.registry.plugins.module_utils._verbs.login import plan_login
+from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, PROFILES, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry
+from ansible_collections.quayside.registry.tests.unit.kit import apply, fails, login, make_session
+
+USERS = {USER: PASSWORD}
+ENTRY = {"auth": base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
+
+
+def plan(registry: str, file: Path | None, session: Session | None = None, **options: Any) -> Plan:
+    defaults = {"username": USER, "password": PASSWORD, "state": "present", "verify": True}
+    path = str(file) if file else None
+    return plan_login(session or make_session(), registry=registry, auth_file=path, **{**defaults, **options})
+
+
+def logout(registry: str, file: Path | None, **options: Any) -> Plan:
+    return plan(registry, file, username=None, password=None, state="absent", **options)
+
+
+@pytest.mark.parametrize("mode", ["basic", "bearer"])
+def test_login_and_logout(tmp_path: Path, mode: str) -> None:
+    file, session = tmp_path / "auth.json", make_session()
+    with FakeRegistry(auth=Auth(mode=mode, users=USERS)) as registry:
+        planned = plan(registry.host, file)
+        assert not file.exists()
+        assert planned.after == {"registry": registry.host, "stored_in": str(file), "username": USER}
+        apply(session, planned)
+        assert json.loads(file.read_text()) == {"auths": {registry.host: ENTRY}}
+        assert file.stat().st_mode & 0o777 == 0o600
+        again = plan(registry.host, file)
+        assert not again.changed
+        assert again.before == again.after == planned.after
+        gone = logout(registry.host, file)
+        assert gone.changed
+        apply(session, gone)
+        assert json.loads(file.read_text()) == {"auths": {}}
+        assert not logout(registry.host, file).changed
+
+
+@pytest.mark.parametrize("mode", ["basic", "bearer"])
+def test_wrong_password_is_not_stored(tmp_path: Path, mode: str) -> None:
+    file = tmp_path / "auth.json"
+    with FakeRegistry(auth=Auth(mode=mode, users=USERS)) as registry:
+        with fails(Denied, "UNAUTHORIZED", registry.host, 401) as caught:
+            plan(registry.host, file, password="wrong-one")
+        assert "wrong-one" not in str(caught.value)
+        assert not file.exists()
+
+
+def test_what_is_verified_is_what_will_be_stored(tmp_path: Path) -> None:
+    """Not the login that the task has for the registry otherwise."""
+    with FakeRegistry(auth=Auth(users=USERS)) as registry:
+        session = make_session(login(registry))
+        with fails(Denied, "UNAUTHORIZED", registry.host, 401):
+            plan(registry.host, tmp_path / "auth.json", session, password="wrong-one")
+        stale = make_session(login(registry, Credential(USER, "old")))
+        assert plan(registry.host, tmp_path / "auth.json", stale).changed
+        assert base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode() in stale.secrets()
+
+
+def test_registry_that_does_not_ask(tmp_path: Path) -> None:
+    with FakeRegistry() as registry:
+        planned = plan(registry.host, tmp_path / "auth.json")
+        assert "could not be verified" in planned.warnings[0]
+        assert planned.changed
+
+
+def test_unverified_makes_no_request(tmp_path: Path) -> None:
+    planned = plan("registry.invalid", tmp_path / "auth.json", verify=False)
+    apply(make_session(), planned)
+    assert "registry.invalid" in (tmp_path / "auth.json").read_text()
+
+
+def test_no_answer(tmp_path: Path) -> None:
+    with FakeRegistry() as registry:
+        host = registry.host
+    with fails(ConnectionFailed, "UNREACHABLE", host):
+        plan(host, tmp_path / "auth.json")
+
+
+def test_not_a_registry(tmp_path: Path) -> None:
+    with FakeRegistry() as registry:
+        registry.fault(status=404, body=b"<html>", times=9)
+        with fails(RegistryError, "NOT_A_REGISTRY", registry.host, 404):
+            plan(registry.host, tmp_path / "auth.json")
+
+
+def test_the_rest_of_the_file_stays(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    other = {"auths": {"other.example": ENTRY}, "psFormat": "x", "credHelpers": {"gcr.io": "gcloud"}}
+    file.write_text(json.dumps(other))
+    with FakeRegistry(auth=Auth(users=USERS)) as registry:
+        apply(make_session(), plan(registry.host, file))
+        stored = json.loads(file.read_text())
+        assert stored.pop("auths") == {"other.example": ENTRY, registry.host: ENTRY}
+        del other["auths"]
+        assert stored == other
+
+
+def test_file_is_the_one_that_has_the_entry(clean_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker, podman = clean_environment / ".docker", clean_environment / ".config" / "containers"
+    for folder, host in ((docker, "a.example"), (podman, "b.example")):
+        folder.mkdir(parents=True)
+        name = "config.json" if folder is docker else "auth.json"
+        (folder / name).write_text(json.dumps({"auths": {host: ENTRY}}))
+    found = {
+        host: plan(host, None, verify=False).result["auth_file"] for host in ("a.example", "b.example", "c.example")
+    }
+    assert found["a.example"] == str(docker / "config.json")
+    assert found["b.example"] == found["c.example"] == str(podman / "auth.json")
+
+
+def test_new_file_in_a_home_without_any(clean_environment: Path) -> None:
+    planned = plan("a.example", None, verify=False)
+    assert planned.result["auth_file"] == str(clean_environment / ".config" / "containers" / "auth.json")
+    apply(make_session(), planned)
+    assert Path(planned.result["auth_file"]).is_file()
+
+
+def test_path_and_docker_hub(tmp_path: Path) -> None:
+    file = tmp_path / "auth.json"
+    for name in ("quay.io/team", "docker.io"):
+        apply(make_session(), plan(name, file, verify=False))
+        assert not plan(name, file, verify=False).changed
+    assert set(json.loads(file.read_text())["auths"]) == {"quay.io/team", "https://index.docker.io/v1/"}
+
+
+@pytest.mark.parametrize("name", ["", "https://quay.io", "quay.io:0", "a b", "quay.io/UPPER", "quay.io:port"])
+def test_malformed(tmp_path: Path, name: str) -> None:
+    with fails(InvalidInput, "INVALID_REFERENCE"):
+        plan(name, tmp_path / "auth.json")
+
+
+def test_broken_file(tmp_path: Path) -> None:
+    file = tmp_path / "auth.json"
+    file.write_text("{broken")
+    with fails(CredentialError, "CREDENTIALS_UNUSABLE", says=f"{file} is not valid JSON"):
+        plan("a.example", file, verify=False)
+    assert file.read_text() == "{broken"
+
+
+def test_helper(tmp_path: Path) -> None:
+    file, store = tmp_path / "auth.json", dict[str, str]()
+    file.write_text(json.dumps({"credsStore": "pass"}))
+
+    def helper(command: list[str], text: str) -> tuple[int, str]:
+        assert command[0] == "docker-credential-pass"
+        assert PASSWORD not in " ".join(command)
+        if command[1] == "store":
+            store[json.loads(text)["ServerURL"]] = text
+        elif command[1] == "erase":
+            del store[text]
+        elif text not in store:
+            return 1, "credentials not found in native keychain"
+        return 0, store.get(text, "")
+
+    with FakeRegistry(auth=Auth(users=USERS)) as registry:
+        session = make_session(run=helper)
+        planned = plan(registry.host, file, session)
+        assert planned.after["stored_in"] == "docker-credential-pass"
+        apply(session, planned)
+        assert json.loads(store[registry.host])["Secret"] == PASSWORD
+        assert not plan(registry.host, file, session).changed
+        apply(session, logout(registry.host, file, session=session))
+        assert store == {}
+        assert json.loads(file.read_text()) == {"credsStore": "pass"}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_each_profile(tmp_path: Path, name: str) -> None:
+    with FakeRegistry(*PROFILES[name]) as registry:
+        file = tmp_path / "auth.json"
+        apply(make_session(), plan(registry.host, file))
+        assert not plan(registry.host, file).changed

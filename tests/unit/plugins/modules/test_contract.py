@@ -1,0 +1,587 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every module promises, checked on every module: they run as a whole, with real argument parsing.
+
+A new module needs an entry in CASES; everything else follows from its documentation.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import contextlib
+import importlib
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from ansible_collections.quayside.registry.plugins.module_utils import _module
+from ansible_collections.quayside.registry.plugins.module_utils._registry import transport
+from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, _Refusal
+from ansible_collections.quayside.registry.tests.unit.kit import (
+    LAYERS,
+    REPO,
+    add_platforms,
+    is_sentence,
+    module_output,
+    run_module,
+)
+
+PLUGINS = Path(__file__).resolve().parents[4] / "plugins"
+MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
+USERS = {USER: PASSWORD}
+BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+
+Args = dict[str, Any]
+
+
+class Place(NamedTuple):
+    """Where a module runs: the registry and a folder."""
+
+    registry: FakeRegistry
+    folder: Path
+
+    def name(self, rest: str) -> str:
+        return f"{self.registry.host}/{rest}"
+
+    def entry(self, **changes: Any) -> Args:
+        """The shared options with a login for the registry."""
+        login = {"name": self.registry.host, "username": USER, "password": PASSWORD, **changes}
+        return {"registries": [login], "retries": 0, "timeout": 5, "auth_file": str(self.folder / "auth.json")}
+
+    def files(self) -> dict[str, bytes]:
+        """All files, with what is in them."""
+        return {str(path): path.read_bytes() for path in sorted(self.folder.rglob("*")) if path.is_file()}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call of a module that succeeds. `args` are its own options.
+
+    `malformed` are options that make INVALID_REFERENCE of it; `troubles` are the outcomes that differ from those in
+    TROUBLES, where None means that it succeeds all the same; `volatile` are results that no two runs have in common.
+    """
+
+    args: Callable[[Place], Args]
+    malformed: Args = field(default_factory=dict)
+    troubles: Mapping[str, tuple[str, int | None] | None] = field(default_factory=dict)
+    volatile: frozenset[str] = frozenset()
+    stock: Callable[[Place], object] = lambda place: None
+    logs_in: bool = False  # its username and password are the ones that it stores
+
+    def options(self, place: Place, **changes: Any) -> Args:
+        own = self.args(place)
+        if self.logs_in and "password" in changes:
+            own = {**own, "password": changes["password"]}
+        return {**place.entry(**changes), **own}
+
+
+def stock(place: Place) -> None:
+    """What every case finds: an index with two platforms and an attestation, an image, an SBOM."""
+    add_platforms(place.registry)
+    digest = place.registry.add_image(REPO, "1.2.3", layers=LAYERS)
+    place.registry.add_referrer(REPO, digest, "application/vnd.example.sbom", b"sbom")
+
+
+def store_login(place: Place) -> None:
+    (place.folder / "auth.json").write_text(json.dumps({"auths": {place.registry.host: {"auth": BASIC}}}))
+
+
+def share_a_tag(place: Place) -> None:
+    tags = place.registry.api.repos[REPO].tags
+    tags["2"] = tags["1"]
+
+
+OFFLINE: dict[str, None] = dict.fromkeys(
+    (
+        "closed port",
+        "untrusted certificate",
+        "certificate for another name",
+        "https to http",
+        "http to https",
+        "wrong password, basic",
+        "wrong password, bearer",
+        *(str(status) for status in (401, 403, 404, 405, 429, 500)),
+    )
+)
+HIDDEN = {
+    name: ("UNSUPPORTED_BY_REGISTRY", int(name) if name.isdigit() else 401)
+    for name in ("401", "403", "wrong password, basic", "wrong password, bearer")
+}
+
+CASES: dict[str, list[Case]] = {
+    "oci_catalog_info": [
+        Case(lambda place: {"registry": place.registry.host}, {"registry": "http://x"}, HIDDEN),
+        Case(lambda place: {"registry": place.registry.host, "query": "[0]", "limit": 1}, {"registry": "a b"}, HIDDEN),
+    ],
+    "oci_config_info": [
+        Case(lambda place: {"name": place.name(f"{REPO}:1"), "query": "os"}, {"name": "UPPER/x"}),
+        Case(lambda place: {"name": place.name(f"{REPO}:absent")}, {"name": ""}),
+    ],
+    "oci_copy": [
+        Case(
+            lambda place: {"src": place.name(f"{REPO}:1"), "dest": place.name("team/copy")},
+            {"src": "UPPER/x", "dest": "x"},
+        ),
+        Case(
+            lambda place: {
+                "src": place.name(REPO),
+                "dest": place.name("team/copy"),
+                "all_tags": True,
+                "referrers": True,
+            },
+            {"src": "a b", "dest": "x"},
+        ),
+        Case(
+            lambda place: {
+                "images": [
+                    {"src": place.name(f"{REPO}:1"), "dest": place.name("team/copy"), "platforms": ["linux/arm64"]},
+                    {"src": place.name(f"{REPO}:1.2.3"), "dest": place.name("team/copy:x")},
+                ],
+                "repair": True,
+            },
+            {"images": [{"src": "x", "dest": "UPPER/x"}]},
+        ),
+        Case(
+            lambda place: {
+                "src": place.name(f"{REPO}:1"),
+                "dest": place.name(f"{REPO}:1.2.3"),
+                "on_existing": "keep",
+            },
+            {"src": "x", "dest": "x:y:z"},
+        ),
+    ],
+    "oci_delete": [
+        Case(lambda place: {"name": place.name(f"{REPO}:1")}, {"name": "UPPER/x"}, stock=share_a_tag),
+        Case(lambda place: {"name": place.name(f"{REPO}@{place.registry.tags(REPO).get('1.2.3')}")}, {"name": "x@y"}),
+        Case(lambda place: {"name": place.name(f"{REPO}:absent")}, {"name": ""}),
+    ],
+    "oci_digest_info": [
+        Case(lambda place: {"name": place.name(f"{REPO}:1")}, {"name": "UPPER/x"}),
+        Case(lambda place: {"name": place.name(f"{REPO}:1"), "platform": "linux/arm64"}, {"name": "x:"}),
+        Case(lambda place: {"name": place.name(f"{REPO}:absent")}, {"name": "x@sha256:1"}),
+    ],
+    "oci_index_info": [
+        Case(lambda place: {"name": place.name(f"{REPO}:1")}, {"name": "UPPER/x"}),
+        Case(lambda place: {"name": place.name(f"{REPO}:absent")}, {"name": ""}),
+    ],
+    "oci_login": [
+        Case(
+            lambda place: {"registry": place.registry.host, "username": USER, "password": PASSWORD},
+            {"registry": "http://x"},
+            {"403": None},
+            logs_in=True,
+        ),
+        Case(
+            lambda place: {"registry": place.registry.host, "state": "absent"},
+            {"registry": "a b"},
+            OFFLINE,
+            stock=store_login,
+        ),
+    ],
+    "oci_login_info": [
+        Case(lambda place: {"registry": place.registry.host}, {"registry": "http://x"}, OFFLINE),
+        Case(lambda place: {"registry": "unknown.example"}, {"registry": "a b"}, OFFLINE),
+    ],
+    "oci_manifest_info": [
+        Case(lambda place: {"name": place.name(f"{REPO}:1"), "query": "manifests[0].digest"}, {"name": "UPPER/x"}),
+        Case(lambda place: {"name": place.name(f"{REPO}:1"), "platform": "linux/amd64"}, {"name": "x:"}),
+        Case(lambda place: {"name": place.name(f"{REPO}:absent")}, {"name": ""}),
+    ],
+    "oci_tag": [
+        Case(lambda place: {"name": place.name(f"{REPO}:1"), "tags": ["2"]}, {"name": "UPPER/x"}),
+        Case(lambda place: {"name": place.name(f"{REPO}:1"), "tags": ["2", "1.2.3"]}, {"tags": ["-x"]}),
+        Case(
+            lambda place: {"name": place.name(f"{REPO}:1"), "tags": ["1.2.3"], "on_existing": "keep"},
+            {"tags": ["a/b"]},
+        ),
+    ],
+    "oci_tag_info": [
+        Case(lambda place: {"name": place.name(REPO)}, {"name": "UPPER/x"}),
+        Case(
+            lambda place: {"name": place.name(REPO), "digests": True, "newest": 1, "query": "tags"},
+            {"name": "x:tag"},
+        ),
+    ],
+    "oci_token_info": [
+        Case(
+            lambda place: {"name": place.name(REPO), "access": ["pull", "push"]},
+            {"name": "UPPER/x"},
+            {"wrong password, basic": ("UNSUPPORTED_BY_REGISTRY", 401), "401": ("UNSUPPORTED_BY_REGISTRY", 401)},
+            frozenset(("token", "expires_at")),
+        )
+    ],
+}
+EACH = [
+    pytest.param(module, case, id=f"{module}-{n}") for module, found in CASES.items() for n, case in enumerate(found)
+]
+
+each_case = pytest.mark.parametrize(("module", "case"), EACH)
+each_module = pytest.mark.parametrize("module", MODULES)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    with FakeRegistry(auth=Auth(users=USERS)) as registry:
+        found = Place(registry, folder)
+        stock(found)
+        yield found
+
+
+def documents(module: str) -> dict[str, Any]:
+    """DOCUMENTATION and RETURN of a module, parsed; the options of its fragments are merged in, as Ansible does it."""
+    tree = ast.parse((PLUGINS / "modules" / f"{module}.py").read_text(encoding="utf-8"))
+    found = {
+        node.targets[0].id: yaml.safe_load(ast.literal_eval(node.value))
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper()
+    }
+    options = found["DOCUMENTATION"].setdefault("options", {})
+    for name in found["DOCUMENTATION"].get("extends_documentation_fragment", []):
+        file, dummy, part = name.removeprefix("quayside.registry.").partition(".")
+        fragment = importlib.import_module(f"ansible_collections.quayside.registry.plugins.doc_fragments.{file}")
+        text = getattr(fragment.ModuleDocFragment, part.upper() or "DOCUMENTATION")
+        for option, value in yaml.safe_load(text)["options"].items():
+            options[option] = {**value, **options.get(option, {})}
+    return found
+
+
+def call_of(module: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], Callable[..., Any]]:
+    """The argument spec and the verb that a module hands to the runner."""
+    calls: list[Any] = []
+    loaded = importlib.import_module(f"ansible_collections.quayside.registry.plugins.modules.{module}")
+    monkeypatch.setattr(loaded, "run_module", lambda spec, verb, **dummy: calls.append((spec, verb)))
+    loaded.main()
+    return calls[0]
+
+
+def results(output: Mapping[str, Any]) -> dict[str, Any]:
+    """What the module itself returned."""
+    assert "failed" not in output, output
+    return {key: value for key, value in output.items() if key not in ("invocation", "warnings", "deprecations")}
+
+
+# --- the table
+
+
+def test_every_module_has_a_case() -> None:
+    assert sorted(CASES) == MODULES
+
+
+# --- documentation
+
+
+def described(options: Mapping[str, Any], inner: str) -> dict[str, Any]:
+    """Documented options or an argument spec in one form."""
+    return {
+        name: {
+            "type": option.get("type", "str"),
+            "required": option.get("required", False),
+            "default": option.get("default"),
+            "choices": sorted(option.get("choices") or []),
+            "aliases": sorted(option.get("aliases") or []),
+            "elements": option.get("elements"),
+            "options": described(option[inner], inner) if option.get(inner) else None,
+        }
+        for name, option in options.items()
+    }
+
+
+@each_module
+def test_options_are_documented_as_they_are(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, dummy = call_of(module, monkeypatch)
+    documented = documents(module)["DOCUMENTATION"]["options"]
+    assert described(documented, "suboptions") == described({**_module._SHARED, **spec}, "options")
+    assert all(option["description"] for option in documented.values())
+
+
+@each_module
+def test_options_are_what_the_verb_takes(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, verb = call_of(module, monkeypatch)
+    session, *rest = inspect.signature(verb).parameters.values()
+    assert session.name == "session"
+    assert {parameter.name for parameter in rest} == set(spec)
+    assert {parameter.kind for parameter in rest} == {inspect.Parameter.KEYWORD_ONLY}
+    assert {parameter.default for parameter in rest} == {inspect.Parameter.empty}
+
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "bool": (bool,),
+    "dict": (dict,),
+    "list": (list,),
+    "raw": (object,),
+}
+
+
+def check_value(value: Any, documented: Mapping[str, Any], where: str) -> None:
+    """The value has the documented type, down to the last level; it is null only where the description says so."""
+    if value is None:
+        words = documented["description"]
+        assert "null" in (words if isinstance(words, str) else " ".join(words)), f"{where} is null"
+        return
+    kind = documented["type"]
+    assert isinstance(value, TYPES[kind]), f"{where} is no {kind}: {value!r}"
+    assert kind != "int" or not isinstance(value, bool), where
+    if kind == "list":
+        inner = {**documented, "type": documented["elements"]}
+        for item in value:
+            check_value(item, inner, where + "[]")
+    elif "contains" in documented:
+        check_keys(value, documented["contains"], where)
+
+
+def check_keys(values: Mapping[str, Any], documented: Mapping[str, Any], where: str) -> None:
+    assert set(values) == set(documented), where
+    for key, value in values.items():
+        check_value(value, documented[key], f"{where}.{key}")
+
+
+@each_case
+@pytest.mark.parametrize(("check", "diff"), [(False, False), (True, True)], ids=["run", "check and diff"])
+def test_results_are_documented_as_they_are(module: str, case: Case, place: Place, check: bool, diff: bool) -> None:
+    case.stock(place)
+    returned = results(run_module(module, case.options(place), check, diff))
+    documented = documents(module)["RETURN"]
+    assert {value["returned"] for value in documented.values()} <= {"success", "in diff mode"}
+    if not diff:
+        documented.pop("diff", None)
+    assert isinstance(returned.pop("changed"), bool)
+    check_keys(returned, documented, module)
+
+
+# --- check mode, diff mode, idempotency
+
+
+@each_case
+def test_check_mode_tells_what_happens_and_does_nothing(module: str, case: Case, place: Place) -> None:
+    case.stock(place)
+    options, state, files = case.options(place), place.registry.state(), place.files()
+    forecast = results(run_module(module, options, check=True, diff=True))
+    assert place.registry.state() == state
+    assert place.files() == files
+    assert {request.method for request in place.registry.requests} <= {"HEAD", "GET"}
+    outcome = results(run_module(module, options, diff=True))
+    for result in (forecast, outcome):
+        assert result["transfer"].pop("requests") >= 0
+        for key in case.volatile:
+            del result[key]
+    assert forecast == outcome
+    assert outcome["changed"] == ((place.registry.state(), place.files()) != (state, files))
+
+
+@each_case
+def test_second_run_changes_nothing(module: str, case: Case, place: Place) -> None:
+    case.stock(place)
+    options = case.options(place)
+    run_module(module, options)
+    state, files = place.registry.state(), place.files()
+    place.registry.reset_log()
+    again = results(run_module(module, options, diff=True))
+    assert again["changed"] is False
+    assert (place.registry.state(), place.files()) == (state, files)
+    assert {request.method for request in place.registry.requests} <= {"HEAD", "GET"}
+    transfer = again["transfer"]
+    assert (transfer["bytes_sent"], transfer["blobs_pushed"], transfer["blobs_mounted"]) == (0, 0, 0)
+    assert not [line for line in again.get("actions", []) if not line.startswith("Keep ")]
+    if "diff" in again:
+        assert again["diff"]["before"] == again["diff"]["after"]
+
+
+def shape(value: Any) -> Any:
+    """The keys of a value, down to the last level."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    return [shape(item) for item in value] if isinstance(value, list) else None
+
+
+@each_case
+def test_diff_has_one_shape(module: str, case: Case, place: Place) -> None:
+    case.stock(place)
+    result = results(run_module(module, case.options(place), check=True, diff=True))
+    if "diff" not in documents(module)["RETURN"]:
+        assert "diff" not in result
+        assert result["changed"] is False
+        return
+    before, after = result["diff"]["before"], result["diff"]["after"]
+    assert shape(before) == shape(after)
+    assert (before != after) == result["changed"]
+
+
+@each_case
+def test_transfer_counts_the_requests(module: str, case: Case, place: Place) -> None:
+    case.stock(place)
+    result = results(run_module(module, case.options(place)))
+    assert result["transfer"]["requests"] == len(place.registry.requests)
+
+
+# --- what goes wrong
+
+TROUBLES: dict[str, tuple[str, int | None]] = {
+    "closed port": ("UNREACHABLE", None),
+    "untrusted certificate": ("TLS_ERROR", None),
+    "certificate for another name": ("TLS_ERROR", None),
+    "https to http": ("TLS_ERROR", None),
+    "http to https": ("UNREACHABLE", None),
+    "wrong password, basic": ("UNAUTHORIZED", 401),
+    "wrong password, bearer": ("UNAUTHORIZED", 401),
+    "401": ("UNAUTHORIZED", 401),
+    "403": ("DENIED", 403),
+    "404": ("NOT_A_REGISTRY", 404),
+    "405": ("UNSUPPORTED_BY_REGISTRY", 405),
+    "429": ("TOOMANYREQUESTS", 429),
+    "500": ("UNKNOWN", 500),
+}
+
+
+def troubled(trouble: str, folder: Path, certificates: Any) -> tuple[Place, Args]:
+    """A place with this trouble, and what is different in its entry in `registries`."""
+    kinds = {
+        "untrusted certificate": (certificates.server, {"plain_http": False}),
+        "certificate for another name": (certificates.other_name, {"plain_http": False, "ca_path": certificates.ca}),
+        "https to http": (None, {"plain_http": False}),
+        "http to https": (certificates.server, {"plain_http": True}),
+        "wrong password, basic": (None, {"password": "wrong:pass/word"}),
+        "wrong password, bearer": (None, {"password": "wrong:pass/word"}),
+    }
+    tls, changes = kinds.get(trouble, (None, {}))
+    mode = "basic" if trouble.endswith("basic") else "bearer"
+    registry = FakeRegistry(auth=Auth(mode=mode, users=USERS), tls=tls)
+    if trouble == "closed port":
+        registry.close()
+    if trouble.isdigit():
+        body, headers = b"<html>Oh no</html>", {"Retry-After": "3600"}
+        registry.fault("*", "/v2/", status=int(trouble), body=body, headers=headers, times=999)
+    return Place(registry, folder), dict(changes)
+
+
+def check_failure(output: str, code: str, registry: str | None, status: int | None) -> None:
+    failure = json.loads(output)
+    assert failure["failed"] is True, output
+    assert failure.get("changed", False) is False
+    assert is_sentence(failure["msg"]), failure["msg"]
+    assert (failure["error_code"], failure["registry"], failure["status"]) == (code, registry, status), failure["msg"]
+    for secret in (PASSWORD, BASIC, "wrong:pass/word", base64.b64encode(f"{USER}:wrong:pass/word".encode()).decode()):
+        assert secret not in output
+
+
+@each_module
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_trouble_is_a_sentence(module: str, trouble: str, tmp_path: Path, certificates: Any) -> None:
+    case = CASES[module][0]
+    found, changes = troubled(trouble, tmp_path, certificates)
+    with contextlib.nullcontext() if trouble == "closed port" else found.registry:
+        stock(found)
+        case.stock(found)
+        state = found.registry.state()
+        output = module_output(module, case.options(found, **changes))
+        expected = case.troubles.get(trouble, TROUBLES[trouble])
+        if expected is None:
+            results(json.loads(output))
+        else:
+            check_failure(output, expected[0], found.registry.host, expected[1])
+            assert found.registry.state() == state
+
+
+@each_case
+def test_malformed_names_are_sentences(module: str, case: Case, place: Place) -> None:
+    output = module_output(module, {**case.options(place), **case.malformed})
+    check_failure(output, "INVALID_REFERENCE", None, None)
+    assert place.registry.requests == []
+
+
+@each_module
+@pytest.mark.parametrize(("option", "value"), [("timeout", 0), ("retries", -1), ("jobs", 0)])
+def test_numbers_out_of_range(module: str, place: Place, option: str, value: int) -> None:
+    options = {**CASES[module][0].options(place), option: value}
+    check_failure(module_output(module, options), "INVALID_OPTION", None, None)
+
+
+@each_module
+def test_queries_that_do_not_parse(module: str, place: Place) -> None:
+    options = CASES[module][0].options(place)
+    if "query" in documents(module)["DOCUMENTATION"]["options"]:
+        check_failure(module_output(module, {**options, "query": "a b"}), "INVALID_QUERY", None, None)
+    else:
+        assert run_module(module, {**options, "query": "a b"})["failed"]
+
+
+@each_module
+def test_missing_library(module: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "IMPORT_ERROR", ImportError("No module named 'requests'"))
+    failure = run_module(module, CASES[module][0].options(place))
+    assert failure["failed"]
+    assert failure["error_code"] == "MISSING_LIBRARY"
+    assert "Failed to import the required Python library (requests)" in failure["msg"]
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if "query" in documents(name)["DOCUMENTATION"]["options"]])
+def test_missing_jmespath(module: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {**CASES[module][0].options(place), "query": "a"}
+    monkeypatch.setitem(sys.modules, "jmespath", None)
+    failure = run_module(module, options)
+    assert (failure["failed"], failure["error_code"]) == (True, "MISSING_LIBRARY")
+    assert "(jmespath)" in failure["msg"]
+
+
+@each_module
+def test_broken_credentials_file(module: str, place: Place) -> None:
+    """It is read when the registry asks who we are, or when it is to be changed."""
+    (place.folder / "auth.json").write_text("{")
+    options = {**CASES[module][0].options(place), "registries": []}
+    check_failure(module_output(module, options), "CREDENTIALS_UNUSABLE", _registry_of(module, place), None)
+
+
+def _registry_of(module: str, place: Place) -> str | None:
+    """Modules that read the file before they ask a registry know of none."""
+    return None if module in ("oci_login", "oci_login_info") else place.registry.host
+
+
+# --- secrets
+
+
+@each_case
+def test_no_secret_in_success(module: str, case: Case, place: Place) -> None:
+    case.stock(place)
+    output = module_output(module, {**case.options(place), "_ansible_verbosity": 3}, diff=True)
+    result = json.loads(output)
+    assert "failed" not in result
+    shown = result.get("token")
+    for secret in (PASSWORD, BASIC, *(token for token in place.registry.gate.tokens if token != shown)):
+        assert secret not in output
+    if shown:
+        assert output.count(shown) == 1
+
+
+@each_module
+@pytest.mark.parametrize("mode", ["basic", "bearer"])
+def test_no_secret_in_what_a_registry_echoes(
+    module: str, mode: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registry that repeats the Authorization header in its words."""
+    case = CASES[module][0]
+    place.registry.auth = Auth(mode=mode, users=USERS)
+    case.stock(place)
+    check = place.registry.gate.check
+
+    def echo(call: Any, endpoint: str, repo: str) -> None:
+        check(call, endpoint, repo)
+        raise _Refusal(500, "UNKNOWN", f"you sent {call.headers['authorization']} and {PASSWORD}")
+
+    monkeypatch.setattr(place.registry.gate, "check", echo)
+    output = module_output(module, case.options(place))
+    result = json.loads(output)
+    if case.troubles.get("500", TROUBLES["500"]) is not None and module != "oci_token_info":
+        assert result["failed"]
+        assert "you sent" in result["msg"]
+    for secret in (PASSWORD, BASIC, *(token for token in place.registry.gate.tokens if token != result.get("token"))):
+        assert secret not in output
