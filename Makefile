@@ -6,7 +6,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 LANES := $(CACHE)/nox/bin/python tests/tools/two_lanes.py $(CACHE)
 
 # Quick feedback first, then the long ones, then what fills the gaps.
-TESTS := lint units units_target integration sanity build
+TESTS := lint units units_target integration sanity build demo
 
 .PHONY: help test quick demo bench clean
 

@@ -349,6 +349,7 @@ def tour(session: nox.Session) -> None:
             "ANSIBLE_CONFIG": str(home / "ansible.cfg"),
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
             "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
         }
     )
     session.run("ansible-galaxy", "collection", "install", str(copy), "--offline", "--force", *where)
