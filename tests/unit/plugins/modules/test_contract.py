@@ -303,6 +303,22 @@ def test_options_are_documented_as_they_are(module: str, monkeypatch: pytest.Mon
     assert all(option["description"] for option in documented.values())
 
 
+def secrets_of(spec: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """The options that hold secrets, by their names, and whether they say so."""
+    for name, option in spec.items():
+        if name.endswith(("password", "token")):
+            yield name, option.get("no_log", False)
+        yield from secrets_of(option.get("options") or {})
+
+
+@each_module
+def test_secrets_are_marked(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, dummy = call_of(module, monkeypatch)
+    found = list(secrets_of({**_module._SHARED, **spec}))
+    assert {name for name, marked in found} == {"password", "identity_token", "registry_token"}
+    assert all(marked for name, marked in found)
+
+
 @each_module
 def test_options_are_what_the_verb_takes(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, verb = call_of(module, monkeypatch)
@@ -559,6 +575,7 @@ def test_no_secret_in_success(module: str, case: Case, place: Place) -> None:
     for secret in (PASSWORD, BASIC, *(token for token in place.registry.gate.tokens if token != shown)):
         assert secret not in output
     if shown:
+        assert shown in place.registry.gate.tokens  # it was asked for, so it is not hidden
         assert output.count(shown) == 1
 
 

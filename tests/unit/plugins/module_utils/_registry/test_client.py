@@ -434,11 +434,17 @@ def test_a_web_server_is_no_registry() -> None:
         repository(registry).head("1")
 
 
+@pytest.mark.parametrize("writing", [False, True])
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
-def test_trouble_is_never_absence(status: int) -> None:
+def test_trouble_is_never_absence(status: int, writing: bool) -> None:
+    """But for 403 to who writes, as the next test has it."""
     with refused(status) as registry:
+        target = repository(registry)
+        if writing and status == 403:
+            assert target.head("1", writing) is None
+            return
         with pytest.raises(OCIError) as caught:
-            repository(registry).head("1")
+            target.head("1", writing)
         assert caught.value.status == status
 
 

@@ -432,6 +432,15 @@ def test_body_shorter_than_promised() -> None:
             response.read(10000, "")
 
 
+def test_body_shorter_than_promised_where_urllib3_does_not_mind() -> None:
+    """As its first versions do not."""
+    with FakeRegistry() as registry:
+        response = Client(registry)("/v2/")
+        response.headers = {"Content-Length": "100"}
+        with fails(ConnectionFailed, "UNREACHABLE", registry.host, None, "2 of 100 bytes came"):
+            response.read(1000, "")
+
+
 def test_content_length_that_is_no_number() -> None:
     with FakeRegistry() as registry:
         registry.fault(status=200, headers={"X-Content-Length": "1"}, body=b"abc")

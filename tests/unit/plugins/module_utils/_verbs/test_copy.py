@@ -459,13 +459,13 @@ def test_repair(pair: Pair) -> None:
     add_platforms(pair.source)
     pair.copy()
     repo = pair.dest.api.repos[COPY]
-    lost = pair.source.manifest(REPO, "1")["manifests"][1]["digest"]
-    blob = pair.source.manifest(REPO, lost)["layers"][1]["digest"]
-    del repo.manifests[lost], repo.blobs[blob]
+    kept, lost = (child["digest"] for child in pair.source.manifest(REPO, "1")["manifests"][:2])
+    below_kept, below_lost = (pair.source.manifest(REPO, child)["layers"][1]["digest"] for child in (kept, lost))
+    del repo.manifests[lost], repo.blobs[below_kept], repo.blobs[below_lost]
     assert not pair.plan()[1].changed
     planned = pair.copy(repair=True)
     assert complete(pair.dest, COPY, "1")
-    assert [step.cost.blobs_pushed for step in planned.steps] == [1, 0]
+    assert [step.cost.blobs_pushed for step in planned.steps] == [1, 1, 0]
     assert not pair.plan(repair=True)[1].changed
 
 
