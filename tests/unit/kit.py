@@ -113,7 +113,7 @@ def fails(
     with pytest.raises(kind) as caught:
         yield caught
     error = caught.value
-    assert type(error) is kind
+    assert error.__class__ is kind, error
     assert error.code == code
     assert says in str(error)
     assert is_sentence(str(error))
