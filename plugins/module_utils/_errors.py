@@ -1,59 +1,50 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every way to fail that a user can do something about.
-
-The logic raises one of these; the runner alone turns it into a failed task. A message is one or two sentences that name
-the thing, quote the registry where it spoke, and say what to change.
-"""
+"""Every way to fail that a user can do something about; the runner alone turns one into a failed task."""
 
 from __future__ import annotations
 
 
 class OCIError(Exception):
-    """The root: a message for the user, and what goes beside it in the failed result."""
+    """The root: one or two sentences that name the thing and what to change, and what goes beside them."""
 
     code = "ERROR"
 
-    def __init__(
-        self, message: str, *, code: str | None = None, registry: str | None = None, status: int | None = None
-    ) -> None:
-        super().__init__(message)
+    def __init__(self, text: str, code: str = "", registry: str | None = None, status: int | None = None) -> None:
+        super().__init__(text)
         self.code = code or self.code
         self.registry = registry
         self.status = status
 
 
 class InvalidInput(OCIError):
-    """An option that cannot mean anything: a malformed reference, platform, query or pattern."""
+    """An option that cannot mean anything."""
 
     code = "INVALID_OPTION"
 
 
 class Refused(OCIError):
-    """Going on would do what the user asked us not to do (``TAG_EXISTS``, ``TAG_SHARED``)."""
+    """Going on would do what the user asked us not to do."""
 
     code = "REFUSED"
 
 
 class ContentError(OCIError):
-    """Bytes that are not what they should be: a wrong digest or size, a manifest or layer that does not parse."""
+    """Bytes that are not what they should be."""
 
     code = "CONTENT_INVALID"
 
 
 class CredentialError(OCIError):
-    """Credentials that cannot be read, stored or used: a broken file, a helper that fails."""
+    """Credentials that cannot be read, stored or used."""
 
     code = "CREDENTIALS_UNUSABLE"
 
 
 class ConnectionFailed(OCIError):
-    """No answer came. ``final`` says that another try cannot help (an untrusted certificate, an unknown host)."""
+    """No answer came; ``final`` where another try cannot help."""
 
     code = "UNREACHABLE"
-
-    def __init__(self, message: str, *, code: str, registry: str, final: bool = False) -> None:
-        super().__init__(message, code=code, registry=registry)
-        self.final = final
+    final = False
 
 
 class RegistryError(OCIError):
@@ -63,7 +54,7 @@ class RegistryError(OCIError):
 
 
 class NotFound(RegistryError):
-    """404, with a code or a header that shows that a registry said it."""
+    """404, and it was a registry that said it."""
 
     code = "NOT_FOUND"
 
@@ -81,6 +72,6 @@ class Unsupported(RegistryError):
 
 
 class MissingLibrary(OCIError):
-    """A Python library that the target needs for this call; ``str()`` is its name."""
+    """A Python library that this call needs on the target; ``str()`` is its name."""
 
     code = "MISSING_LIBRARY"

@@ -25,7 +25,7 @@ class Cost:
 
     def values(self) -> tuple[int, ...]:
         """The figures in the order of the fields."""
-        return tuple(self.__dict__.values())
+        return tuple(vars(self).values())
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is, what should be, and the steps from one to the other.
+    """What is, what should be (in the same shape), and the steps from one to the other, tags last.
 
-    ``before`` and ``after`` have the same shape, made by the same function. ``result`` holds the keys of the module's
-    own result. ``notes`` are sentences about what was left alone on purpose. Content comes first in ``steps``, then
-    manifests, then indexes, and **tags last**, so that no tag ever points at something incomplete.
+    ``result`` holds the module's own results, ``notes`` say what was left alone on purpose.
     """
 
     result: dict[str, t.Any]

@@ -189,6 +189,7 @@ transfer:
 """
 
 from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
+from ansible_collections.quayside.registry.plugins.module_utils._runner import finish
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.copy import plan_copy
 
 
@@ -214,6 +215,7 @@ def main() -> None:
     run_module(
         spec,
         plan_copy,
+        finish=finish,
         mutually_exclusive=[("src", "images")],
         required_together=[("src", "dest")],
         required_one_of=[("src", "images")],

@@ -114,6 +114,7 @@ transfer:
 """
 
 from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
+from ansible_collections.quayside.registry.plugins.module_utils._runner import finish
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.delete import plan_delete
 
 
@@ -122,7 +123,7 @@ def main() -> None:
         "name": {"type": "str", "required": True},
         "force": {"type": "bool", "default": False},
     }
-    run_module(spec, plan_delete)
+    run_module(spec, plan_delete, finish=finish)
 
 
 if __name__ == "__main__":

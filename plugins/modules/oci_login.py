@@ -124,6 +124,7 @@ transfer:
 """
 
 from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
+from ansible_collections.quayside.registry.plugins.module_utils._runner import finish
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.login import plan_login
 
 
@@ -136,7 +137,7 @@ def main() -> None:
         "auth_file": {"type": "path", "aliases": ["authfile"]},
         "verify": {"type": "bool", "default": True},
     }
-    run_module(spec, plan_login, required_if=[("state", "present", ["username", "password"])])
+    run_module(spec, plan_login, finish=finish, required_if=[("state", "present", ["username", "password"])])
 
 
 if __name__ == "__main__":

@@ -107,6 +107,7 @@ transfer:
 """
 
 from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
+from ansible_collections.quayside.registry.plugins.module_utils._runner import finish
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.tag import plan_tag
 
 
@@ -116,7 +117,7 @@ def main() -> None:
         "tags": {"type": "list", "elements": "str", "required": True},
         "on_existing": {"type": "str", "default": "replace", "choices": ["replace", "keep", "fail"]},
     }
-    run_module(spec, plan_tag)
+    run_module(spec, plan_tag, finish=finish)
 
 
 if __name__ == "__main__":

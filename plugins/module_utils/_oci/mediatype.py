@@ -1,23 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Media types of manifests, indexes, configs and layers, in their two families: OCI and Docker."""
+"""Media types of manifests and indexes, in their two families: OCI and Docker."""
 
 from __future__ import annotations
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
-OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
-DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json"
 SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 
 INDEXES = frozenset((OCI_INDEX, DOCKER_LIST))
 MANIFESTS = frozenset((OCI_MANIFEST, DOCKER_MANIFEST, OCI_ARTIFACT))
-IMAGE_CONFIGS = frozenset((OCI_CONFIG, DOCKER_CONFIG))
 
 # Sent with every request for a manifest. Without the whole list some registries convert to another type (and another
 # digest) or answer 404 for what they hold.
@@ -26,9 +21,4 @@ ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST, OCI_A
 
 def bare(content_type: str | None) -> str:
     """Strip the parameters of a Content-Type: ``a/b; charset=utf-8`` becomes ``a/b``."""
-    return (content_type or "").split(";", 1)[0].strip().lower()
-
-
-def is_foreign(media_type: str) -> bool:
-    """Is this a layer that may have to be fetched from its own ``urls`` (non-distributable)?"""
-    return ".nondistributable." in media_type or "rootfs.foreign." in media_type
+    return (content_type or "").split(";")[0].strip().lower()

@@ -19,8 +19,8 @@ _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
-def _invalid(text: object, why: str) -> InvalidInput:
-    return InvalidInput("%r is not an image reference: %s." % (text, why), code="INVALID_REFERENCE")
+def _invalid(text: object, why: str, kind: str = "an image reference") -> InvalidInput:
+    return InvalidInput("%r is not %s: %s." % (text, kind, why), "INVALID_REFERENCE")
 
 
 def _is_host(text: str) -> bool:
@@ -34,47 +34,33 @@ def _is_host(text: str) -> bool:
 
 
 def parse_host(text: str) -> str:
-    """Return a registry's ``host[:port]`` in its normal form, or raise InvalidInput.
-
-    Docker Hub's names all become ``docker.io``; a scheme or a path is refused with a sentence that says so.
-    """
-    if "://" in text:
-        raise InvalidInput(
-            "The registry %r must be host[:port] without a scheme; set plain_http for http." % text,
-            code="INVALID_REFERENCE",
-        )
+    """Return a registry's ``host[:port]`` in its normal form, or raise InvalidInput; Docker Hub is ``docker.io``."""
     if not _is_host(text):
-        raise InvalidInput("%r is not a registry; write host or host:port." % text, code="INVALID_REFERENCE")
+        raise _invalid(text, "write host:port or host, without a scheme (set plain_http for http)", "a registry")
     host = text.lower()
     return DOCKER_HUB if host in _HUB_ALIASES else host
 
 
-def check_tag(tag: str) -> str:
-    """Return a valid tag, or raise InvalidInput (distribution-spec, "Pulling manifests")."""
+def check_tag(tag: str, text: str = "") -> str:
+    """Return a valid tag, or raise InvalidInput about it, or about the reference that it is of."""
     if not _TAG.fullmatch(tag):
-        raise InvalidInput(
-            "%r is not a tag: 1 to 128 letters, digits, '_', '.' and '-', not starting with '.' or '-'." % tag,
-            code="INVALID_REFERENCE",
-        )
+        why = "1 to 128 letters, digits, '_', '.' and '-' are, not starting with '.' or '-'"
+        raise _invalid(text, "its tag %r is wrong: %s" % (tag, why)) if text else _invalid(tag, why, "a tag")
     return tag
 
 
-def check_repository(name: str, text: object = None) -> str:
-    """Return a valid repository name, or raise InvalidInput."""
-    shown = name if text is None else text
-    if not name:
-        raise _invalid(shown, "the repository name is missing")
+def check_repository(name: str, text: str = "") -> str:
+    """Return a valid repository name, or raise InvalidInput about it, or about the reference that it is of."""
+    why = "its repository name is missing" if not name else ""
     if name != name.lower():
-        raise _invalid(shown, "the repository name %s must be lower case" % name)
-    for component in name.split("/"):
+        why = "its repository name %s must be lower case" % name
+    elif len(name) > 255:
+        why = "its repository name is longer than 255 characters"
+    for component in [] if why else name.split("/"):
         if not _COMPONENT.fullmatch(component):
-            raise _invalid(
-                shown,
-                "the part %r of its repository name must be lower-case letters and digits, with single '.', '_', "
-                "'__' or '-' between them" % component,
-            )
-    if len(name) > 255:
-        raise _invalid(shown, "the repository name is longer than 255 characters")
+            why = "%r must be lower-case letters and digits, with single '.', '_', '__' or '-' between" % component
+    if why:
+        raise _invalid(text or name, why)
     return name
 
 
@@ -93,29 +79,24 @@ class Reference:
 
         A missing tag stays None. Raises InvalidInput (INVALID_REFERENCE) that says which part is wrong.
         """
-        if not text or text != text.strip() or any(ord(char) < 33 or ord(char) > 126 for char in text):
+        if not re.fullmatch("[!-~]+", text):
             raise _invalid(text, "it is empty or has a space or a control character in it")
         if "://" in text:
             raise _invalid(text, "leave out %s" % text[: text.index("://") + 3])
         rest, at, digest = text.partition("@")
-        if at:
-            problem = digest_problem(digest)
-            if problem:
-                raise _invalid(text, "its digest %s" % problem)
-        first, slash, remainder = rest.partition("/")
-        if slash and (first == "localhost" or any(char in first for char in ".:[")):
-            if not _is_host(first):
-                raise _invalid(text, "%r is not a registry's host[:port]" % first)
-            registry, rest = parse_host(first), remainder
+        problem = digest_problem(digest) if at else None
+        if problem:
+            raise _invalid(text, "its digest %s" % problem)
+        registry, slash, path = rest.partition("/")
+        if slash and (registry == "localhost" or any(char in registry for char in ".:[")):
+            registry = parse_host(registry)
         else:
-            registry = DOCKER_HUB
-        name, colon, tag = rest.partition(":")
+            registry, path = DOCKER_HUB, rest
+        name, colon, tag = path.partition(":")
         if registry == DOCKER_HUB and name and "/" not in name:
             name = "library/" + name
         check_repository(name, text)
-        if colon and not _TAG.fullmatch(tag):
-            raise _invalid(text, "its tag %r must be 1 to 128 letters, digits, '_', '.' and '-'" % tag)
-        return cls(registry, name, tag or None, digest or None)
+        return cls(registry, name, check_tag(tag, text) if colon else None, digest or None)
 
     @classmethod
     def parse_repository(cls, text: str) -> Reference:
@@ -136,7 +117,7 @@ class Reference:
         return self.digest or self.tag or "latest"
 
     def __str__(self) -> str:
-        """The full name: the digest decides where both are known, so the tag is left out then."""
+        """The full name, with the digest alone where both are known, for that decides."""
         return self.name + ("@" if self.digest else ":") + self.target
 
     def with_tag(self, tag: str) -> Reference:
@@ -144,5 +125,5 @@ class Reference:
         return replace(self, tag=tag, digest=None)
 
     def with_digest(self, digest: str) -> Reference:
-        """The pinned name: the same repository by digest alone."""
+        """The same repository by digest alone, the pinned name."""
         return replace(self, tag=None, digest=digest)

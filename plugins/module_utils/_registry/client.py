@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The distribution API: requests with what authorizes them, and manifests (OCI distribution-spec 1.1)."""
+"""The distribution API: requests with what authorizes them, and reading manifests (OCI distribution-spec 1.1)."""
 
 from __future__ import annotations
 
 import re
 import typing as t
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from .._errors import ContentError, CredentialError, Denied, NotFound, OCIError, RegistryError, Unsupported
@@ -13,57 +14,52 @@ from .._oci.digest import digest_of, digest_problem, mismatch
 from .._oci.manifest import Descriptor, Manifest, parse_json
 from .._oci.mediatype import ACCEPT, INDEXES, MANIFESTS, SCHEMA1, SCHEMA1_SIGNED, bare
 from .._oci.reference import DOCKER_HUB
-from .auth import Authenticator
+from .auth import Authenticator, Scopes
 from .credentials import Credential
-from .transport import Response, Settings, StreamBody, Transport, retry_after
-from .urls import guard, is_loopback, origin
+from .transport import Response, Settings, Transport, retry_after
+from .urls import is_loopback, origin
 
 MAX_MANIFEST = 8 << 20
-_MAX_TOKEN = 1 << 18
 _ABSENT = frozenset(("MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND", "TAG_UNKNOWN"))
-_NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*rel="?next"?')
 _VERSION = "Docker-Distribution-Api-Version"
 
 
+@dataclass(eq=False)
 class Registry:
     """One registry: its address, what it wants to see in Authorization, and how its refusals read."""
 
-    def __init__(
-        self,
-        host: str,
-        settings: Settings,
-        transport: Transport,
-        find: t.Callable[[str], Credential | None],
-        clock: t.Callable[[], float],
-    ) -> None:
-        http = is_loopback(urlsplit("//" + host).hostname or "") if settings.plain_http is None else settings.plain_http
-        self.host = host
-        self.base_url = "%s://%s" % (
-            "http" if http else "https",
-            "registry-1.docker.io" if host == DOCKER_HUB else host,
-        )
-        self.settings = settings
-        self.transport = transport
-        self.auth = Authenticator(host, self.base_url, find, self._fetch_token, clock)
+    host: str
+    settings: Settings
+    transport: Transport
+    find: t.Callable[[str], Credential | None]
+    clock: t.Callable[[], float]
+
+    def __post_init__(self) -> None:
+        http = self.settings.plain_http
+        if http is None:
+            http = is_loopback(urlsplit("//" + self.host).hostname or "")
+        address = "registry-1.docker.io" if self.host == DOCKER_HUB else self.host
+        self.base_url = ("http://" if http else "https://") + address
+        self.auth = Authenticator(self.host, self.base_url, self.find, self._fetch_token, self.clock)
 
     def _fetch_token(
         self, method: str, url: str, headers: dict[str, str], form: dict[str, str] | None
     ) -> tuple[int, bytes]:
         body = None
-        if form is not None:
+        if form:
             body = urlencode(form).encode("ascii")
-            headers = dict(headers, **{"Content-Type": "application/x-www-form-urlencoded"})
+            headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
         response = self.transport.send(method, url, self.settings, headers, body)
-        return response.status, response.read(_MAX_TOKEN, "The answer of the token server of %s" % self.host)
+        return response.status, response.read(1 << 18, "The answer of the token server of %s" % self.host)
 
     def request(
         self,
         method: str,
         url: str,
         repository: str = "",
-        scopes: tuple[str, ...] = (),
+        scopes: Scopes = (),
         headers: t.Mapping[str, str] | None = None,
-        body: bytes | StreamBody | None = None,
+        body: bytes | t.Iterable[bytes] | None = None,
         repeat: bool = True,
     ) -> Response:
         """Send a request (``url`` may be a path) and return the answer, whatever its status.
@@ -73,20 +69,21 @@ class Registry:
         url = urljoin(self.base_url, url)
         for left in (2, 1, 0):
             with self.named():
-                header = self.auth.header(repository, scopes) if self._own(url) else None
+                header = self.auth.header(repository, scopes) if self.owns(url) else None
                 if header and not (header.isascii() and header.isprintable()):
                     raise CredentialError("The token for %s has a character in it that no token has." % self.host)
-            sent = dict(headers or {}, **({"Authorization": header} if header else {}))
+            sent = {**(headers or {}), **({"Authorization": header} if header else {})}
             response = self.transport.send(method, url, self.settings, sent, body, repeat)
-            if response.status != 401 or not self._own(response.url) or not left:
-                return response
+            if response.status != 401 or not self.owns(response.url) or not left:
+                break
             learned = self.auth.learn(response.headers.get("WWW-Authenticate"), repository, scopes, header)
-            if not learned or isinstance(body, StreamBody):  # a stream is the sender's to open again
-                return response
+            if not learned or not isinstance(body, (bytes, type(None))):  # a stream is the sender's to open again
+                break
             response.discard()
         return response
 
-    def _own(self, url: str) -> bool:
+    def owns(self, url: str) -> bool:
+        """Is this a URL of the registry itself?"""
         return origin(url) == origin(self.base_url)
 
     @contextmanager
@@ -98,22 +95,6 @@ class Registry:
             exc.registry = exc.registry or self.host
             raise
 
-    def ping(self) -> Response:
-        """Ask for ``/v2/``, with credentials where they are wanted."""
-        return self.request("GET", "/v2/")
-
-    def next_page(self, response: Response) -> str:
-        """Return where a list goes on (``Link``, RFC 8288), or nothing; it must be at this registry."""
-        link = _NEXT.search(response.headers.get("Link", ""))
-        url = guard(response.url, link.group(1)) if link else ""
-        if url and not self._own(url):
-            raise ContentError(
-                "A list of %s goes on at another host, %s, which is not followed." % (self.host, urlsplit(url).netloc),
-                code="UNSAFE_URL",
-                registry=self.host,
-            )
-        return url
-
     def refusal(self, response: Response, what: str, repository: str = "") -> OCIError:
         """Read an answer that is not what was asked for, and return the error that explains it."""
         status, body = response.status, response.discard()
@@ -121,20 +102,18 @@ class Registry:
         said = ": " + words if words else ""
         kind, fallback = RegistryError, "UNKNOWN"
         text = "%s: %s answered HTTP %d%s." % (what, self.host, status, said)
-        absent = code in _ABSENT or (not code and body[:1] == b"{" and words)
+        spoke = (body[:1] == b"{" and words) or _VERSION in response.headers
         if status in (401, 403):
             kind, fallback = Denied, "UNAUTHORIZED" if status == 401 else "DENIED"
-            text = (
-                "%s is not allowed to us (HTTP %d%s); we asked %s. It may also not exist; check the name and the "
-                "credentials." % (what, status, said, self.auth.who(repository))
-            )
-        elif status == 404 and (absent or (not code and _VERSION in response.headers)):
+            text = "%s is not allowed to us (HTTP %d%s); we asked %s. It may also not exist; check the name and login."
+            text %= (what, status, said, self.auth.who(repository))
+        elif status == 404 and (code in _ABSENT or (not code and spoke)):
             kind, fallback, text = NotFound, "NOT_FOUND", "%s does not exist%s." % (what, said)
         elif status == 404 and not code:
             fallback = "NOT_A_REGISTRY"
             text = "%s answered HTTP 404, but not as a registry does; check its host, port and path." % self.host
         elif status in (405, 501) or code == "UNSUPPORTED":
-            kind, code, fallback = Unsupported, None, Unsupported.code
+            kind, code, fallback = Unsupported, "", Unsupported.code
             text = "%s: %s does not support this (HTTP %d%s)." % (what, self.host, status, said)
         elif status == 429:
             wait, fallback = retry_after(response.headers), "TOOMANYREQUESTS"
@@ -142,7 +121,7 @@ class Registry:
             text = "%s throttles us (HTTP 429%s)%s. Try again later, log in, or lower jobs." % (self.host, said, asks)
         elif status == 400 and b"HTTPS server" in body:
             text = text[:-1] + " (set plain_http: false, it speaks https)."
-        return kind(text, code=code or fallback, registry=self.host, status=status)
+        return kind(text, code or fallback, self.host, status)
 
 
 def read_error(body: bytes) -> tuple[str | None, str]:
@@ -164,7 +143,7 @@ def read_error(body: bytes) -> tuple[str | None, str]:
 
 
 class Repository:
-    """One repository of a registry. Targets are tags or digests; ``what`` in errors is its full name."""
+    """One repository of a registry. Targets are tags or digests."""
 
     def __init__(self, registry: Registry, name: str, actions: tuple[str, ...]) -> None:
         self.registry = registry
@@ -174,7 +153,7 @@ class Repository:
     def __str__(self) -> str:
         return "%s/%s" % (self.registry.host, self.name)
 
-    def request(self, method: str, path: str, also: tuple[str, ...] = (), **kwargs: t.Any) -> Response:
+    def request(self, method: str, path: str, also: Scopes = (), **kwargs: t.Any) -> Response:
         """Send a request for a path below this repository, or for a URL that the registry gave."""
         url = path if "://" in path else "/v2/%s/%s" % (self.name, path)
         return self.registry.request(method, url, self.name, self.scopes + also, **kwargs)
@@ -195,17 +174,14 @@ class Repository:
         """
         response = self.request("HEAD", "manifests/" + target, headers={"Accept": ACCEPT})
         response.discard()
-        headers = response.headers
-        digest, media_type = headers.get("Docker-Content-Digest"), bare(headers.get("Content-Type"))
+        status, headers = response.status, response.headers
+        digest, media_type = headers.get("Docker-Content-Digest", ""), bare(headers.get("Content-Type"))
         size = headers.get("Content-Length", "")
-        known = media_type in INDEXES | MANIFESTS and size.isdecimal() and not digest_problem(digest)
-        if response.status == 200 and known:
+        if status == 200 and media_type in INDEXES | MANIFESTS and size.isdecimal() and not digest_problem(digest):
             if ":" in target and digest != target:
-                raise mismatch(self.full(target), target, str(digest), self.registry.host)
-            return Descriptor(media_type, str(digest), int(size))
-        if response.status == 404 and _VERSION in headers:
-            return None
-        if response.status == 403 and writing:
+                raise mismatch(self.full(target), target, digest, self.registry.host)
+            return Descriptor(media_type, digest, int(size))
+        if (status == 404 and _VERSION in headers) or (status == 403 and writing):
             return None
         try:
             return self.get(target).descriptor
@@ -220,30 +196,11 @@ class Repository:
             raise self.refusal(response, what)
         with self.registry.named():
             raw = response.read(MAX_MANIFEST, "The manifest %s" % what)
-            self.registry.transport.counters.add(received=len(raw))
-            said, kind = response.headers.get("Docker-Content-Digest"), response.headers.get("Content-Type")
-            wanted = target if ":" in target else "" if digest_problem(said) else str(said)
+            self.registry.transport.count(bytes_received=len(raw))
+            said, kind = response.headers.get("Docker-Content-Digest", ""), response.headers.get("Content-Type")
+            wanted = target if ":" in target else "" if digest_problem(said) else said
             algorithm = wanted.split(":")[0] or "sha256"
             found = digest_of(raw, algorithm)
             if wanted not in ("", found) and bare(kind) not in (SCHEMA1, SCHEMA1_SIGNED):  # those sign themselves
                 raise mismatch(what, wanted, found)
             return Manifest.parse(raw, kind, what, algorithm)
-
-    def put(self, target: str, manifest: Manifest) -> Response:
-        """Store a manifest under a tag or its digest. Its blobs and members must be there already."""
-        response = self.request(
-            "PUT", "manifests/" + target, headers={"Content-Type": manifest.media_type}, body=manifest.raw
-        )
-        if response.status not in (200, 201, 202):
-            raise self.refusal(response, self.full(target))
-        response.discard()
-        self.registry.transport.counters.add(sent=len(manifest.raw))
-        stored = response.headers.get("Docker-Content-Digest") or manifest.digest
-        if stored != manifest.digest and stored.split(":")[0] == manifest.digest.split(":")[0]:
-            what = "%s, as the registry stored it," % self.full(target)
-            raise mismatch(what, manifest.digest, stored, self.registry.host)
-        return response
-
-    def delete(self, target: str) -> Response:
-        """Send DELETE for a tag or digest; the answer is the caller's to read, since registries differ so much."""
-        return self.request("DELETE", "manifests/" + target)

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finding credentials: the files and helpers that docker, podman, skopeo and crane share (containers-auth.json(5)).
-
-Looked up only when a registry asks, on the host where the module runs.
-"""
+"""Finding credentials: the files and helpers that docker, podman, skopeo and crane share (containers-auth.json(5))."""
 
 from __future__ import annotations
 
@@ -38,8 +35,8 @@ class Credential:
 
     def secrets(self) -> set[str]:
         """Every string that must not be shown."""
-        parts = {self.password, self.identity_token, self.registry_token}
-        return {part for part in parts if part} | ({self.basic} if self.password else set())
+        basic = self.basic if self.password else None
+        return {part for part in (self.password, self.identity_token, self.registry_token, basic) if part}
 
 
 def auth_files(auth_file: str | None, env: t.Mapping[str, str]) -> list[str]:
@@ -47,44 +44,39 @@ def auth_files(auth_file: str | None, env: t.Mapping[str, str]) -> list[str]:
     if auth_file:
         return [os.path.expanduser(auth_file)]
     home = env.get("HOME") or os.path.expanduser("~")
-    config = env.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-    files = [
-        env.get("REGISTRY_AUTH_FILE"),
-        env.get("XDG_RUNTIME_DIR") and os.path.join(env["XDG_RUNTIME_DIR"], "containers", "auth.json"),
-        os.path.join(config, "containers", "auth.json"),
-        env.get("DOCKER_CONFIG") and os.path.join(env["DOCKER_CONFIG"], "config.json"),
-        os.path.join(home, ".docker", "config.json"),
+    places = [
+        (env.get("REGISTRY_AUTH_FILE"), ""),
+        (env.get("XDG_RUNTIME_DIR"), "containers/auth.json"),
+        (env.get("XDG_CONFIG_HOME") or home + "/.config", "containers/auth.json"),
+        (env.get("DOCKER_CONFIG"), "config.json"),
+        (home, ".docker/config.json"),
     ]
-    return [path for path in files if path]
+    return [os.path.join(folder, name) if name else folder for folder, name in places if folder]
 
 
 def read_auth_file(path: str) -> dict[str, t.Any]:
     """Return the JSON of a credentials file; a missing or empty file is an empty dict. Raises CredentialError."""
     try:
-        with open(path, "rb") as handle:
-            content = handle.read()
-        value = json.loads(content.decode("utf-8")) if content.strip() else {}
+        with open(path, encoding="utf-8") as handle:
+            value = json.loads(handle.read().strip() or "{}")
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as exc:
         raise CredentialError("Cannot read the credentials file %s: %s." % (path, exc.strerror)) from None
     except ValueError:
         value = None
-    if not isinstance(value, dict) or not all(
-        isinstance(value.get(key) or {}, dict) for key in ("auths", "credHelpers")
-    ):
-        raise CredentialError("The credentials file %s is not valid JSON of that kind; mend or remove it." % path)
-    return value
+    if isinstance(value, dict) and all(isinstance(value.get(key) or {}, dict) for key in ("auths", "credHelpers")):
+        return value
+    raise CredentialError("The credentials file %s is not valid JSON of that kind; mend or remove it." % path)
 
 
 def normal_key(key: str) -> str:
     """Bring a key of ``auths`` into the form ``host[/path]``: no scheme, no ``/v1/``, Docker Hub's names as one."""
-    host, slash, path = key.partition("://")[2 if "://" in key else 0].partition("/")
-    host = host.lower()
+    host, slash, path = key.rpartition("://")[2].partition("/")
+    host, path = host.lower(), path.strip("/")
     if host in ("index.docker.io", "registry-1.docker.io"):
         host = DOCKER_HUB
-    path = "" if path.strip("/") in ("v1", "v2") else path.strip("/")
-    return "%s/%s" % (host, path) if path else host
+    return host if path in ("", "v1", "v2") else "%s/%s" % (host, path)
 
 
 def candidates(host: str, repository: str) -> list[str]:
@@ -99,10 +91,9 @@ def decode_entry(entry: t.Mapping[str, t.Any], source: str) -> Credential | None
     if entry.get("auth"):
         try:
             text = base64.b64decode("".join(str(entry["auth"]).split()), validate=True).decode("utf-8")
-            username, password = text.split(":", 1)
+            username, password = text.rstrip("\0").split(":", 1)
         except ValueError:  # also binascii.Error and UnicodeDecodeError
             raise CredentialError("The 'auth' value in %s is not base64 of user:password." % source) from None
-        password = password.rstrip("\0")
     found = Credential(username, password, entry.get("identitytoken"), entry.get("registrytoken"), source)
     return found if (username and password) or found.identity_token or found.registry_token else None
 
@@ -114,11 +105,9 @@ def ask_helper(helper: str, server: str, run: RunCommand) -> Credential | None:
     if code:
         if "not found" in output and "credential" in output.lower():
             return None
-        said = output.strip().splitlines()[:1]
-        raise CredentialError(
-            "The credential helper %s failed for %s%s; install or mend it, or take it out of the credentials file."
-            % (program, server, ": " + said[0][:200] if said else "")
-        )
+        said = ": ".join(["", *output.strip().splitlines()[:1]])[:200]
+        text = "The credential helper %s failed for %s%s; install or mend it, or take it out of the credentials file."
+        raise CredentialError(text % (program, server, said))
     try:
         answer = json.loads(output)
         username, secret = str(answer["Username"]), str(answer["Secret"])
@@ -133,10 +122,8 @@ def ask_helper(helper: str, server: str, run: RunCommand) -> Credential | None:
 
 def helper_for(config: t.Mapping[str, t.Any], host: str) -> str | None:
     """Return the helper that a credentials file names for a host: its own in credHelpers, else credsStore."""
-    for key, name in (config.get("credHelpers") or {}).items():
-        if normal_key(key) == host and name:
-            return str(name)
-    return str(config.get("credsStore") or "") or None
+    own = [name for key, name in (config.get("credHelpers") or {}).items() if name and normal_key(key) == host]
+    return str((own or [config.get("credsStore")])[0] or "") or None
 
 
 def find_credential(host: str, repository: str, files: t.Sequence[str], run: RunCommand) -> Credential | None:
@@ -144,10 +131,9 @@ def find_credential(host: str, repository: str, files: t.Sequence[str], run: Run
     for path in files:
         config = read_auth_file(path)
         helper = helper_for(config, host)
-        if helper:
-            found = ask_helper(helper, HUB_KEY if host == DOCKER_HUB else host, run)
-            if found:
-                return found
+        found = ask_helper(helper, HUB_KEY if host == DOCKER_HUB else host, run) if helper else None
+        if found:
+            return found
         entries = {normal_key(key): entry for key, entry in (config.get("auths") or {}).items()}
         for key in candidates(host, repository):
             entry = entries.get(key)

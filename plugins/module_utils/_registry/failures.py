@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import typing as t
 
@@ -10,14 +11,12 @@ from .._errors import ConnectionFailed
 from .urls import origin
 
 # What the text of a TLS error has in it, and what it means. The first that fits is told.
-_TLS = (
-    ("record layer failure", "it does not speak TLS; set plain_http: true if it is an http registry"),  # OpenSSL 3.2
-    ("wrong version number", "it does not speak TLS; set plain_http: true if it is an http registry"),
-    ("mismatch", "its certificate is for another name; use a name that the certificate has"),
-    ("doesn't match", "its certificate is for another name; use a name that the certificate has"),
-    ("verify failed", "its certificate is not trusted; set ca_path to the authority that signed it"),
-    ("certificate required", "it wants a client certificate; set client_cert and client_key"),
-)
+_TLS = {
+    "record layer failure|wrong version number": "it speaks no TLS; set plain_http: true if it is an http registry",
+    "mismatch|doesn't match": "its certificate is for another name; use a name that the certificate has",
+    "verify failed": "its certificate is not trusted; set ca_path to the authority that signed it",
+    "certificate required": "it wants a client certificate; set client_cert and client_key",
+}
 
 
 def _chain(exc: BaseException) -> list[BaseException]:
@@ -38,23 +37,24 @@ def failure(exc: BaseException, url: str) -> ConnectionFailed:
     chain = _chain(exc)
     kinds = {kind.__name__ for link in chain for kind in type(link).__mro__}
     text = " ".join(str(link) for link in chain).lower().replace("_", " ")
+    last = (str(chain[-1]) or type(chain[-1]).__name__)[:120]
     code, final = "UNREACHABLE", False
     if kinds & {"SSLError", "CertificateError"}:
-        why = next((why for mark, why in _TLS if mark in text), "")
-        code, final = "TLS_ERROR", bool(why)  # another try may help where the connection only broke off
-        why = why or "the TLS connection failed (%s)" % str(chain[-1])[:120]
+        known = [why for mark, why in _TLS.items() if re.search(mark, text)]
+        why = (known or ["the TLS connection failed (%s)" % last])[0]
+        code, final = "TLS_ERROR", bool(known)  # another try may help where the connection only broke off
     elif "ProxyError" in kinds:
         why = "the proxy that HTTP_PROXY or HTTPS_PROXY names does not answer; check it, or set NO_PROXY"
-    elif "gaierror" in kinds or "NameResolutionError" in kinds:
-        final = not any(isinstance(link, socket.gaierror) and link.errno == socket.EAI_AGAIN for link in chain)
+    elif kinds & {"gaierror", "NameResolutionError"}:
         why = "its name does not resolve; check the spelling"
+        final = not any(isinstance(link, socket.gaierror) and link.errno == socket.EAI_AGAIN for link in chain)
     elif "ConnectionRefusedError" in kinds:
         why = "the connection was refused; check that the registry runs and that the port is right"
     elif "timed out" in text or kinds & {"Timeout", "TimeoutError"}:
         code, why = "TIMEOUT", "it did not answer in time; check the network, or raise timeout"
     else:
-        why = "the connection broke (%s)" % (str(chain[-1]) or type(chain[-1]).__name__)[:120]
+        why = "the connection broke (%s)" % last
     where = "%s:%d" % (host, port)
-    return ConnectionFailed(
-        "Cannot talk to %s over %s: %s." % (where, scheme, why), code=code, registry=where, final=final
-    )
+    failed = ConnectionFailed("Cannot talk to %s over %s: %s." % (where, scheme, why), code, where)
+    failed.final = final
+    return failed

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from .._errors import ContentError, NotFound
 from .._oci.manifest import parse_json
 from .client import Registry, Repository
+from .transport import Response
+from .urls import guard
 
 _MAX_BYTES = 32 << 20
 _PAGE = 1000
@@ -16,10 +19,9 @@ _PAGE = 1000
 
 def tags(repository: Repository) -> list[str]:
     """Return all tags, sorted; an unknown repository has none."""
-    path = "/v2/%s/tags/list" % repository.name
-    what = "The list of tags of %s" % repository
+    path, what = "/v2/%s/tags/list" % repository.name, "The list of tags of %s" % repository
     try:
-        pages = _pages(repository.registry, path, "tags", repository.name, repository.scopes, what)
+        pages = _pages(repository.registry, path, "tags", what, repository.name, repository.scopes)
         return sorted(tag for page in pages for tag in page)
     except NotFound:
         return []
@@ -28,11 +30,21 @@ def tags(repository: Repository) -> list[str]:
 def catalog(registry: Registry) -> t.Iterator[list[str]]:
     """Yield the pages of names of the registry's repositories, as far as it tells them to us."""
     what = "The catalog of %s" % registry.host
-    return _pages(registry, "/v2/_catalog", "repositories", "", ("registry:catalog:*",), what)
+    return _pages(registry, "/v2/_catalog", "repositories", what, "", ("registry:catalog:*",))
+
+
+def next_page(registry: Registry, response: Response) -> str:
+    """Return where a list goes on (``Link``, RFC 8288), or nothing; it must be at this registry."""
+    link = re.search(r'<([^<>]*)>\s*;[^,]*rel="?next"?', response.headers.get("Link", ""))
+    url = guard(response.url, link.group(1)) if link else ""
+    if url and not registry.owns(url):
+        text = "A list of %s goes on at another host, %s, which is not followed."
+        raise ContentError(text % (registry.host, urlsplit(url).netloc), "UNSAFE_URL", registry.host)
+    return url
 
 
 def _pages(
-    registry: Registry, path: str, key: str, repository: str, scopes: tuple[str, ...], what: str
+    registry: Registry, path: str, key: str, what: str, repository: str, scopes: tuple[str, ...]
 ) -> t.Iterator[list[str]]:
     """Yield pages, each name once, following ``Link``; where there is none, ``last`` after a full page."""
     url = "%s?n=%d" % (path, _PAGE)
@@ -48,13 +60,13 @@ def _pages(
             raise registry.refusal(response, what, repository)
         with registry.named():
             body = response.read(_MAX_BYTES, what)
-            registry.transport.counters.add(received=len(body))
+            registry.transport.count(bytes_received=len(body))
             names = parse_json(body, what).get(key) or []
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise ContentError("%s is not a list of names." % what)
         fresh = [name for name in dict.fromkeys(names) if name not in seen]
         seen.update(fresh)
         yield fresh
-        url = registry.next_page(response)
+        url = next_page(registry, response)
         if not url and fresh and len(names) == _PAGE:
             url = "%s?n=%d&last=%s" % (path, _PAGE, quote(names[-1], safe=""))

@@ -6,9 +6,11 @@ from __future__ import annotations
 import typing as t
 
 from .._errors import NotFound
-from .._oci.manifest import Descriptor, Manifest
+from .._oci.image import artifact_type, build
+from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.mediatype import OCI_INDEX, bare
 from .client import MAX_MANIFEST, Repository
+from .lists import next_page
 
 COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
 
@@ -35,9 +37,9 @@ def referrers_by_api(repository: Repository, digest: str) -> list[Descriptor] | 
             raise repository.refusal(response, what)
         with repository.registry.named():
             index = Manifest.parse(response.read(MAX_MANIFEST, what), OCI_INDEX, what)
-        repository.registry.transport.counters.add(received=len(index.raw))
+        repository.registry.transport.count(bytes_received=len(index.raw))
         found.update({member.digest: member for member in index.members})
-        url = repository.registry.next_page(response) or url
+        url = next_page(repository.registry, response) or url
     return list(found.values())
 
 
@@ -59,23 +61,19 @@ def referrers(repository: Repository, digest: str) -> list[Descriptor]:
     return index.members if index else []
 
 
-def referrer_entry(manifest: Manifest) -> dict[str, t.Any]:
+def _entry(manifest: Manifest) -> Json:
     """Return the entry for a manifest in a list of referrers: its descriptor, artifact type and annotations."""
-    entry: dict[str, t.Any] = dict(manifest.descriptor.json)
-    if manifest.artifact_type:
-        entry["artifactType"] = manifest.artifact_type
-    if manifest.annotations:
-        entry["annotations"] = manifest.annotations
-    return entry
+    more = {"artifactType": artifact_type(manifest), "annotations": manifest.json.get("annotations")}
+    return {**manifest.descriptor.json, **{key: value for key, value in more.items() if value}}
 
 
 def merged_index(index: Manifest | None, manifests: t.Iterable[Manifest]) -> Manifest:
     """Return the index of a digest's tag with these referrers in it; the same bytes when they were in it before."""
     entries = list(index.json["manifests"]) if index else []
     have = {entry["digest"] for entry in entries}
-    fresh = [referrer_entry(manifest) for manifest in manifests if manifest.digest not in have]
+    fresh = [_entry(manifest) for manifest in manifests if manifest.digest not in have]
     if index and not fresh:
         return index
     base = index.json if index else {"schemaVersion": 2, "mediaType": OCI_INDEX}
     ordered = sorted(entries + fresh, key=lambda entry: str(entry["digest"]))
-    return Manifest.build({**base, "manifests": ordered}, OCI_INDEX)
+    return build({**base, "manifests": ordered}, OCI_INDEX)

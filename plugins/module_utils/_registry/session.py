@@ -26,6 +26,7 @@ class Entry:
     credential: Credential | None = None
 
 
+@dataclass
 class Session:
     """Hands out registries and repositories; one for a whole task, however many images it handles.
 
@@ -33,35 +34,25 @@ class Session:
     task acts on), then from files and helpers, and else there are none.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        *,
-        defaults: Settings,
-        entries: t.Sequence[Entry] = (),
-        shorthand: Credential | None = None,
-        shorthand_hosts: t.Collection[str] = (),
-        auth_file: str | None = None,
-        run: RunCommand,
-        jobs: int = 4,
-        clock: t.Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.transport = transport
-        self.jobs = max(1, jobs)
-        self._defaults = defaults
-        self._entries = {_entry_key(entry.name): entry for entry in entries}
-        self._shorthand = shorthand
-        self._shorthand_hosts = shorthand_hosts
-        self._auth_file = auth_file
-        self.run = run
-        self._clock = clock
+    transport: Transport
+    defaults: Settings
+    run: RunCommand
+    entries: t.Iterable[Entry] = ()
+    shorthand: Credential | None = None
+    shorthand_hosts: t.Collection[str] = ()
+    auth_file: str | None = None
+    jobs: int = 4
+    clock: t.Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._entries = {_entry_key(entry.name): entry for entry in self.entries}
         self._registries: dict[tuple[str, Settings], Registry] = {}
 
     def registry(self, host: str, repository: str = "") -> Registry:
         """Return the registry at ``host[:port]``, as it is set up for a repository."""
         entry = self._entry(host, repository)
-        settings = entry.settings if entry else self._defaults
-        made = Registry(host, settings, self.transport, lambda name: self.credential(host, name), self._clock)
+        settings = entry.settings if entry else self.defaults
+        made = Registry(host, settings, self.transport, lambda name: self.credential(host, name), self.clock)
         return self._registries.setdefault((host, settings), made)  # atomic, so that threads share one
 
     def repository(self, reference: Reference, *actions: str) -> Repository:
@@ -74,9 +65,9 @@ class Session:
         entry = self._entry(host, repository)
         if entry and entry.credential:
             return entry.credential
-        if self._shorthand and host in self._shorthand_hosts:
-            return self._shorthand
-        return find_credential(host, repository, auth_files(self._auth_file, os.environ), self.run)
+        if self.shorthand and host in self.shorthand_hosts:
+            return self.shorthand
+        return find_credential(host, repository, auth_files(self.auth_file, os.environ), self.run)
 
     def _entry(self, host: str, repository: str) -> Entry | None:
         return next((self._entries[key] for key in candidates(host, repository) if key in self._entries), None)

@@ -2,8 +2,7 @@
 """HTTP to registries: the only file that knows ``requests``.
 
 One Transport serves a whole task: one connection pool, one set of counters, one budget of patience. It sends no
-credential that it was not handed, keeps no cookies, reads no netrc, and follows no server to an address or a scheme
-that the server has no business to name.
+credential that it was not handed, keeps no cookies, and reads no netrc.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ import random
 import threading
 import time
 import typing as t
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from http.cookiejar import DefaultCookiePolicy
-from urllib.parse import urlsplit
+from types import SimpleNamespace
 
 from .._errors import ConnectionFailed, ContentError, InvalidInput, MissingLibrary
 from .failures import failure
@@ -25,7 +24,6 @@ from .urls import guard, origin
 try:
     import requests
     import urllib3
-    from requests.adapters import HTTPAdapter
     from requests.utils import get_environ_proxies
 except ImportError as exc:
     IMPORT_ERROR: ImportError | None = exc
@@ -34,9 +32,7 @@ else:
     IMPORT_ERROR = None
     BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 
-CHUNK = 1 << 20
 RETRIED = frozenset((408, 425, 429, 499, 500, 502, 503, 504, 522))
-_REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _MAX_REDIRECTS = 5
 _FIRST_WAIT = 0.25  # seconds; doubled at each try
 _MAX_WAIT = 60.0  # seconds; a server that asks for more gets no further try
@@ -55,37 +51,6 @@ class Settings:
     client_key: str | None = None
 
 
-@dataclass
-class Counters:
-    """What a task did on the wire: requests made, and payload bytes (manifests, blobs, lists) sent and received."""
-
-    requests: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def add(self, requests: int = 0, sent: int = 0, received: int = 0) -> None:
-        """Count, from any thread."""
-        with self._lock:
-            self.requests += requests
-            self.bytes_sent += sent
-            self.bytes_received += received
-
-
-class StreamBody:
-    """A request body of known length that is read once, piece by piece, and never held in memory."""
-
-    def __init__(self, chunks: t.Iterable[bytes], length: int) -> None:
-        self._chunks = chunks
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> t.Iterator[bytes]:
-        return iter(self._chunks)
-
-
 class Response:
     """An answer whose body has not been read yet. Header names are case-insensitive."""
 
@@ -95,7 +60,7 @@ class Response:
         self.status: int = raw.status_code
         self.headers: t.Mapping[str, str] = raw.headers
 
-    def chunks(self, size: int = CHUNK) -> t.Iterator[bytes]:
+    def chunks(self, size: int = 1 << 20) -> t.Iterator[bytes]:
         """Yield the body as it comes, undecoded. Raises ConnectionFailed where it breaks off."""
         promised, total = self.headers.get("Content-Length", ""), 0
         try:
@@ -118,9 +83,7 @@ class Response:
         for chunk in self.chunks(1 << 16):
             body += chunk
             if len(body) > limit:
-                raise ContentError(
-                    "%s has more than the %d bytes that are read of it." % (what, limit), code="TOO_LARGE"
-                )
+                raise ContentError("%s has more than the %d bytes that are read of it." % (what, limit), "TOO_LARGE")
         return bytes(body)
 
     def discard(self) -> bytes:
@@ -152,21 +115,19 @@ class Transport:
     """Sends requests, tries again where that is safe, and follows redirects where that is safe."""
 
     def __init__(
-        self,
-        timeout: float = 60,
-        retries: int = 3,
-        pool: int = 4,
-        sleep: t.Callable[[float], None] = time.sleep,
+        self, timeout: float = 60, retries: int = 3, pool: int = 4, sleep: t.Callable[[float], None] = time.sleep
     ) -> None:
         if IMPORT_ERROR is not None:
             raise MissingLibrary("requests") from IMPORT_ERROR
-        self.counters = Counters()
+        # Payload bytes are those of manifests, blobs and lists.
+        names = ("requests", "bytes_sent", "bytes_received", "blobs_pushed", "blobs_mounted", "blobs_skipped")
+        self.counters = SimpleNamespace(**dict.fromkeys(names, 0))
+        self._lock = threading.Lock()
         self.warnings: list[str] = []
-        self._timeout = timeout
         self.retries = retries
+        self._timeout = timeout
         self._sleep = sleep
         self._patience = _PATIENCE
-        self._proxies: dict[tuple[str, str, int], dict[str, str]] = {}
         self._session = requests.Session()
         self._session.trust_env = False  # no netrc; proxies are asked for below
         # Redirects are followed below; left alone, requests would read their bodies, however long.
@@ -175,7 +136,7 @@ class Transport:
         self._session.headers.clear()
         self._session.headers.update({"User-Agent": "quayside.registry", "Accept-Encoding": "identity"})
         for prefix in ("http://", "https://"):
-            self._session.mount(prefix, HTTPAdapter(pool_connections=16, pool_maxsize=max(pool, 1) + 1))
+            self._session.mount(prefix, requests.adapters.HTTPAdapter(pool_connections=16, pool_maxsize=pool + 1))
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def send(
@@ -184,7 +145,7 @@ class Transport:
         url: str,
         settings: Settings,
         headers: t.Mapping[str, str] | None = None,
-        body: bytes | StreamBody | None = None,
+        body: bytes | t.Iterable[bytes] | None = None,
         repeat: bool = True,
     ) -> Response:
         """Send a request and return the final answer, whatever its status.
@@ -192,75 +153,75 @@ class Transport:
         With ``repeat``, broken connections and passing errors (429, 5xx) are tried again, after the time that
         Retry-After asks for or a growing, jittered one. Raises ConnectionFailed.
         """
-        for tried in range(self.retries + 1):
-            last = not repeat or tried == self.retries
+        for tried in range(self.retries if repeat else 0):
             try:
                 response = self._follow(method, url, settings, dict(headers or {}), body)
             except BROKEN as exc:
                 failed = failure(exc, url)
-                if last or failed.final or not self.pause(tried):
+                if failed.final or not self.pause(tried):
                     raise failed from None
                 continue
-            if last or response.status not in RETRIED or not self.pause(tried, retry_after(response.headers)):
+            if response.status not in RETRIED or not self.pause(tried, retry_after(response.headers)):
                 return response
             response.discard()
-        raise AssertionError("the last try returns or raises")
+        try:
+            return self._follow(method, url, settings, dict(headers or {}), body)
+        except BROKEN as exc:
+            raise failure(exc, url) from None
+
+    def count(self, **amounts: int) -> None:
+        """Add to the counters, from any thread."""
+        with self._lock:
+            for name, amount in amounts.items():
+                setattr(self.counters, name, getattr(self.counters, name) + amount)
 
     def pause(self, tried: int, asked: float | None = None) -> bool:
         """Wait before the next try; False when the wait would be too long."""
         wait = asked if asked is not None else _FIRST_WAIT * 2**tried
         wait += random.random() * _FIRST_WAIT
-        if wait > _MAX_WAIT or wait > self._patience:
+        if wait > min(_MAX_WAIT, self._patience):
             return False
         self._patience -= wait
         self._sleep(wait)
         return True
 
     def _follow(
-        self, method: str, url: str, settings: Settings, headers: dict[str, str], body: bytes | StreamBody | None
+        self, method: str, url: str, settings: Settings, headers: dict[str, str], body: bytes | t.Iterable[bytes] | None
     ) -> Response:
         for dummy in range(_MAX_REDIRECTS + 1):
             response = self._once(method, url, settings, headers, body)
             location = response.headers.get("Location")
-            if response.status not in _REDIRECTS or not location:
-                return response
-            if method not in ("GET", "HEAD") and (response.status not in (307, 308) or isinstance(body, StreamBody)):
+            followed = (301, 302, 303, 307, 308) if method in ("GET", "HEAD") else (307, 308)
+            if response.status not in followed or not location or not isinstance(body, (bytes, type(None))):
                 return response
             target = guard(url, location)
-            elsewhere = origin(target) != origin(url)
-            if elsewhere and body:  # it may be a form with a password
-                return response
-            response.discard()
-            if elsewhere:
+            if origin(target) != origin(url):
+                if body:  # it may be a form with a password
+                    return response
                 headers.pop("Authorization", None)
                 settings = replace(settings, client_cert=None, client_key=None)
+            response.discard()
             url = target
-        raise ContentError(
-            "%s redirected us more than %d times." % (urlsplit(url).netloc, _MAX_REDIRECTS),
-            code="UNSAFE_URL",
-            registry=urlsplit(url).netloc,
-        )
+        where = "%s:%d" % origin(url)[1:]
+        raise ContentError("%s redirected us more than %d times." % (where, _MAX_REDIRECTS), "UNSAFE_URL", where)
 
     def _once(
-        self, method: str, url: str, settings: Settings, headers: dict[str, str], body: bytes | StreamBody | None
+        self, method: str, url: str, settings: Settings, headers: dict[str, str], body: bytes | t.Iterable[bytes] | None
     ) -> Response:
-        where = origin(url)
-        if where not in self._proxies:
-            self._proxies[where] = get_environ_proxies(url)
-        self.counters.add(requests=1)
+        self.count(requests=1)
         if not body and method in ("POST", "PUT", "PATCH"):
-            headers = dict(headers, **{"Content-Length": "0"})
+            headers = {**headers, "Content-Length": "0"}
         raw = self._session.request(
             method,
             url,
             headers=headers,
-            data=body or None,
+            data=t.cast(t.Any, body or None),
             stream=True,
             allow_redirects=False,
             timeout=self._timeout,
             verify=_verify(settings),
             cert=(settings.client_cert, settings.client_key) if settings.client_cert and settings.client_key else None,
-            proxies=self._proxies[where],
+            proxies=get_environ_proxies(url),
         )
         warning = raw.headers.get("Warning", "").split('"')
         if warning[0].startswith("299") and len(warning) > 1 and warning[1] not in self.warnings:
@@ -269,10 +230,8 @@ class Transport:
 
 
 def _verify(settings: Settings) -> bool | str:
-    if not settings.validate_certs:
-        return False
     for path in (settings.ca_path, settings.client_cert, settings.client_key):
-        if path and not os.path.exists(path):
+        if path and settings.validate_certs and not os.path.exists(path):
             raise InvalidInput("The certificate file %s does not exist on this host." % path)
     bundles = (settings.ca_path, os.environ.get("SSL_CERT_FILE"), os.environ.get("REQUESTS_CA_BUNDLE"), *_CA_BUNDLES)
-    return next((path for path in bundles if path and os.path.exists(path)), True)
+    return settings.validate_certs and next((path for path in bundles if path and os.path.exists(path)), True)

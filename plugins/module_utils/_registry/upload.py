@@ -11,11 +11,25 @@ from .._errors import ConnectionFailed, ContentError, Denied, OCIError, Registry
 from .._oci.manifest import Descriptor
 from .blobs import has_blob
 from .client import Repository
-from .transport import RETRIED, Response, StreamBody
+from .transport import RETRIED, Response
 from .urls import guard
 
 # Opens the content from its beginning; called once for each try.
 Open = t.Callable[[], t.Iterable[bytes]]
+
+
+class StreamBody:
+    """A request body of known length that is read once, piece by piece, and never held in memory."""
+
+    def __init__(self, chunks: t.Iterable[bytes], length: int) -> None:
+        self._chunks = chunks
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> t.Iterator[bytes]:
+        return iter(self._chunks)
 
 
 def mount_blob(repository: Repository, digest: str, source: str) -> bool:
@@ -40,7 +54,7 @@ def upload_blob(repository: Repository, blob: Descriptor, content: Open) -> None
     for tried in range(transport.retries + 1):
         try:
             _try_upload(repository, blob, content)
-            transport.counters.add(sent=blob.size)
+            transport.count(bytes_sent=blob.size)
             return
         except (ConnectionFailed, RegistryError) as exc:
             passing = (isinstance(exc, ConnectionFailed) and not exc.final) or exc.status in RETRIED
@@ -94,12 +108,8 @@ def _location(repository: Repository, response: Response, what: str, default: st
     """Return where the upload goes on: relative or absolute, its query untouched."""
     location = response.headers.get("Location") or default
     if not location:
-        raise RegistryError(
-            "%s: the registry did not say where to send it (no Location)." % what,
-            code="BLOB_UPLOAD_INVALID",
-            registry=repository.registry.host,
-            status=response.status,
-        )
+        text = "%s: the registry did not say where to send it (no Location)." % what
+        raise RegistryError(text, "BLOB_UPLOAD_INVALID", repository.registry.host, response.status)
     return guard(response.url, location)
 
 

@@ -46,8 +46,8 @@ def _network(host: str) -> str:
 def guard(base: str, target: str) -> str:
     """Return the URL that a server at ``base`` told us to use, absolute; or raise ContentError (UNSAFE_URL).
 
-    Refused are schemes other than http and https, a step from https down to http, credentials in the URL, and IP
-    literals of networks that the server is not in itself: link-local (cloud metadata), loopback, private.
+    Refused are schemes but http and https, a step from https down to http, credentials in the URL, and IP literals of
+    networks that the server is not in itself: link-local (cloud metadata), loopback, private.
     """
     here = there = ("", "", 0)
     try:
@@ -57,13 +57,11 @@ def guard(base: str, target: str) -> str:
         odd = "@" in urlsplit(target).netloc or not re.fullmatch(r"[!-\[\]-~]+", target)  # nothing to misread
     except ValueError:
         odd = True
-    kind, inside = _network(there[1]), _network(here[1])
-    reachable = here[1] == there[1] or kind in _NAMES.get(inside, ("named", "public"))
-    if there[0] not in ("http", "https") or not there[1] or odd or not reachable or here[0] > there[0]:
+    near = here[1] == there[1] or _network(there[1]) in _NAMES.get(_network(here[1]), ("named", "public"))
+    if odd or not near or not there[1] or there[0] not in ("http", "https") or here[0] > there[0]:
+        where, shown = "%s:%d" % here[1:], ascii(target.partition("?")[0])[:200]
+        why = "it is less protected than the registry itself, or an address that only this host can reach"
         raise ContentError(
-            "%s:%d told us to go to %s, which is not followed: it is less protected than the registry itself, or an "
-            "address that only this host can reach." % (here[1], here[2], ascii(target.partition("?")[0])[:200]),
-            code="UNSAFE_URL",
-            registry="%s:%d" % here[1:],
+            "%s told us to go to %s, which is not followed: %s." % (where, shown, why), "UNSAFE_URL", where
         )
     return target

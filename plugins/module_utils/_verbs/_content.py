@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from .._errors import ContentError
+from .._oci.image import blobs as blobs_of
+from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor, Manifest
-from .._oci.mediatype import INDEXES, MANIFESTS, is_foreign
+from .._oci.mediatype import INDEXES, MANIFESTS
 from .._plan import Cost, Step
 from .._registry.blobs import has_blob, stream_blob
 from .._registry.client import Repository
 from .._registry.session import Session
 from .._registry.upload import Open, mount_blob, upload_blob
+from .._registry.write import put
 
 _MAX_DEPTH = 8
 
@@ -89,7 +92,7 @@ def plan_content(session: Session, wanted: t.Sequence[Wanted], repair: bool = Fa
             for item in manifest.members:
                 kind = children if item.media_type in INDEXES | MANIFESTS else blobs
                 kind.append(_Need(item, need.dest, need.wanted))
-            blobs += [_Need(item, need.dest, need.wanted) for item in manifest.blobs]
+            blobs += [_Need(item, need.dest, need.wanted) for item in blobs_of(manifest)]
         level = _unique((child for need in read for child in below.get(need.key, ())), seen)
         if not level:
             break
@@ -128,14 +131,10 @@ def _put_step(need: _Need, manifest: Manifest) -> Step:
     kind = "index" if manifest.is_index else "manifest"
     return Step(
         "Put the %s %s@%s." % (kind, need.dest, manifest.digest),
-        lambda: _put(need, manifest),
+        lambda: put(need.dest, manifest.digest, manifest),
         Cost(bytes_sent=len(manifest.raw)),
         stage="" if manifest.is_index else "manifests of %s" % need.dest,
     )
-
-
-def _put(need: _Need, manifest: Manifest) -> None:
-    need.dest.put(manifest.digest, manifest)
 
 
 def _plan_blobs(session: Session, needs: list[_Need], content: Content) -> None:

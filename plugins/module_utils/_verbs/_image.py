@@ -13,8 +13,6 @@ from .._oci.select import select_member
 from .._registry.client import Repository
 from .._registry.session import Session
 
-DEFAULT = Platform("linux", "amd64")
-
 
 def find(session: Session, name: str, platform: str | None = None) -> tuple[Reference, Repository, Manifest | None]:
     """Return what a name means, its manifest or None when it is absent; with a platform, that member of an index."""
@@ -25,9 +23,7 @@ def find(session: Session, name: str, platform: str | None = None) -> tuple[Refe
         manifest = repository.get(reference.target)
     except NotFound:
         return reference, repository, None
-    if wanted:
-        manifest = member(repository, reference, manifest, wanted)
-    return reference, repository, manifest
+    return reference, repository, member(repository, reference, manifest, wanted) if wanted else manifest
 
 
 def member(repository: Repository, reference: Reference, manifest: Manifest, wanted: Platform) -> Manifest:
@@ -37,7 +33,7 @@ def member(repository: Repository, reference: Reference, manifest: Manifest, wan
             if not manifest.is_index:
                 return manifest
             manifest = repository.get(select_member(manifest, wanted, str(reference)).digest)
-        raise ContentError("%s nests its indexes too deeply." % reference, code="MANIFEST_INVALID")
+        raise ContentError("%s nests its indexes too deeply." % reference, "MANIFEST_INVALID")
 
 
 def described(reference: Reference, manifest: Descriptor | Manifest | None) -> dict[str, t.Any]:

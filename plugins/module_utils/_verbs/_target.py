@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from .._errors import Refused
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.reference import Reference
 from .._plan import Cost, Step
 from .._registry.client import Repository
+from .._registry.write import put
 
 
 @dataclass(frozen=True)
@@ -39,31 +39,21 @@ class Target:
         if self.previous in (None, digest):
             return self.previous == digest
         if on_existing == "fail":
-            raise Refused(
-                "%s exists already with the digest %s, and on_existing is 'fail'; it would have become %s."
-                % (self.reference, self.previous, digest),
-                code="TAG_EXISTS",
-                registry=self.reference.registry,
-            )
+            text = "%s exists already with the digest %s, and on_existing is 'fail'; it would have become %s."
+            raise Refused(text % (self.reference, self.previous, digest), "TAG_EXISTS", self.reference.registry)
         return on_existing == "keep"
 
-    def note(self, digest: str) -> str | None:
+    def notes(self, digest: str) -> list[str]:
         """Say that something else was kept here, if so."""
-        if self.previous in (None, digest):
-            return None
-        return "Keep %s at %s, although %s was asked for (on_existing: keep)." % (
-            self.reference,
-            self.previous,
-            digest,
-        )
+        text = "Keep %s at %s, although %s was asked for (on_existing: keep)."
+        return [] if self.previous in (None, digest) else [text % (self.reference, self.previous, digest)]
 
     def step(self, manifest: Manifest) -> Step:
         """Return the step that writes a manifest here."""
         was = " (was %s)" % self.previous if self.previous else ""
-        text = "Put %s." % self.reference
-        if not self.reference.digest:
-            text = "Tag %s as %s%s." % (self.reference, manifest.digest, was)
-        return Step(text, partial(self._put, manifest), Cost(bytes_sent=len(manifest.raw)))
-
-    def _put(self, manifest: Manifest) -> None:
-        self.repository.put(self.reference.target, manifest)
+        text = "Tag %s as %s%s." % (self.reference, manifest.digest, was)
+        if self.reference.digest:
+            text = "Put %s." % self.reference
+        return Step(
+            text, lambda: put(self.repository, self.reference.target, manifest), Cost(bytes_sent=len(manifest.raw))
+        )

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from .._errors import ContentError, InvalidInput, NotFound
+from .._oci.filter import filter_index
 from .._oci.manifest import Descriptor, Manifest, parse_json
 from .._oci.mediatype import INDEXES
 from .._oci.platform import Platform
 from .._oci.reference import Reference
-from .._oci.select import filter_index
 from .._plan import Cost, Plan, Step
 from .._registry.blobs import read_blob
 from .._registry.client import Repository
@@ -26,6 +26,7 @@ from .._registry.referrers import (
 )
 from .._registry.referrers import referrers as list_referrers
 from .._registry.session import Session
+from .._registry.write import put
 from ._content import Content, Wanted, plan_content
 from ._target import Target
 
@@ -88,9 +89,7 @@ def plan_copy(
         after={result["dest"]: result["digest"] for result in results},
         steps=tuple(steps),
         spared=content.spared,
-        notes=tuple(
-            note for note in (copy.target.note(copy.wanted.digest) for copy in copies if copy not in moving) if note
-        ),
+        notes=tuple(note for copy in copies if copy not in moving for note in copy.target.notes(copy.wanted.digest)),
         warnings=tuple(content.warnings),
     )
 
@@ -156,8 +155,8 @@ def _filtered(source: Repository, pair: _Pair) -> Manifest:
     manifest = source.get(pair.src.target)
     if manifest.is_index:
         return filter_index(manifest, pair.platforms, str(pair.src))
-    what = "The config of %s" % pair.src
-    config = parse_json(read_blob(source, manifest.config), what) if manifest.config else None
+    configs = manifest.parts("config")
+    config = parse_json(read_blob(source, configs[0]), "The config of %s" % pair.src) if configs else None
     own = Platform.from_json(config)
     for wanted in pair.platforms:
         if not wanted.matches(own):
@@ -239,20 +238,20 @@ def _referrer_lists(session: Session, extra: list[Wanted], content: Content) -> 
     repositories = {str(want.dest): want.dest for want in extra}
     for want in extra:
         manifest = content.manifests[str(want.dest), want.root.digest]
-        if want.put and manifest.subject:
-            by_subject.setdefault((str(want.dest), manifest.subject.digest), []).append(manifest)
+        for subject in manifest.parts("subject") if want.put else []:
+            by_subject.setdefault((str(want.dest), subject.digest), []).append(manifest)
     steps = []
-    for (name, subject), manifests in by_subject.items():
+    for (name, digest), manifests in by_subject.items():
         repository = repositories[name]
-        if referrers_by_api(repository, subject) is not None:
+        if referrers_by_api(repository, digest) is not None:
             continue
-        old = referrers_by_tag(repository, subject)
+        old = referrers_by_tag(repository, digest)
         new = merged_index(old, manifests)
         if old is None or new.digest != old.digest:
-            tag = digest_tag(subject)
+            tag = digest_tag(digest)
             steps.append(
                 Step(
-                    "List %d referrers of %s under %s." % (len(new.members), subject, repository.full(tag)),
+                    "List %d referrers of %s under %s." % (len(new.members), digest, repository.full(tag)),
                     partial(_put_list, repository, tag, manifests),
                     Cost(bytes_sent=len(new.raw), bytes_received=len(new.raw) + (len(old.raw) if old else 0)),
                 )
@@ -268,4 +267,4 @@ def _put_list(repository: Repository, tag: str, manifests: list[Manifest]) -> No
         new = merged_index(old, manifests)
         if old is not None and new.digest == old.digest:
             return
-        repository.put(tag, new)
+        put(repository, tag, new)

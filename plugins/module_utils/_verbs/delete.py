@@ -6,28 +6,15 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .._errors import Denied, Refused, RegistryError, Unsupported
+from .._errors import Denied, OCIError, Refused, RegistryError, Unsupported
 from .._oci.mediatype import INDEXES
 from .._oci.reference import Reference
 from .._plan import Plan, Step
 from .._registry.client import Repository
 from .._registry.lists import tags as list_tags
 from .._registry.session import Session
-from .._registry.transport import Response
 
-_GONE = frozenset((200, 202, 204, 404))
 _POLLS = 5
-
-
-@dataclass(frozen=True)
-class _Users:
-    """Who else uses a digest: the tags that point at it, and the tagged indexes that it is a member of."""
-
-    tags: tuple[str, ...]
-    indexes: tuple[str, ...]
-
-    def others(self, tag: str | None) -> list[str]:
-        return [user for user in (*self.tags, *self.indexes) if user != tag]
 
 
 def plan_delete(session: Session, *, name: str, force: bool) -> Plan:
@@ -74,75 +61,66 @@ class _Delete:
         return Step("Remove the tag %s." % self.repository.full(str(self.tag)), self._untag)
 
     def plan_manifest(self) -> Step:
-        users = self._users()
-        others = users.others(self.tag)
+        tags, indexes = self._users()
         # A digest that one tag has is what the user named; a second tag, or an index, is somebody else's.
-        if not self.force and (users.indexes or len(users.tags) > 1):
-            raise self._shared(others)
-        self.result["deleted"] = [self.digest]
-        self.result["untagged"] = list(users.tags)
-        also = ", and with it the tags %s" % ", ".join(users.tags) if users.tags else ""
+        if not self.force and (indexes or len(tags) > 1):
+            raise self._shared(", ".join(user for user in tags + indexes if user != self.tag))
+        self.result.update(deleted=[self.digest], untagged=tags)
+        also = ", and with it the tags %s" % ", ".join(tags) if tags else ""
         return Step("Delete the manifest %s%s." % (self.repository.full(self.digest), also), self._delete)
 
-    def _users(self) -> _Users:
+    def _users(self) -> tuple[list[str], list[str]]:
+        """Return the tags that point at the digest, and those of the indexes that it is a member of."""
         tags = list_tags(self.repository)
-        heads = list(zip(tags, self.session.map(self.repository.head, tags)))
-        same = [tag for tag, head in heads if head and head.digest == self.digest]
-        indexes = [(tag, head.digest) for tag, head in heads if head and head.media_type in INDEXES]
-        indexes = [(tag, digest) for tag, digest in indexes if digest != self.digest]
-        read = dict(zip(dict(indexes).values(), self.session.map(self.repository.get, dict(indexes).values())))
-        holding = [tag for tag, digest in indexes if self.digest in [member.digest for member in read[digest].members]]
-        return _Users(tuple(same), tuple(holding))
+        heads = dict(zip(tags, self.session.map(self.repository.head, tags)))
+        same = [tag for tag, head in heads.items() if head and head.digest == self.digest]
+        indexes = {tag: head.digest for tag, head in heads.items() if head and head.media_type in INDEXES}
+        digests = list(dict.fromkeys(digest for digest in indexes.values() if digest != self.digest))
+        read = zip(digests, self.session.map(self.repository.get, digests))
+        holding = {digest for digest, index in read if self.digest in [member.digest for member in index.members]}
+        return same, [tag for tag, digest in indexes.items() if digest in holding]
 
-    def _shared(self, others: list[str]) -> Exception:
-        named = self.repository.full(self.tag or self.digest)
+    def _shared(self, others: str) -> OCIError:
+        named, host = self.repository.full(self.tag or self.digest), self.repository.registry.host
         if self.tag:
-            return Unsupported(
+            text = (
                 "%s cannot be removed alone: %s does not delete tags, and deleting the manifest would also break %s. "
-                "Set force: true to do that." % (named, self.repository.registry.host, ", ".join(others)),
-                registry=self.repository.registry.host,
+                "Set force: true to do that."
             )
-        return Refused(
-            "%s is used by %s, which deleting it would break. Delete those first, or set force: true."
-            % (named, ", ".join(others)),
-            code="MANIFEST_SHARED",
-            registry=self.repository.registry.host,
-        )
+            return Unsupported(text % (named, host, others), registry=host)
+        text = "%s is used by %s, which deleting it would break. Delete those first, or set force: true."
+        return Refused(text % (named, others), "MANIFEST_SHARED", host)
 
     def _untag(self) -> None:
-        response = self.repository.delete(str(self.tag))
-        if response.status in (400, 405, 501):
-            response.discard()
+        if not self._remove(str(self.tag), (400, 405, 501)):
             self.plan_manifest()
             self._delete()
-            return
-        self._check(response, str(self.tag))
 
     def _delete(self) -> None:
-        self._check(self.repository.delete(self.digest), self.digest)
+        self._remove(self.digest)
 
-    def _check(self, response: Response, target: str) -> None:
-        """Read the answer to DELETE, and make sure that what was deleted is gone."""
+    def _remove(self, target: str, cannot: tuple[int, ...] = ()) -> bool:
+        """Send DELETE, and make sure that what was deleted is gone; False for a status in ``cannot``."""
         host = self.repository.registry.host
-        if response.status in (405, 501):
-            response.discard()
-            raise Unsupported(
-                "%s does not allow deletes (HTTP %d). On distribution, set storage.delete.enabled: true "
-                "(REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their own interface."
-                % (host, response.status),
-                registry=host,
-                status=response.status,
-            )
-        if response.status not in _GONE:
+        response = self.repository.request("DELETE", "manifests/" + target)
+        status = response.status
+        if status not in (200, 202, 204, 404, 405, 501, *cannot):
             raise self.repository.refusal(response, self.repository.full(target))
         response.discard()
+        if status in cannot:
+            return False
+        if status in (405, 501):
+            text = (
+                "%s does not allow deletes (HTTP %d). On distribution, set storage.delete.enabled: true "
+                "(REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their own interface."
+            )
+            raise Unsupported(text % (host, status), registry=host, status=status)
         for tried in range(_POLLS):
             if self.repository.head(target, writing=True) is None:
-                return
+                return True
             self.repository.registry.transport.pause(tried)
-        raise RegistryError(
-            "%s accepted the deletion of %s, but still serves it." % (host, self.repository.full(target)), registry=host
-        )
+        text = "%s accepted the deletion of %s, but still serves it." % (host, self.repository.full(target))
+        raise RegistryError(text, registry=host)
 
 
 def _cannot_untag(repository: Repository) -> bool:
@@ -152,7 +130,7 @@ def _cannot_untag(repository: Repository) -> bool:
     tags and to page the list of tags in the same release, 3.0: what ignores ``n`` is older. Its answer for the
     referrers API that it does not have is the plain text of its router.
     """
-    if repository.registry.auth.service == "harbor-registry":
+    if repository.registry.auth.parameters.get("service") == "harbor-registry":
         return True
     probe = repository.request("GET", "tags/list?n=-1")
     probe.discard()

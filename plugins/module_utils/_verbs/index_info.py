@@ -7,6 +7,7 @@ import typing as t
 
 from .._errors import ContentError
 from .._oci.manifest import Descriptor
+from .._oci.select import platform_of
 from .._registry.session import Session
 from ._image import described, find
 
@@ -15,20 +16,18 @@ def index_info(session: Session, *, name: str) -> dict[str, t.Any]:
     """Return the descriptors of an index, in order. A single image is an error (NOT_AN_INDEX)."""
     reference, dummy, index = find(session, name)
     if index and not index.is_index:
-        raise ContentError(
-            "%s is a single image, not an index; oci_manifest_info shows it." % reference,
-            code="NOT_AN_INDEX",
-            registry=reference.registry,
-        )
+        text = "%s is a single image, not an index; oci_manifest_info shows it." % reference
+        raise ContentError(text, "NOT_AN_INDEX", reference.registry)
     return {**described(reference, index), "manifests": [summary(member) for member in index.members] if index else []}
 
 
 def summary(member: Descriptor) -> dict[str, t.Any]:
     """Return a member as the modules show it."""
+    platform = platform_of(member)
     return {
         "digest": member.digest,
-        "platform": str(member.platform) if member.platform else None,
+        "platform": str(platform) if platform else None,
         "media_type": member.media_type,
         "size": member.size,
-        "annotations": member.annotations,
+        "annotations": member.json.get("annotations") or {},
     }

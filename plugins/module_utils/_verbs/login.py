@@ -97,14 +97,10 @@ def _verify(session: Session, host: str, path: str, wanted: Credential) -> tuple
     known = session.registry(host, path)
     registry = Registry(host, known.settings, session.transport, lambda dummy: wanted, time.monotonic)
     registry.auth.secrets = known.auth.secrets
-    response = registry.ping()
+    response = registry.request("GET", "/v2/")
     if response.status == 401:
-        raise Denied(
-            "%s refused the username and password (HTTP 401); nothing was stored." % host,
-            code="UNAUTHORIZED",
-            registry=host,
-            status=401,
-        )
+        text = "%s refused the username and password (HTTP 401); nothing was stored." % host
+        raise Denied(text, "UNAUTHORIZED", host, 401)
     if response.status not in (200, 403):
         raise registry.refusal(response, "The login at %s" % host)
     response.discard()

@@ -17,16 +17,11 @@ def plan_tag(session: Session, *, name: str, tags: list[str], on_existing: str) 
     repository = session.repository(source, "pull", "push")
     image = repository.head(source.target)
     if image is None:
-        raise NotFound("%s does not exist." % source, code="MANIFEST_UNKNOWN", registry=source.registry, status=404)
+        raise NotFound("%s does not exist." % source, "MANIFEST_UNKNOWN", source.registry, 404)
     targets = session.map(lambda reference: Target.look(repository, reference), wanted)
     writes = [target for target in targets if not target.settles(image.digest, on_existing)]
-    kept = [target for target in targets if target not in writes]
-    notes = [target.note(image.digest) for target in kept]
-    steps = []
-    if writes:
-        manifest = repository.get(image.digest)
-        steps = [target.step(manifest) for target in writes]
-    moved = {target.reference.tag for target in writes}
+    manifest = repository.get(image.digest) if writes else None
+    after = {target.reference: image.digest if target in writes else target.previous for target in targets}
     return Plan(
         result={
             "reference": str(source.with_digest(image.digest)),
@@ -36,15 +31,15 @@ def plan_tag(session: Session, *, name: str, tags: list[str], on_existing: str) 
             "tags": [
                 {
                     "tag": target.reference.tag,
-                    "digest": image.digest if target in writes else target.previous,
+                    "digest": after[target.reference],
                     "previous_digest": target.previous,
-                    "changed": target.reference.tag in moved,
+                    "changed": target in writes,
                 }
                 for target in targets
             ],
         },
         before={str(target.reference): target.previous for target in targets},
-        after={str(target.reference): image.digest if target in writes else target.previous for target in targets},
-        steps=tuple(steps),
-        notes=tuple(note for note in notes if note),
+        after={str(reference): digest for reference, digest in after.items()},
+        steps=tuple(target.step(manifest) for target in writes if manifest),
+        notes=tuple(note for target in targets if target not in writes for note in target.notes(image.digest)),
     )

@@ -6,15 +6,14 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
 from ansible_collections.quayside.registry.plugins.module_utils._oci import mediatype
 from ansible_collections.quayside.registry.plugins.module_utils._oci.digest import (
     digest_of,
     digest_problem,
     hasher,
     mismatch,
-    parse_digest,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._oci.image import is_foreign
 
 EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -22,7 +21,6 @@ EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 @pytest.mark.parametrize("text", [EMPTY, "sha256:" + "0" * 64, "sha512:" + "f" * 128])
 def test_good_digests(text):
     assert digest_problem(text) is None
-    assert parse_digest(text) == text
 
 
 @pytest.mark.parametrize(
@@ -49,10 +47,6 @@ def test_good_digests(text):
 )
 def test_bad_digests(text, word):
     assert word in digest_problem(text)
-    if isinstance(text, str):
-        with pytest.raises(InvalidInput) as caught:
-            parse_digest(text)
-        assert word in str(caught.value) and caught.value.code == "INVALID_REFERENCE"
 
 
 def test_digest_of_and_hasher_agree_with_hashlib():
@@ -89,15 +83,15 @@ def test_bare_media_type(header, wanted):
 @pytest.mark.parametrize(
     ("media_type", "foreign"),
     [
-        (mediatype.OCI_LAYER + "+gzip", False),
-        (mediatype.DOCKER_LAYER + ".gzip", False),
+        ("application/vnd.oci.image.layer.v1.tar+gzip", False),
+        ("application/vnd.docker.image.rootfs.diff.tar.gzip", False),
         ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", True),
         ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", True),
         ("", False),
     ],
 )
 def test_foreign_layers(media_type, foreign):
-    assert mediatype.is_foreign(media_type) is foreign
+    assert is_foreign(media_type) is foreign
 
 
 def test_accept_names_every_kind_of_manifest_once():

@@ -6,13 +6,11 @@ from __future__ import annotations
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError
 from ansible_collections.quayside.registry.plugins.module_utils._oci import mediatype as m
+from ansible_collections.quayside.registry.plugins.module_utils._oci.filter import filter_index
+from ansible_collections.quayside.registry.plugins.module_utils._oci.image import build
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Manifest
 from ansible_collections.quayside.registry.plugins.module_utils._oci.platform import Platform
-from ansible_collections.quayside.registry.plugins.module_utils._oci.select import (
-    filter_index,
-    no_platform,
-    select_member,
-)
+from ansible_collections.quayside.registry.plugins.module_utils._oci.select import no_platform, select_member
 
 
 def digest(number: int) -> str:
@@ -41,7 +39,7 @@ MEMBERS = [
     member(8, "linux/amd64"),
     member(9, "unknown/unknown", attests=1),
 ]
-INDEX = Manifest.build({"schemaVersion": 2, "manifests": MEMBERS, "annotations": {"a": "b"}, "x": [1]}, m.OCI_INDEX)
+INDEX = build({"schemaVersion": 2, "manifests": MEMBERS, "annotations": {"a": "b"}, "x": [1]}, m.OCI_INDEX)
 
 
 def platforms(*texts: str) -> list[Platform]:
@@ -71,7 +69,7 @@ def test_a_platform_that_is_not_there(platform):
 
 
 def test_an_index_without_platforms_is_told_apart():
-    empty = Manifest.build({"manifests": [member(5, None)]}, m.OCI_INDEX)
+    empty = build({"manifests": [member(5, None)]}, m.OCI_INDEX)
     assert "none" in str(no_platform(empty, Platform.parse("linux"), "q.io/x"))
 
 
@@ -89,7 +87,7 @@ def test_filter(wanted, kept):
     found = filter_index(INDEX, platforms(*wanted), "q.io/x")
     assert [int(one.digest[-1]) for one in found.members] == kept
     assert found.json["manifests"] == [MEMBERS[number - 1] for number in kept], "unknown fields stay"
-    assert (found.annotations, found.json["x"], found.media_type) == ({"a": "b"}, [1], m.OCI_INDEX)
+    assert (found.json["annotations"], found.json["x"], found.media_type) == ({"a": "b"}, [1], m.OCI_INDEX)
     assert list(found.json) == list(INDEX.json)
     assert filter_index(found, platforms(*wanted), "q.io/x") is found, "filtering again changes no byte"
     assert len(INDEX.members) == len(MEMBERS)

@@ -20,6 +20,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.mediatype i
 from ansible_collections.quayside.registry.plugins.module_utils._registry.client import read_error
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
+from ansible_collections.quayside.registry.plugins.module_utils._registry.write import put
 from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry import (
     DOCKER_SCHEMA1,
@@ -92,7 +93,7 @@ def test_login(auth: Auth) -> None:
         found = target.head("1")
         assert found is not None
         assert found.digest == digest
-        target.put("2", target.get("1"))
+        put(target, "2", target.get("1"))
         assert registry.tags(REPO) == {"1": digest, "2": digest}
         if auth.mode == "bearer":
             assert registry.count(path="/token") <= 3
@@ -112,7 +113,7 @@ def test_wide_scope_is_asked_for_at_once() -> None:
     with FakeRegistry(auth=Auth(users=USERS)) as registry:
         add_image(registry)
         target = repository(registry, "pull", "push")
-        target.put("2", target.get("1"))
+        put(target, "2", target.get("1"))
         assert registry.count(path="/token") == 1
 
 
@@ -144,7 +145,7 @@ def test_rights_that_do_not_reach(status: int) -> None:
         with fails(
             Denied, "UNAUTHORIZED" if status == 401 else "DENIED", registry.host, status, "is not allowed to us"
         ):
-            target.put("2", target.get("1"))
+            put(target, "2", target.get("1"))
 
 
 def test_bad_password_that_gets_an_anonymous_token() -> None:
@@ -154,7 +155,7 @@ def test_bad_password_that_gets_an_anonymous_token() -> None:
         target = repository(registry, session=make_session(login(registry, Credential(USER, "wrong"))))
         manifest = target.get("1")
         with fails(Denied, "UNAUTHORIZED", registry.host, 401, f"as {USER}"):
-            target.put("2", manifest)
+            put(target, "2", manifest)
 
 
 def test_token_that_ends_under_way() -> None:
@@ -163,7 +164,7 @@ def test_token_that_ends_under_way() -> None:
         target = repository(registry, "pull", "push")
         manifest = target.get("1")
         registry.expire_tokens()
-        target.put("2", manifest)
+        put(target, "2", manifest)
         registry.expire_tokens()
         assert target.head("2") is not None
         assert registry.count(path="/token") == 3
@@ -577,7 +578,7 @@ def test_immutable_tags(kind: str) -> None:
         other = registry.add_image(REPO, layers=[b"other"])
         target = repository(registry)
         with pytest.raises(RegistryError) as caught:
-            target.put("1", target.get(other))
+            put(target, "1", target.get(other))
         assert caught.value.status == (400 if kind == "ecr" else int(kind))
         assert "immutable" in str(caught.value) or "cannot be overwritten" in str(caught.value)
 
@@ -587,7 +588,7 @@ def test_put_of_a_manifest_without_its_blobs() -> None:
         add_image(registry)
         elsewhere = repository(registry, name="team/other")
         with fails(RegistryError, "MANIFEST_BLOB_UNKNOWN", registry.host, 404, "blob unknown to registry"):
-            elsewhere.put("1", copy_of(registry, "1"))
+            put(elsewhere, "1", copy_of(registry, "1"))
 
 
 def test_put_that_stores_another_digest() -> None:
@@ -595,7 +596,7 @@ def test_put_that_stores_another_digest() -> None:
         digest = add_image(registry)
         registry.fault("PUT", status=201, headers={"Docker-Content-Digest": digest_of(b"x")})
         with fails(ContentError, "DIGEST_MISMATCH", registry.host, None, "as the registry stored it"):
-            repository(registry).put("2", copy_of(registry, digest))
+            put(repository(registry), "2", copy_of(registry, digest))
 
 
 def test_put_sends_the_bytes_and_counts_them() -> None:
@@ -603,7 +604,7 @@ def test_put_sends_the_bytes_and_counts_them() -> None:
         digest = add_image(registry)
         session = make_session()
         manifest = copy_of(registry, digest)
-        repository(registry, session=session).put("2", manifest)
+        put(repository(registry, session=session), "2", manifest)
         assert registry.requests[-1].body == manifest.raw
         assert registry.requests[-1].headers["content-type"] == OCI_MANIFEST
         assert session.transport.counters.bytes_sent == len(manifest.raw)
@@ -613,7 +614,7 @@ def test_put_is_tried_again_when_its_answer_was_lost() -> None:
     with FakeRegistry() as registry:
         digest = add_image(registry)
         registry.fault("PUT", action="lost_answer")
-        repository(registry).put("2", copy_of(registry, digest))
+        put(repository(registry), "2", copy_of(registry, digest))
         assert registry.tags(REPO)["2"] == digest
 
 
@@ -621,14 +622,14 @@ def test_refused_media_type() -> None:
     with FakeRegistry(Quirks(refused_types=(OCI_MANIFEST,))) as registry:
         digest = add_image(registry)
         with fails(RegistryError, "MANIFEST_INVALID", registry.host, 415, "media type not supported"):
-            repository(registry).put("2", copy_of(registry, digest))
+            put(repository(registry), "2", copy_of(registry, digest))
 
 
 def test_read_only_registry() -> None:
     with FakeRegistry(Quirks(push_status=405)) as registry:
         digest = add_image(registry)
         with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, 405, "this registry is read-only"):
-            repository(registry).put("2", copy_of(registry, digest))
+            put(repository(registry), "2", copy_of(registry, digest))
 
 
 def test_http_to_an_https_registry_written_in_go() -> None:

@@ -20,10 +20,10 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import (
     Response,
     Settings,
-    StreamBody,
     Transport,
     retry_after,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._registry.upload import StreamBody
 from ansible_collections.quayside.registry.tests.unit.fake_registry import FakeRegistry, Quirks, _Answer
 from ansible_collections.quayside.registry.tests.unit.kit import DEFAULTS, REPO, fails
 

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writing manifests (distribution-spec, "Pushing Manifests")."""
+
+from __future__ import annotations
+
+from .._oci.digest import mismatch
+from .._oci.manifest import Manifest
+from .client import Repository
+
+
+def put(repository: Repository, target: str, manifest: Manifest) -> None:
+    """Store a manifest under a tag or its digest. Its blobs and members must be there already."""
+    headers = {"Content-Type": manifest.media_type}
+    response = repository.request("PUT", "manifests/" + target, headers=headers, body=manifest.raw)
+    if response.status not in (200, 201, 202):
+        raise repository.refusal(response, repository.full(target))
+    response.discard()
+    repository.registry.transport.count(bytes_sent=len(manifest.raw))
+    stored = response.headers.get("Docker-Content-Digest") or manifest.digest
+    if stored != manifest.digest and stored.split(":")[0] == manifest.digest.split(":")[0]:
+        what = "%s, as the registry stored it," % repository.full(target)
+        raise mismatch(what, manifest.digest, stored, repository.registry.host)
