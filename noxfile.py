@@ -224,7 +224,7 @@ def lint(session: nox.Session) -> None:
     copy = stage(name_of(session))
     collections = copy.parents[2]
     session.env.update({"ANSIBLE_COLLECTIONS_PATH": str(collections), "HOME": session.create_tmp()})
-    docs = ("--plugin-docs", "--skip-rstcheck", "--validate-collection-refs", "all")
+    docs = ("--plugin-docs", "--check-extra-docs-refs", "--skip-rstcheck", "--validate-collection-refs", "all")
     utils = "ansible_collections/quayside/registry/plugins/module_utils"
     checks = (
         (copy, ("ruff", "check", ".")),

@@ -3,11 +3,11 @@
 
     python seed_image.py --registry localhost:5000 --rootfs rootfs.tar --cache FOLDER
 
-Without a root file system (a tar), the machine's own busybox is the image. The bytes depend on the tar alone.
+Without a root file system (a tar), a shell of this machine is the image. The bytes depend on the tar alone.
 
 | image | is |
 | --- | --- |
-| debian:12 | linux/amd64, two layers: the root file system, and a file on top |
+| debian:12, debian:stable | linux/amd64, two layers: the root file system, and a file on top |
 | debian:12-all | an index of linux/amd64, linux/arm64 (the same layers, so it is one in name only) and an attestation |
 | scratch/old:1 | a small image that nobody needs any more |
 """
@@ -39,7 +39,7 @@ def main() -> None:
     """Read the options, push, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--registry", required=True, help="host:port, spoken to over http")
-    parser.add_argument("--rootfs", type=pathlib.Path, required=True, help="a tar; made of busybox if it is not there")
+    parser.add_argument("--rootfs", type=pathlib.Path, required=True, help="a tar; made of a shell if it is not there")
     parser.add_argument("--cache", type=pathlib.Path, required=True, help="where the compressed layer is kept")
     options = parser.parse_args()
     if not options.rootfs.exists():
@@ -49,6 +49,7 @@ def main() -> None:
     base = registry.layer("debian", options.rootfs, options.cache)
     top = registry.small_layer("debian", ("etc/motd", b"Welcome to the tour.\n", 0o644))
     amd64 = registry.image("debian", [base, top], "amd64", tag="12")
+    registry.image("debian", [base, top], "amd64", tag="stable")
     arm64 = registry.image("debian", [base, top], "arm64")
     note = registry.small_layer("debian", ("attestation.json", b'{"builder": "the tour"}', 0o644))
     attestation = registry.image("debian", [note], "unknown", os="unknown")
