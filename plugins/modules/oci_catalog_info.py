@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 module: oci_catalog_info
 short_description: List the repositories of a container registry (OCI, Docker)
 version_added: 0.1.0
-author:
-  - Quayside contributors (@quayside)
+author: Quayside contributors (@quayside)
 description:
   - Returns the names of the repositories that a registry shows.
   - Many registries show none, such as Docker Hub and GHCR, or show them to administrators alone. This is an error then.
@@ -37,42 +36,26 @@ EXAMPLES = r"""
     registry: localhost:5000
     prefix: team/
     exclude: ["-cache$"]
-  register: catalog
-
-- name: List the tags of each
-  quayside.registry.oci_tag_info:
-    name: localhost:5000/{{ item }}
-  loop: "{{ catalog.repositories }}"
 """
 
 RETURN = r"""
-repositories:
-  description: The names, sorted, without the registry.
-  type: list
-  elements: str
-  returned: success
-  sample: [team/app, team/web]
-query_result:
-  description: What O(query) found in RV(repositories), or null.
-  type: raw
-  returned: success
-  sample: ["team/app"]
+repositories: {type: list, elements: str, returned: success, description: "The names, sorted.", sample: [team/app]}
+query_result: {type: raw, returned: success, description: "What O(query) found in RV(repositories), or null."}
 transfer:
   description: What went over the wire.
   type: dict
   returned: success
   contains:
-    requests: {type: int, description: HTTP requests made.}
-    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
-    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    requests: {type: int, description: HTTP requests.}
+    bytes_sent: {type: int, description: Bytes of content sent.}
+    bytes_received: {type: int, description: Bytes of content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
-    blobs_skipped: {type: int, description: Blobs that were there already.}
-  sample: {requests: 1, bytes_sent: 0, bytes_received: 48, blobs_pushed: 0, blobs_mounted: 0, blobs_skipped: 0}
+    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
-from ansible_collections.quayside.registry.plugins.module_utils._verbs.catalog_info import catalog_info
+from ..module_utils._module import run_module
+from ..module_utils._verbs.catalog_info import catalog_info
 
 
 def main() -> None:

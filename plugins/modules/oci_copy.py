@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 module: oci_copy
 short_description: Copy images between container registries (OCI, Docker)
 version_added: 0.1.0
-author:
-  - Quayside contributors (@quayside)
+author: Quayside contributors (@quayside)
 description:
   - Copies an image with all its platforms to another repository or registry, byte for byte; its digest stays the same.
   - Needs no container engine, and stores nothing on the host. Blobs that the destination has are not sent again,
@@ -179,18 +178,17 @@ transfer:
   type: dict
   returned: success
   contains:
-    requests: {type: int, description: HTTP requests made.}
-    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
-    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    requests: {type: int, description: HTTP requests.}
+    bytes_sent: {type: int, description: Bytes of content sent.}
+    bytes_received: {type: int, description: Bytes of content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
-    blobs_skipped: {type: int, description: Blobs that were there already.}
-  sample: {requests: 9, bytes_sent: 48501, bytes_received: 48501, blobs_pushed: 2, blobs_mounted: 0, blobs_skipped: 1}
+    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
-from ansible_collections.quayside.registry.plugins.module_utils._runner import finish
-from ansible_collections.quayside.registry.plugins.module_utils._verbs.copy import plan_copy
+from ..module_utils._module import run_module
+from ..module_utils._runner import finish
+from ..module_utils._verbs.copy import plan_copy
 
 
 def main() -> None:

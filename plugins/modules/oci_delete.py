@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 module: oci_delete
 short_description: Delete a tag or an image from a container registry (OCI, Docker)
 version_added: 0.1.0
-author:
-  - Quayside contributors (@quayside)
+author: Quayside contributors (@quayside)
 description:
   - Removes a tag, or, where O(name) has a digest, a manifest with all its tags.
   - Where the registry cannot remove a tag alone, the manifest is deleted, but only if nothing else uses it.
@@ -27,65 +26,26 @@ options:
 notes:
   - Docker Hub, GHCR, and others do not allow deletes this way. CNCF distribution (C(registry), C(docker-registry))
     wants C(storage.delete.enabled=true) for it.
-seealso:
-  - module: quayside.registry.oci_tag
 """
 
 EXAMPLES = r"""
 - name: Delete a tag
   quayside.registry.oci_delete:
     name: localhost:5000/team/app:1.3.0
-  register: gone
 
-- name: Say what is no longer there
-  ansible.builtin.debug:
-    msg: "Tags {{ gone.untagged }}, manifests {{ gone.deleted }}"
-
-- name: Look up another
-  quayside.registry.oci_digest_info:
-    name: localhost:5000/team/app:1.2.0
-  register: old
-
-- name: Delete that image with all its tags
+- name: Delete an image with all its tags
   quayside.registry.oci_delete:
-    name: "{{ old.reference }}"
+    name: localhost:5000/team/app@{{ old_digest }}
     force: true
-  when: old.exists
 """
 
 RETURN = r"""
-reference:
-  description: The image's name with the digest, or null if it did not exist.
-  type: str
-  returned: success
-  sample: localhost:5000/team/app@sha256:98d6e2...
-digest:
-  description: The image's digest, or null if it did not exist.
-  type: str
-  returned: success
-  sample: sha256:98d6e2...
-media_type:
-  description: The media type of RV(digest), or null as RV(digest) is.
-  type: str
-  returned: success
-  sample: application/vnd.oci.image.index.v1+json
-previous_digest:
-  description: The same as RV(digest), or null.
-  type: str
-  returned: success
-  sample: sha256:0b44f0...
-deleted:
-  description: The digests of deleted manifests.
-  type: list
-  elements: str
-  returned: success
-  sample: []
-untagged:
-  description: The removed tags, those of a deleted manifest included.
-  type: list
-  elements: str
-  returned: success
-  sample: [1.3.0]
+reference: {type: str, returned: success, description: "The image's name with the digest, or null if it did not exist."}
+digest: {type: str, returned: success, description: "The image's digest, or null."}
+media_type: {type: str, returned: success, description: "The media type of RV(digest), or null."}
+previous_digest: {type: str, returned: success, description: "The same as RV(digest), or null."}
+deleted: {type: list, elements: str, returned: success, description: The digests of deleted manifests.}
+untagged: {type: list, elements: str, returned: success, description: "The removed tags, also a deleted manifest's."}
 actions:
   description: What was done, or would be done in check mode.
   type: list
@@ -104,18 +64,17 @@ transfer:
   type: dict
   returned: success
   contains:
-    requests: {type: int, description: HTTP requests made.}
-    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
-    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    requests: {type: int, description: HTTP requests.}
+    bytes_sent: {type: int, description: Bytes of content sent.}
+    bytes_received: {type: int, description: Bytes of content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
-    blobs_skipped: {type: int, description: Blobs that were there already.}
-  sample: {requests: 5, bytes_sent: 0, bytes_received: 0, blobs_pushed: 0, blobs_mounted: 0, blobs_skipped: 0}
+    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
-from ansible_collections.quayside.registry.plugins.module_utils._runner import finish
-from ansible_collections.quayside.registry.plugins.module_utils._verbs.delete import plan_delete
+from ..module_utils._module import run_module
+from ..module_utils._runner import finish
+from ..module_utils._verbs.delete import plan_delete
 
 
 def main() -> None:

@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 module: oci_index_info
 short_description: List the images of an index in a container registry (OCI, Docker)
 version_added: 0.1.0
-author:
-  - Quayside contributors (@quayside)
+author: Quayside contributors (@quayside)
 description:
   - Returns the members of an index (also called manifest list, or multi-platform image) in their order.
   - An index that does not exist is no error; see RV(exists). An image that is no index is one.
@@ -17,8 +16,6 @@ extends_documentation_fragment:
   - quayside.registry._attributes.info_module
   - quayside.registry._registry
   - quayside.registry._image
-seealso:
-  - module: quayside.registry.oci_manifest_info
 """
 
 EXAMPLES = r"""
@@ -33,26 +30,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-exists:
-  description: Whether there is such an image.
-  type: bool
-  returned: success
-  sample: true
+exists: {type: bool, returned: success, description: Whether there is such an image.}
 reference:
-  description: The image's name with the digest, or null if it does not exist.
+  description: The name with the digest, or null if it does not exist.
   type: str
   returned: success
   sample: localhost:5000/debian@sha256:98d6e2...
-digest:
-  description: The digest of the index, or null if it does not exist.
-  type: str
-  returned: success
-  sample: sha256:98d6e2...
-media_type:
-  description: The media type of RV(digest), or null if it does not exist.
-  type: str
-  returned: success
-  sample: application/vnd.oci.image.index.v1+json
+digest: {type: str, returned: success, description: "The digest, or null."}
+media_type: {type: str, returned: success, description: "The media type of RV(digest), or null."}
 manifests:
   description: The members; none if the index does not exist.
   type: list
@@ -64,28 +49,21 @@ manifests:
     media_type: {type: str, description: Its media type.}
     size: {type: int, description: The size of its manifest in bytes.}
     annotations: {type: dict, description: Its annotations in the index.}
-  sample:
-    - digest: sha256:0b44f0...
-      platform: linux/amd64
-      media_type: application/vnd.oci.image.manifest.v1+json
-      size: 1042
-      annotations: {}
 transfer:
   description: What went over the wire.
   type: dict
   returned: success
   contains:
-    requests: {type: int, description: HTTP requests made.}
-    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
-    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    requests: {type: int, description: HTTP requests.}
+    bytes_sent: {type: int, description: Bytes of content sent.}
+    bytes_received: {type: int, description: Bytes of content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
-    blobs_skipped: {type: int, description: Blobs that were there already.}
-  sample: {requests: 1, bytes_sent: 0, bytes_received: 1610, blobs_pushed: 0, blobs_mounted: 0, blobs_skipped: 0}
+    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
-from ansible_collections.quayside.registry.plugins.module_utils._verbs.index_info import index_info
+from ..module_utils._module import run_module
+from ..module_utils._verbs.index_info import index_info
 
 
 def main() -> None:

@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 module: oci_login
 short_description: Log in to or out of a container registry (OCI, Docker)
 version_added: 0.1.0
-author:
-  - Quayside contributors (@quayside)
+author: Quayside contributors (@quayside)
 description:
   - Stores a username and password for a registry in the file, or through the credential helper, that C(docker),
     C(podman), C(skopeo), C(crane), and the modules of this collection read; or removes them.
@@ -114,18 +113,17 @@ transfer:
   type: dict
   returned: success
   contains:
-    requests: {type: int, description: HTTP requests made.}
-    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
-    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    requests: {type: int, description: HTTP requests.}
+    bytes_sent: {type: int, description: Bytes of content sent.}
+    bytes_received: {type: int, description: Bytes of content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
-    blobs_skipped: {type: int, description: Blobs that were there already.}
-  sample: {requests: 2, bytes_sent: 0, bytes_received: 0, blobs_pushed: 0, blobs_mounted: 0, blobs_skipped: 0}
+    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
-from ansible_collections.quayside.registry.plugins.module_utils._runner import finish
-from ansible_collections.quayside.registry.plugins.module_utils._verbs.login import plan_login
+from ..module_utils._module import run_module
+from ..module_utils._runner import finish
+from ..module_utils._verbs.login import plan_login
 
 
 def main() -> None:

@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 module: oci_login_info
 short_description: Find out which login is used for a container registry (OCI, Docker)
 version_added: 0.1.0
-author:
-  - Quayside contributors (@quayside)
+author: Quayside contributors (@quayside)
 description:
   - Tells whose credentials the modules of this collection would use for a registry, and where these come from, but
     not the credentials themselves.
@@ -22,8 +21,6 @@ options:
     description: The registry, as V(host) or V(host:port), or a repository of it, as V(host/repository).
     type: str
     required: true
-seealso:
-  - module: quayside.registry.oci_login
 """
 
 EXAMPLES = r"""
@@ -44,27 +41,22 @@ source:
   type: str
   returned: success
   sample: /root/.docker/config.json
-username:
-  description: The user, or null if there is none, as with tokens.
-  type: str
-  returned: success
-  sample: ci
+username: {type: str, returned: success, description: "The user, or null if there is none, as with tokens."}
 transfer:
   description: What went over the wire.
   type: dict
   returned: success
   contains:
-    requests: {type: int, description: HTTP requests made.}
-    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
-    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    requests: {type: int, description: HTTP requests.}
+    bytes_sent: {type: int, description: Bytes of content sent.}
+    bytes_received: {type: int, description: Bytes of content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
-    blobs_skipped: {type: int, description: Blobs that were there already.}
-  sample: {requests: 0, bytes_sent: 0, bytes_received: 0, blobs_pushed: 0, blobs_mounted: 0, blobs_skipped: 0}
+    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
-from ansible_collections.quayside.registry.plugins.module_utils._verbs.login_info import login_info
+from ..module_utils._module import run_module
+from ..module_utils._verbs.login_info import login_info
 
 
 def main() -> None:

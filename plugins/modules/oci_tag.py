@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 module: oci_tag
 short_description: Tag an image in a container registry (OCI, Docker)
 version_added: 0.1.0
-author:
-  - Quayside contributors (@quayside)
+author: Quayside contributors (@quayside)
 description:
   - Makes tags point at an image that is in the same repository already. Nothing but the manifest is sent.
   - To tag it in another repository or registry, use M(quayside.registry.oci_copy).
@@ -24,9 +23,6 @@ options:
     type: list
     elements: str
     required: true
-seealso:
-  - module: quayside.registry.oci_copy
-  - module: quayside.registry.oci_delete
 """
 
 EXAMPLES = r"""
@@ -36,10 +32,6 @@ EXAMPLES = r"""
     tags: ["1.4", latest]
   register: release
 
-- name: Say what has moved
-  ansible.builtin.debug:
-    msg: "{{ release.actions }}"
-
 - name: Give a digest a name that must never move
   quayside.registry.oci_tag:
     name: "{{ release.reference }}"
@@ -48,26 +40,13 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-reference:
-  description: The image's name with the digest.
-  type: str
-  returned: success
-  sample: localhost:5000/team/app@sha256:98d6e2...
-digest:
-  description: The image's digest.
-  type: str
-  returned: success
-  sample: sha256:98d6e2...
-media_type:
-  description: The media type of RV(digest).
-  type: str
-  returned: success
-  sample: application/vnd.oci.image.index.v1+json
+reference: {type: str, returned: success, description: The image's name with the digest.}
+digest: {type: str, returned: success, description: The image's digest.}
+media_type: {type: str, returned: success, description: The media type of RV(digest).}
 previous_digest:
   description: What the tag pointed at, or null if it did not exist or O(tags) has several.
   type: str
   returned: success
-  sample: sha256:0b44f0...
 tags:
   description: What became of each tag.
   type: list
@@ -78,7 +57,6 @@ tags:
     digest: {type: str, description: What it points at now.}
     previous_digest: {type: str, description: "What it pointed at, or null."}
     changed: {type: bool, description: Whether it was set.}
-  sample: [{tag: latest, digest: sha256:98d6e2..., previous_digest: sha256:0b44f0..., changed: true}]
 actions:
   description: What was done, or would be done in check mode, and what was kept.
   type: list
@@ -86,7 +64,7 @@ actions:
   returned: success
   sample: ["Tag localhost:5000/team/app:latest as sha256:98d6e2... (was sha256:0b44f0...)."]
 diff:
-  description: The digest of each tag.
+  description: The digest of each name.
   type: dict
   returned: in diff mode
   contains:
@@ -97,18 +75,17 @@ transfer:
   type: dict
   returned: success
   contains:
-    requests: {type: int, description: HTTP requests made.}
-    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
-    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    requests: {type: int, description: HTTP requests.}
+    bytes_sent: {type: int, description: Bytes of content sent.}
+    bytes_received: {type: int, description: Bytes of content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
-    blobs_skipped: {type: int, description: Blobs that were there already.}
-  sample: {requests: 4, bytes_sent: 1610, bytes_received: 1610, blobs_pushed: 0, blobs_mounted: 0, blobs_skipped: 0}
+    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
-from ansible_collections.quayside.registry.plugins.module_utils._runner import finish
-from ansible_collections.quayside.registry.plugins.module_utils._verbs.tag import plan_tag
+from ..module_utils._module import run_module
+from ..module_utils._runner import finish
+from ..module_utils._verbs.tag import plan_tag
 
 
 def main() -> None:

@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 module: oci_tag_info
 short_description: List the tags of a repository in a container registry (OCI, Docker)
 version_added: 0.1.0
-author:
-  - Quayside contributors (@quayside)
+author: Quayside contributors (@quayside)
 description:
   - Returns the tags of a repository, chosen by regular expressions, version ranges, and age.
   - A repository that does not exist has no tags, which is no error.
@@ -39,10 +38,6 @@ options:
     description: Find out what each tag points at, with one request for each.
     type: bool
     default: false
-  query:
-    description:
-      - A JMESPath expression for a dictionary of RV(tags) and RV(digests). What it finds is RV(query_result).
-      - It needs the Python library C(jmespath) on the target host.
 """
 
 EXAMPLES = r"""
@@ -59,47 +54,34 @@ EXAMPLES = r"""
     name: localhost:5000/team/app@{{ app.digests[app.tags[0]] }}
     tags: [stable]
   when: app.tags | length > 0
-
-- name: List what continuous integration left behind
-  quayside.registry.oci_tag_info:
-    name: localhost:5000/team/app
-    include: ["^pr-[0-9]+$"]
-    omit_digest_tags: true
 """
 
 RETURN = r"""
-tags:
-  description: The tags, sorted by name, or with O(newest) by version.
-  type: list
-  elements: str
-  returned: success
-  sample: [1.4.2]
+tags: {type: list, elements: str, returned: success, description: "The tags by name, or with O(newest) by version."}
 digests:
   description: The digest of each tag, or null without O(digests).
   type: dict
   returned: success
   sample: {1.4.2: sha256:98d6e2...}
 query_result:
-  description: What O(query) found in the result, or null.
+  description: What O(query) found in a dictionary of RV(tags) and RV(digests), or null.
   type: raw
   returned: success
-  sample: ["1.4.2"]
 transfer:
   description: What went over the wire.
   type: dict
   returned: success
   contains:
-    requests: {type: int, description: HTTP requests made.}
-    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
-    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    requests: {type: int, description: HTTP requests.}
+    bytes_sent: {type: int, description: Bytes of content sent.}
+    bytes_received: {type: int, description: Bytes of content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
-    blobs_skipped: {type: int, description: Blobs that were there already.}
-  sample: {requests: 2, bytes_sent: 0, bytes_received: 96, blobs_pushed: 0, blobs_mounted: 0, blobs_skipped: 0}
+    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
-from ansible_collections.quayside.registry.plugins.module_utils._verbs.tag_info import tag_info
+from ..module_utils._module import run_module
+from ..module_utils._verbs.tag_info import tag_info
 
 
 def main() -> None:

@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 module: oci_token_info
 short_description: Get a bearer token for a container registry (OCI, Docker)
 version_added: 0.1.0
-author:
-  - Quayside contributors (@quayside)
+author: Quayside contributors (@quayside)
 description:
   - Asks the token server of a registry for a token for one repository, for use with other tools.
   - It is an error if the registry works without tokens, as those with a plain user name and password do.
@@ -29,8 +28,6 @@ options:
 notes:
   - The token is a secret, and what a module returns is shown and logged. Set C(no_log=true) for the task, and for
     every task that uses the token.
-seealso:
-  - module: quayside.registry.oci_login_info
 """
 
 EXAMPLES = r"""
@@ -50,11 +47,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-token:
-  description: The token. It is a secret.
-  type: str
-  returned: success
-  sample: eyJhbGciOiJSUzI1NiJ9...
+token: {type: str, returned: success, description: The token. It is a secret.}
 expires_at:
   description: When the token ends, by RFC 3339, in UTC.
   type: str
@@ -65,17 +58,16 @@ transfer:
   type: dict
   returned: success
   contains:
-    requests: {type: int, description: HTTP requests made.}
-    bytes_sent: {type: int, description: Bytes of manifests and blobs sent.}
-    bytes_received: {type: int, description: "Bytes of manifests, blobs, and lists received."}
+    requests: {type: int, description: HTTP requests.}
+    bytes_sent: {type: int, description: Bytes of content sent.}
+    bytes_received: {type: int, description: Bytes of content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs that the registry took from another of its repositories.}
-    blobs_skipped: {type: int, description: Blobs that were there already.}
-  sample: {requests: 2, bytes_sent: 0, bytes_received: 0, blobs_pushed: 0, blobs_mounted: 0, blobs_skipped: 0}
+    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ansible_collections.quayside.registry.plugins.module_utils._module import run_module
-from ansible_collections.quayside.registry.plugins.module_utils._verbs.token_info import token_info
+from ..module_utils._module import run_module
+from ..module_utils._verbs.token_info import token_info
 
 
 def main() -> None:
