@@ -7,6 +7,7 @@ import typing as t
 
 from .image import attests, build
 from .manifest import Manifest
+from .parts import members
 from .platform import Platform
 from .select import platform_of, select_member
 
@@ -19,9 +20,9 @@ def filter_index(index: Manifest, wanted: t.Sequence[Platform], what: str) -> Ma
     """
     for platform in wanted:
         select_member(index, platform, what)
-    chosen = [member for member in index.members if any(one.matches(platform_of(member)) for one in wanted)]
+    chosen = [member for member in members(index) if any(one.matches(platform_of(member)) for one in wanted)]
     digests = {member.digest for member in chosen}
-    keep = [member for member in index.members if member.digest in digests or attests(member) in digests]
-    if len(keep) == len(index.members):
+    keep = [member for member in members(index) if member.digest in digests or attests(member) in digests]
+    if len(keep) == len(members(index)):
         return index
     return build(dict(index.json, manifests=[dict(member.json) for member in keep]), index.media_type)

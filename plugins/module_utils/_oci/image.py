@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from .digest import digest_of
 from .manifest import Descriptor, Json, Manifest, canonical_json
+from .parts import parts
 
 
 def build(value: Json, media_type: str) -> Manifest:
@@ -15,14 +16,14 @@ def build(value: Json, media_type: str) -> Manifest:
 
 def blobs(manifest: Manifest) -> list[Descriptor]:
     """Return every blob that a manifest needs beside it: config, layers, an artifact's blobs; each digest once."""
-    found = [blob for key in ("config", "layers", "blobs") for blob in manifest.parts(key)]
+    found = [blob for key in ("config", "layers", "blobs") for blob in parts(manifest, key)]
     return list({blob.digest: blob for blob in found}.values())
 
 
 def artifact_type(manifest: Manifest) -> str | None:
     """Return the artifact type as the referrers API reports it: ``artifactType``, else the config's media type."""
     value: str | None = manifest.json.get("artifactType")
-    configs = [] if value or manifest.is_index else manifest.parts("config")
+    configs = [] if value or manifest.is_index else parts(manifest, "config")
     return configs[0].media_type if configs else value or None
 
 

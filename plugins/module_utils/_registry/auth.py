@@ -105,9 +105,10 @@ class Authenticator:
             credential = self.credential(repository) if self.asked else None
             if not self.bearer:
                 return "Basic " + credential.basic if credential and credential.password else None
-            if credential and credential.registry_token:
-                return "Bearer " + credential.registry_token
-            return "Bearer " + self.token(repository, scopes).value
+            value = credential.registry_token if credential else None
+            if value and not re.fullmatch("[!-~]+", value):
+                raise CredentialError("The token for %s has a character in it that no token has." % self.host)
+            return "Bearer " + (value or self.token(repository, scopes).value)
 
     def learn(self, header: str | None, repository: str, scopes: Scopes, sent: str | None) -> bool:
         """Take in the challenge of a 401; False when there is nothing better to send than what was sent."""

@@ -11,25 +11,14 @@ from .._oci.digest import hasher, mismatch
 from .._oci.manifest import Descriptor
 from .client import Repository
 
-MAX_CONFIG = 32 << 20
-
 
 def has_blob(repository: Repository, digest: str) -> bool:
     """Is this blob here? Storage behind a redirect may refuse HEAD, which says yes all the same."""
     response = repository.request("HEAD", "blobs/" + digest)
-    if response.status in (200, 404) or not repository.registry.owns(response.url):
+    if response.status in (200, 404) or not repository.owns(response.url):
         response.discard()
         return response.status != 404
     raise repository.refusal(response, "The blob %s" % repository.full(digest))
-
-
-def read_blob(repository: Repository, blob: Descriptor, limit: int = MAX_CONFIG) -> bytes:
-    """Return a small blob, such as a config, verified. Raises ContentError, NotFound."""
-    if blob.size > limit:
-        text = "The blob %s is %d bytes long; at most %d are read of its kind."
-        text %= (repository.full(blob.digest), blob.size, limit)
-        raise ContentError(text, "TOO_LARGE", repository.registry.host)
-    return b"".join(stream_blob(repository, blob))
 
 
 def stream_blob(repository: Repository, blob: Descriptor) -> t.Iterator[bytes]:
@@ -41,7 +30,7 @@ def stream_blob(repository: Repository, blob: Descriptor) -> t.Iterator[bytes]:
     what, transport = "The blob %s" % repository.full(blob.digest), repository.registry.transport
     digest, done, held = hasher(blob.digest), 0, b""
     tries = transport.retries
-    with repository.registry.named():
+    with repository.named():
         while True:
             before = done
             try:

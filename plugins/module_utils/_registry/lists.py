@@ -19,9 +19,8 @@ _PAGE = 1000
 
 def tags(repository: Repository) -> list[str]:
     """Return all tags, sorted; an unknown repository has none."""
-    path, what = "/v2/%s/tags/list" % repository.name, "The list of tags of %s" % repository
     try:
-        pages = _pages(repository.registry, path, "tags", what, repository.name, repository.scopes)
+        pages = _pages(repository, "tags/list", "tags", "The list of tags of %s" % repository)
         return sorted(tag for page in pages for tag in page)
     except NotFound:
         return []
@@ -29,44 +28,43 @@ def tags(repository: Repository) -> list[str]:
 
 def catalog(registry: Registry) -> t.Iterator[list[str]]:
     """Yield the pages of names of the registry's repositories, as far as it tells them to us."""
-    what = "The catalog of %s" % registry.host
-    return _pages(registry, "/v2/_catalog", "repositories", what, "", ("registry:catalog:*",))
+    whole = Repository(registry, "", ("registry:catalog:*",))
+    return _pages(whole, "/v2/_catalog", "repositories", "The catalog of %s" % registry.host)
 
 
-def next_page(registry: Registry, response: Response) -> str:
+def next_page(repository: Repository, response: Response) -> str:
     """Return where a list goes on (``Link``, RFC 8288), or nothing; it must be at this registry."""
     link = re.search(r'<([^<>]*)>\s*;[^,]*rel="?next"?', response.headers.get("Link", ""))
     url = guard(response.url, link.group(1)) if link else ""
-    if url and not registry.owns(url):
-        text = "A list of %s goes on at another host, %s, which is not followed."
-        raise ContentError(text % (registry.host, urlsplit(url).netloc), "UNSAFE_URL", registry.host)
+    if url and not repository.owns(url):
+        host = repository.registry.host
+        text = "A list of %s goes on at another host, %s, which is not followed." % (host, urlsplit(url).netloc)
+        raise ContentError(text, "UNSAFE_URL", host)
     return url
 
 
-def _pages(
-    registry: Registry, path: str, key: str, what: str, repository: str, scopes: tuple[str, ...]
-) -> t.Iterator[list[str]]:
+def _pages(repository: Repository, path: str, key: str, what: str) -> t.Iterator[list[str]]:
     """Yield pages, each name once, following ``Link``; where there is none, ``last`` after a full page."""
     url = "%s?n=%d" % (path, _PAGE)
     visited: set[str] = set()
     seen: set[str] = set()
     while url and url not in visited:
         visited.add(url)
-        response = registry.request("GET", url, repository, scopes)
+        response = repository.request("GET", url)
         if response.status == 400 and len(visited) == 1:  # some allow no n, or none as large
             response.discard()
-            response = registry.request("GET", path, repository, scopes)
+            response = repository.request("GET", path)
         if response.status != 200:
-            raise registry.refusal(response, what, repository)
-        with registry.named():
+            raise repository.refusal(response, what)
+        with repository.named():
             body = response.read(_MAX_BYTES, what)
-            registry.transport.count(bytes_received=len(body))
+            repository.registry.transport.count(bytes_received=len(body))
             names = parse_json(body, what).get(key) or []
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise ContentError("%s is not a list of names." % what)
         fresh = [name for name in dict.fromkeys(names) if name not in seen]
         seen.update(fresh)
         yield fresh
-        url = next_page(registry, response)
+        url = next_page(repository, response)
         if not url and fresh and len(names) == _PAGE:
             url = "%s?n=%d&last=%s" % (path, _PAGE, quote(names[-1], safe=""))

@@ -9,6 +9,7 @@ from .._errors import NotFound
 from .._oci.image import artifact_type, build
 from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.mediatype import OCI_INDEX, bare
+from .._oci.parts import checked, members
 from .client import MAX_MANIFEST, Repository
 from .lists import next_page
 
@@ -35,18 +36,20 @@ def referrers_by_api(repository: Repository, digest: str) -> list[Descriptor] | 
             return None
         if response.status != 200:
             raise repository.refusal(response, what)
-        with repository.registry.named():
-            index = Manifest.parse(response.read(MAX_MANIFEST, what), OCI_INDEX, what)
+        with repository.named():
+            index = checked(Manifest.parse(response.read(MAX_MANIFEST, what), OCI_INDEX, what), what)
         repository.registry.transport.count(bytes_received=len(index.raw))
-        found.update({member.digest: member for member in index.members})
-        url = next_page(repository.registry, response) or url
+        found.update({member.digest: member for member in members(index)})
+        url = next_page(repository, response) or url
     return list(found.values())
 
 
 def referrers_by_tag(repository: Repository, digest: str) -> Manifest | None:
     """Return the index under the digest's tag that lists its referrers, or None."""
+    tag = digest_tag(digest)
     try:
-        index = repository.get(digest_tag(digest))
+        with repository.named():
+            index = checked(repository.get(tag), repository.full(tag))
     except NotFound:
         return None
     return index if index.is_index else None
@@ -58,7 +61,7 @@ def referrers(repository: Repository, digest: str) -> list[Descriptor]:
     if listed is not None:
         return listed
     index = referrers_by_tag(repository, digest)
-    return index.members if index else []
+    return members(index) if index else []
 
 
 def _entry(manifest: Manifest) -> Json:

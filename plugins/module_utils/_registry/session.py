@@ -58,7 +58,8 @@ class Session:
     def repository(self, reference: Reference, *actions: str) -> Repository:
         """Return the repository of a reference, for these actions (``pull`` alone by default)."""
         registry = self.registry(reference.registry, reference.repository)
-        return Repository(registry, reference.repository, actions or ("pull",))
+        scope = "repository:%s:%s" % (reference.repository, ",".join(actions or ("pull",)))
+        return Repository(registry, reference.repository, (scope,))
 
     def credential(self, host: str, repository: str) -> Credential | None:
         """Return the credential for a repository, or for the registry itself where that is empty."""

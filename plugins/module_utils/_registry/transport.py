@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HTTP to registries: the only file that knows ``requests``.
-
-One Transport serves a whole task: one connection pool, one set of counters, one budget of patience. It sends no
-credential that it was not handed, keeps no cookies, and reads no netrc.
-"""
+"""HTTP to registries, for a whole task: the only file that knows ``requests``."""
 
 from __future__ import annotations
 
@@ -32,12 +28,16 @@ else:
     IMPORT_ERROR = None
     BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 
+Headers = t.Mapping[str, str]
+Body = t.Union[bytes, t.Iterable[bytes], None]
+
 RETRIED = frozenset((408, 425, 429, 499, 500, 502, 503, 504, 522))
 _MAX_REDIRECTS = 5
 _FIRST_WAIT = 0.25  # seconds; doubled at each try
 _MAX_WAIT = 60.0  # seconds; a server that asks for more gets no further try
 _PATIENCE = 300.0  # seconds that a whole task may spend waiting
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+_COUNTERS = ("requests", "bytes_sent", "bytes_received", "blobs_pushed", "blobs_mounted", "blobs_skipped")
 
 
 @dataclass(frozen=True)
@@ -58,24 +58,21 @@ class Response:
         self._raw = raw
         self.url = url
         self.status: int = raw.status_code
-        self.headers: t.Mapping[str, str] = raw.headers
+        self.headers: Headers = raw.headers
 
     def chunks(self, size: int = 1 << 20) -> t.Iterator[bytes]:
         """Yield the body as it comes, undecoded. Raises ConnectionFailed where it breaks off."""
         promised, total = self.headers.get("Content-Length", ""), 0
         try:
-            while True:
-                chunk = self._raw.raw.read(size, decode_content=False)
-                if not chunk:
-                    break
+            while chunk := self._raw.raw.read(size, decode_content=False):
                 total += len(chunk)
                 yield chunk
+            if promised.isdecimal() and total < int(promised):  # which old versions of urllib3 do not mind
+                raise ConnectionResetError("%d of %s bytes came" % (total, promised))
         except BROKEN as exc:
             raise failure(exc, self.url) from None
         finally:
             self._raw.close()
-        if promised.isdecimal() and total < int(promised):
-            raise failure(ConnectionResetError("%d of %s bytes came" % (total, promised)), self.url)
 
     def read(self, limit: int, what: str) -> bytes:
         """Return the whole body, of at most ``limit`` bytes; ``what`` names it in the error."""
@@ -100,7 +97,7 @@ class Response:
         return body
 
 
-def retry_after(headers: t.Mapping[str, str]) -> float | None:
+def retry_after(headers: Headers) -> float | None:
     """Return the seconds that a Retry-After header asks for, given as seconds or as a date; None without one."""
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal():
@@ -112,31 +109,29 @@ def retry_after(headers: t.Mapping[str, str]) -> float | None:
 
 
 class Transport:
-    """Sends requests, tries again where that is safe, and follows redirects where that is safe."""
+    """One connection pool, one set of counters, one budget of patience; no cookies, no netrc."""
 
     def __init__(
         self, timeout: float = 60, retries: int = 3, pool: int = 4, sleep: t.Callable[[float], None] = time.sleep
     ) -> None:
-        if IMPORT_ERROR is not None:
+        if IMPORT_ERROR:
             raise MissingLibrary("requests") from IMPORT_ERROR
-        # Payload bytes are those of manifests, blobs and lists.
-        names = ("requests", "bytes_sent", "bytes_received", "blobs_pushed", "blobs_mounted", "blobs_skipped")
-        self.counters = SimpleNamespace(**dict.fromkeys(names, 0))
-        self._lock = threading.Lock()
+        self.counters = SimpleNamespace(**dict.fromkeys(_COUNTERS, 0))
         self.warnings: list[str] = []
         self.retries = retries
+        self._lock = threading.Lock()
         self._timeout = timeout
         self._sleep = sleep
         self._patience = _PATIENCE
-        self._session = requests.Session()
-        self._session.trust_env = False  # no netrc; proxies are asked for below
+        self._session = session = requests.Session()
+        session.trust_env = False  # no netrc
         # Redirects are followed below; left alone, requests would read their bodies, however long.
-        self._session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.headers.clear()
-        self._session.headers.update({"User-Agent": "quayside.registry", "Accept-Encoding": "identity"})
+        session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        session.headers.clear()
+        session.headers.update({"User-Agent": "quayside.registry", "Accept-Encoding": "identity"})
         for prefix in ("http://", "https://"):
-            self._session.mount(prefix, requests.adapters.HTTPAdapter(pool_connections=16, pool_maxsize=pool + 1))
+            session.mount(prefix, requests.adapters.HTTPAdapter(pool_connections=16, pool_maxsize=pool + 1))
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def send(
@@ -144,39 +139,30 @@ class Transport:
         method: str,
         url: str,
         settings: Settings,
-        headers: t.Mapping[str, str] | None = None,
-        body: bytes | t.Iterable[bytes] | None = None,
+        headers: Headers | None = None,
+        body: Body = None,
         repeat: bool = True,
     ) -> Response:
-        """Send a request and return the final answer, whatever its status.
+        """Send a request and return the final answer, whatever its status, or raise ConnectionFailed.
 
-        With ``repeat``, broken connections and passing errors (429, 5xx) are tried again, after the time that
-        Retry-After asks for or a growing, jittered one. Raises ConnectionFailed.
+        With ``repeat``, broken connections and passing errors (429, 5xx) are tried again after some time.
         """
-        for tried in range(self.retries if repeat else 0):
+        tried = 0
+        while True:
+            last = not repeat or tried == self.retries
             try:
                 response = self._follow(method, url, settings, dict(headers or {}), body)
+                if last or response.status not in RETRIED or not self.pause(tried, retry_after(response.headers)):
+                    return response
+                response.discard()
             except BROKEN as exc:
                 failed = failure(exc, url)
-                if failed.final or not self.pause(tried):
+                if last or failed.final or not self.pause(tried):
                     raise failed from None
-                continue
-            if response.status not in RETRIED or not self.pause(tried, retry_after(response.headers)):
-                return response
-            response.discard()
-        try:
-            return self._follow(method, url, settings, dict(headers or {}), body)
-        except BROKEN as exc:
-            raise failure(exc, url) from None
-
-    def count(self, **amounts: int) -> None:
-        """Add to the counters, from any thread."""
-        with self._lock:
-            for name, amount in amounts.items():
-                setattr(self.counters, name, getattr(self.counters, name) + amount)
+            tried += 1
 
     def pause(self, tried: int, asked: float | None = None) -> bool:
-        """Wait before the next try; False when the wait would be too long."""
+        """Wait before the next try, for a growing, jittered time or what was asked for; False when that is too long."""
         wait = asked if asked is not None else _FIRST_WAIT * 2**tried
         wait += random.random() * _FIRST_WAIT
         if wait > min(_MAX_WAIT, self._patience):
@@ -185,12 +171,32 @@ class Transport:
         self._sleep(wait)
         return True
 
-    def _follow(
-        self, method: str, url: str, settings: Settings, headers: dict[str, str], body: bytes | t.Iterable[bytes] | None
-    ) -> Response:
+    def count(self, **amounts: int) -> None:
+        """Add to the counters, from any thread; bytes are those of manifests, blobs and lists."""
+        with self._lock:
+            for name, amount in amounts.items():
+                setattr(self.counters, name, getattr(self.counters, name) + amount)
+
+    def _follow(self, method: str, url: str, settings: Settings, headers: dict[str, str], body: Body) -> Response:
+        if not body and method in ("POST", "PUT", "PATCH"):
+            headers["Content-Length"] = "0"
         for dummy in range(_MAX_REDIRECTS + 1):
-            response = self._once(method, url, settings, headers, body)
-            location = response.headers.get("Location")
+            self.count(requests=1)
+            cert = (settings.client_cert or "", settings.client_key or "")
+            raw = self._session.request(
+                method,
+                url,
+                headers=headers,
+                data=body or None,
+                stream=True,
+                allow_redirects=False,
+                timeout=self._timeout,
+                verify=_verify(settings),
+                cert=cert if all(cert) else None,
+                proxies=get_environ_proxies(url),
+            )
+            self._warn(raw.headers.get("Warning", ""))
+            response, location = Response(raw, url), raw.headers.get("Location")
             followed = (301, 302, 303, 307, 308) if method in ("GET", "HEAD") else (307, 308)
             if response.status not in followed or not location or not isinstance(body, (bytes, type(None))):
                 return response
@@ -205,28 +211,10 @@ class Transport:
         where = "%s:%d" % origin(url)[1:]
         raise ContentError("%s redirected us more than %d times." % (where, _MAX_REDIRECTS), "UNSAFE_URL", where)
 
-    def _once(
-        self, method: str, url: str, settings: Settings, headers: dict[str, str], body: bytes | t.Iterable[bytes] | None
-    ) -> Response:
-        self.count(requests=1)
-        if not body and method in ("POST", "PUT", "PATCH"):
-            headers = {**headers, "Content-Length": "0"}
-        raw = self._session.request(
-            method,
-            url,
-            headers=headers,
-            data=t.cast(t.Any, body or None),
-            stream=True,
-            allow_redirects=False,
-            timeout=self._timeout,
-            verify=_verify(settings),
-            cert=(settings.client_cert, settings.client_key) if settings.client_cert and settings.client_key else None,
-            proxies=get_environ_proxies(url),
-        )
-        warning = raw.headers.get("Warning", "").split('"')
-        if warning[0].startswith("299") and len(warning) > 1 and warning[1] not in self.warnings:
-            self.warnings.append(warning[1])
-        return Response(raw, url)
+    def _warn(self, header: str) -> None:
+        code, *text = header.split('"')
+        if code.startswith("299") and text and text[0] not in self.warnings:
+            self.warnings.append(text[0])
 
 
 def _verify(settings: Settings) -> bool | str:

@@ -12,6 +12,7 @@ from .._oci.image import blobs as blobs_of
 from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.mediatype import INDEXES, MANIFESTS
+from .._oci.parts import checked, members
 from .._plan import Cost, Step
 from .._registry.blobs import has_blob, stream_blob
 from .._registry.client import Repository
@@ -89,7 +90,7 @@ def plan_content(session: Session, wanted: t.Sequence[Wanted], repair: bool = Fa
             if not repair and need.key not in absent:
                 continue
             children = below[need.key] = []
-            for item in manifest.members:
+            for item in members(manifest):
                 kind = children if item.media_type in INDEXES | MANIFESTS else blobs
                 kind.append(_Need(item, need.dest, need.wanted))
             blobs += [_Need(item, need.dest, need.wanted) for item in blobs_of(manifest)]
@@ -124,7 +125,11 @@ def _children_first(needs: list[_Need], below: t.Mapping[tuple[str, str], list[_
 
 def _get(need: _Need) -> Manifest:
     known = need.wanted.known.get(need.item.digest)
-    return known or need.wanted.source.get(need.item.digest)
+    source, digest = need.wanted.source, need.item.digest
+    if known:
+        return known
+    with source.named():
+        return checked(source.get(digest), source.full(digest))
 
 
 def _put_step(need: _Need, manifest: Manifest) -> Step:

@@ -7,6 +7,7 @@ import typing as t
 
 from .._errors import ContentError, NotFound
 from .._oci.manifest import Descriptor, Manifest
+from .._oci.parts import checked
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._oci.select import select_member
@@ -20,7 +21,7 @@ def find(session: Session, name: str, platform: str | None = None) -> tuple[Refe
     wanted = Platform.parse(platform) if platform else None
     repository = session.repository(reference)
     try:
-        manifest = repository.get(reference.target)
+        manifest = _read(repository, reference.target)
     except NotFound:
         return reference, repository, None
     return reference, repository, member(repository, reference, manifest, wanted) if wanted else manifest
@@ -28,12 +29,17 @@ def find(session: Session, name: str, platform: str | None = None) -> tuple[Refe
 
 def member(repository: Repository, reference: Reference, manifest: Manifest, wanted: Platform) -> Manifest:
     """Return the member of an index for a platform, through nested indexes; an image is its own only member."""
-    with repository.registry.named():
+    with repository.named():
         for dummy in range(8):
             if not manifest.is_index:
                 return manifest
-            manifest = repository.get(select_member(manifest, wanted, str(reference)).digest)
+            manifest = _read(repository, select_member(manifest, wanted, str(reference)).digest)
         raise ContentError("%s nests its indexes too deeply." % reference, "MANIFEST_INVALID")
+
+
+def _read(repository: Repository, target: str) -> Manifest:
+    with repository.named():
+        return checked(repository.get(target), repository.full(target))
 
 
 def described(reference: Reference, manifest: Descriptor | Manifest | None) -> dict[str, t.Any]:

@@ -7,8 +7,9 @@ import typing as t
 
 from .._errors import ContentError
 from .._oci.manifest import parse_json
+from .._oci.parts import parts
 from .._oci.query import compile_query
-from .._registry.blobs import read_blob
+from .._registry.read import read_blob
 from .._registry.session import Session
 from ._image import described, find
 
@@ -19,9 +20,9 @@ def config_info(session: Session, *, name: str, platform: str | None, query: str
     reference, repository, manifest = find(session, name, platform or "linux/amd64")
     config = None
     if manifest:
-        configs = manifest.parts("config")
+        configs = parts(manifest, "config")
         if not configs:
             raise ContentError("%s has no config." % reference, "NOT_AN_IMAGE", reference.registry)
-        with repository.registry.named():
+        with repository.named():
             config = parse_json(read_blob(repository, configs[0]), "The config of %s" % reference)
     return {**described(reference, manifest), "config": config, "query_result": search(config) if manifest else None}

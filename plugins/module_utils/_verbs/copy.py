@@ -11,12 +11,13 @@ from .._errors import ContentError, InvalidInput, NotFound
 from .._oci.filter import filter_index
 from .._oci.manifest import Descriptor, Manifest, parse_json
 from .._oci.mediatype import INDEXES
+from .._oci.parts import checked, members, parts
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._plan import Cost, Plan, Step
-from .._registry.blobs import read_blob
 from .._registry.client import Repository
 from .._registry.lists import tags as list_tags
+from .._registry.read import read_blob
 from .._registry.referrers import (
     COSIGN_SUFFIXES,
     digest_tag,
@@ -133,7 +134,7 @@ def _look(session: Session, pair: _Pair) -> _Copy:
     if target.found and not pair.platforms and pair.src.digest == target.previous:
         wanted: Descriptor | None = target.found
     elif pair.platforms:
-        with source.registry.named():
+        with source.named():
             filtered = _filtered(source, pair)
         wanted = filtered.descriptor
     else:
@@ -152,10 +153,10 @@ def _look(session: Session, pair: _Pair) -> _Copy:
 
 def _filtered(source: Repository, pair: _Pair) -> Manifest:
     """Return the source's index with the wanted platforms alone; a single image is as good if it is of one of them."""
-    manifest = source.get(pair.src.target)
+    manifest = checked(source.get(pair.src.target), str(pair.src))
     if manifest.is_index:
         return filter_index(manifest, pair.platforms, str(pair.src))
-    configs = manifest.parts("config")
+    configs = parts(manifest, "config")
     config = parse_json(read_blob(source, configs[0]), "The config of %s" % pair.src) if configs else None
     own = Platform.from_json(config)
     for wanted in pair.platforms:
@@ -212,7 +213,7 @@ def _referrers(session: Session, copies: list[_Copy]) -> tuple[list[Wanted], lis
         manifest = copy.filtered
         if manifest is None and copy.wanted.media_type in INDEXES:
             manifest = copy.source.get(copy.wanted.digest)
-        subjects += [member.digest for member in manifest.members] if manifest else []
+        subjects += [member.digest for member in members(manifest)] if manifest else []
         seen: set[str] = set()
         while subjects:
             digest = subjects.pop(0)
@@ -238,7 +239,7 @@ def _referrer_lists(session: Session, extra: list[Wanted], content: Content) -> 
     repositories = {str(want.dest): want.dest for want in extra}
     for want in extra:
         manifest = content.manifests[str(want.dest), want.root.digest]
-        for subject in manifest.parts("subject") if want.put else []:
+        for subject in parts(manifest, "subject") if want.put else []:
             by_subject.setdefault((str(want.dest), subject.digest), []).append(manifest)
     steps = []
     for (name, digest), manifests in by_subject.items():
@@ -251,7 +252,7 @@ def _referrer_lists(session: Session, extra: list[Wanted], content: Content) -> 
             tag = digest_tag(digest)
             steps.append(
                 Step(
-                    "List %d referrers of %s under %s." % (len(new.members), digest, repository.full(tag)),
+                    "List %d referrers of %s under %s." % (len(members(new)), digest, repository.full(tag)),
                     partial(_put_list, repository, tag, manifests),
                     Cost(bytes_sent=len(new.raw), bytes_received=len(new.raw) + (len(old.raw) if old else 0)),
                 )

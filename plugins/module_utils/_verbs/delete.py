@@ -77,7 +77,7 @@ class _Delete:
         indexes = {tag: head.digest for tag, head in heads.items() if head and head.media_type in INDEXES}
         digests = list(dict.fromkeys(digest for digest in indexes.values() if digest != self.digest))
         read = zip(digests, self.session.map(self.repository.get, digests))
-        holding = {digest for digest, index in read if self.digest in [member.digest for member in index.members]}
+        holding = {digest for digest, index in read if self.digest in str(index.json)}  # as a member, or mentioned
         return same, [tag for tag, digest in indexes.items() if digest in holding]
 
     def _shared(self, others: str) -> OCIError:

@@ -7,6 +7,7 @@ import typing as t
 
 from .._errors import ContentError
 from .._oci.manifest import Descriptor
+from .._oci.parts import members
 from .._oci.select import platform_of
 from .._registry.session import Session
 from ._image import described, find
@@ -18,7 +19,7 @@ def index_info(session: Session, *, name: str) -> dict[str, t.Any]:
     if index and not index.is_index:
         text = "%s is a single image, not an index; oci_manifest_info shows it." % reference
         raise ContentError(text, "NOT_AN_INDEX", reference.registry)
-    return {**described(reference, index), "manifests": [summary(member) for member in index.members] if index else []}
+    return {**described(reference, index), "manifests": [summary(member) for member in members(index)] if index else []}
 
 
 def summary(member: Descriptor) -> dict[str, t.Any]:

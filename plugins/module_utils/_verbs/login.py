@@ -11,7 +11,7 @@ from functools import partial
 from .._errors import Denied
 from .._oci.reference import DOCKER_HUB, check_repository, parse_host
 from .._plan import Plan, Step
-from .._registry.client import Registry
+from .._registry.client import Registry, Repository
 from .._registry.credentials import (
     HUB_KEY,
     Credential,
@@ -97,12 +97,13 @@ def _verify(session: Session, host: str, path: str, wanted: Credential) -> tuple
     known = session.registry(host, path)
     registry = Registry(host, known.settings, session.transport, lambda dummy: wanted, time.monotonic)
     registry.auth.secrets = known.auth.secrets
-    response = registry.request("GET", "/v2/")
+    whole = Repository(registry, "", ())
+    response = whole.request("GET", "/v2/")
     if response.status == 401:
         text = "%s refused the username and password (HTTP 401); nothing was stored." % host
         raise Denied(text, "UNAUTHORIZED", host, 401)
     if response.status not in (200, 403):
-        raise registry.refusal(response, "The login at %s" % host)
+        raise whole.refusal(response, "The login at %s" % host)
     response.discard()
     if not registry.auth.asked:
         return ("%s did not ask for a login, so the username and password could not be verified." % host,)

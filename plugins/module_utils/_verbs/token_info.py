@@ -15,7 +15,7 @@ def token_info(session: Session, *, name: str, access: list[str]) -> dict[str, t
     """Return a token for these actions. Raises Unsupported where the registry asks for no token."""
     repository = session.repository(Reference.parse_repository(name), *dict.fromkeys(access))
     registry = repository.registry
-    response = registry.request("GET", "/v2/", repository.name, repository.scopes)
+    response = repository.request("GET", "/v2/")
     if response.status not in (200, 401) and not registry.auth.bearer:
         raise repository.refusal(response, "The token for %s" % repository)
     response.discard()

@@ -16,6 +16,12 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest im
     canonical_json,
     parse_json,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._oci.parts import (
+    checked,
+    members,
+    parts,
+    read_descriptor,
+)
 from ansible_collections.quayside.registry.plugins.module_utils._oci.select import platform_of
 from ansible_collections.quayside.registry.tests.unit.fake_registry import OCI_CONFIG, OCI_LAYER
 from hypothesis import given, settings
@@ -38,7 +44,7 @@ def without(value: dict, *keys: str) -> dict:
 
 def parse(value: object, content_type: str | None = None) -> Manifest:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return Manifest.parse(raw, content_type, "q.io/x:1")
+    return checked(Manifest.parse(raw, content_type, "q.io/x:1"), "q.io/x:1")
 
 
 @pytest.mark.parametrize(
@@ -182,18 +188,18 @@ def test_what_is_not_a_manifest(value, content_type, code):
 )
 def test_a_bad_descriptor(change):
     with pytest.raises(ContentError, match="It ") as caught:
-        Descriptor.from_json({**at(1), **change}, "It")
+        read_descriptor({**at(1), **change}, "It")
     assert caught.value.code == "MANIFEST_INVALID"
 
 
 def test_a_descriptor():
     value = at(1, annotations={"a": "b"}, platform={"os": "linux", "architecture": "amd64"}, extra=1)
-    descriptor = Descriptor.from_json(value, "It")
+    descriptor = read_descriptor(value, "It")
     assert (descriptor.media_type, descriptor.digest, descriptor.size) == (OCI_LAYER, D[1], 1)
     assert descriptor.json == value
     assert str(platform_of(descriptor)) == "linux/amd64"
     assert descriptor == Descriptor(OCI_LAYER, D[1], 1), "what lies beside the pointer is no part of it"
-    bare = Descriptor.from_json({"digest": D[1], "size": (1 << 53) - 1, "annotations": None, "platform": "x"}, "It")
+    bare = read_descriptor({"digest": D[1], "size": (1 << 53) - 1, "annotations": None, "platform": "x"}, "It")
     assert (bare.media_type, platform_of(bare), attests(bare)) == ("", None, None)
 
 
@@ -208,22 +214,22 @@ def test_a_descriptor():
     ],
 )
 def test_attests(annotations, subject):
-    assert attests(Descriptor.from_json(at(1, annotations=annotations), "It")) == subject
+    assert attests(read_descriptor(at(1, annotations=annotations), "It")) == subject
 
 
 def test_the_parts_of_an_image():
     manifest = parse({**IMAGE, "layers": [at(1), at(2), at(1)], "annotations": {"k": "v"}, "subject": at(5)})
-    assert [layer.digest for layer in manifest.parts("layers")] == [D[1], D[2], D[1]]
-    assert manifest.parts("config") == [Descriptor(OCI_CONFIG, D[0], 0)]
+    assert [layer.digest for layer in parts(manifest, "layers")] == [D[1], D[2], D[1]]
+    assert parts(manifest, "config") == [Descriptor(OCI_CONFIG, D[0], 0)]
     assert [blob.digest for blob in blobs(manifest)] == D[:3], "each once, the config first"
-    assert (manifest.members, [subject.digest for subject in manifest.parts("subject")]) == ([], [D[5]])
+    assert (members(manifest), [subject.digest for subject in parts(manifest, "subject")]) == ([], [D[5]])
     assert manifest.json["annotations"] == {"k": "v"}
 
 
 def test_the_parts_of_an_index_and_of_an_artifact():
     index = parse(INDEX)
-    assert [member.digest for member in index.members] == [D[1]]
-    assert [blobs(index), *(index.parts(key) for key in ("layers", "config", "subject"))] == [[], [], [], []]
+    assert [member.digest for member in members(index)] == [D[1]]
+    assert [blobs(index), *(parts(index, key) for key in ("layers", "config", "subject"))] == [[], [], [], []]
     artifact = parse({"mediaType": m.OCI_ARTIFACT, "blobs": [at(1)], "artifactType": "a/b"})
     assert [blob.digest for blob in blobs(artifact)] == [D[1]] and artifact_type(artifact) == "a/b"
 
@@ -264,14 +270,14 @@ types = [None, "", "text/plain", *sorted(m.INDEXES | m.MANIFESTS)]
 
 def survives(raw: bytes, content_type: str | None) -> None:
     try:
-        manifest = Manifest.parse(raw, content_type, "It")
+        manifest = checked(Manifest.parse(raw, content_type, "It"), "It")
     except OCIError as exc:
         assert exc.code.isupper() and str(exc).startswith("It")
         return
-    for part in (manifest.members, manifest.parts("layers"), blobs(manifest)):
+    for part in (members(manifest), parts(manifest, "layers"), blobs(manifest)):
         for descriptor in part:
             assert isinstance(hash((descriptor, attests(descriptor))), int) and str(platform_of(descriptor))
-    assert len(manifest.parts("config") + manifest.parts("subject")) <= 2
+    assert len(parts(manifest, "config") + parts(manifest, "subject")) <= 2
     assert isinstance(hash(str(artifact_type(manifest))), int)
     assert build(manifest.json, manifest.media_type).json == manifest.json
 

@@ -548,9 +548,7 @@ def test_manifest_that_is_too_large(action: str) -> None:
             repository(registry).get("1")
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"null", b"[]", b"{", b"\xff", b'{"layers": 1}', b'{"a": 1, "a": 2}', b"[" * 99999]
-)
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{", b"\xff", b'{"a": 1, "a": 2}', b"[" * 99999])
 def test_manifest_that_is_none(body: bytes) -> None:
     with FakeRegistry() as registry:
         registry.fault(path=MANIFEST, status=200, body=body, headers={"Content-Type": OCI_MANIFEST})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, OCIError
+from ansible_collections.quayside.registry.plugins.module_utils._oci.parts import members
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import (
     digest_tag,
     merged_index,
@@ -126,6 +127,6 @@ def test_merged_index() -> None:
         assert merged_index(None, reversed(manifests)).raw == index.raw
         assert merged_index(merged_index(None, manifests[:1]), manifests[1:]).raw == index.raw
         assert merged_index(index, manifests) is index
-        assert [item.digest for item in index.members] == sorted(expected)
-        entry: Any = index.members[0].json
+        assert [item.digest for item in members(index)] == sorted(expected)
+        entry: Any = members(index)[0].json
         assert (entry["artifactType"], digest_of(index.raw)) == (SBOM, index.digest)

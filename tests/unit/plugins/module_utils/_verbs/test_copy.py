@@ -22,6 +22,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.sessio
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.copy import plan_copy
 from ansible_collections.quayside.registry.tests.unit.fake_profiles import PROFILES
 from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+    OCI_MANIFEST,
     Auth,
     FakeRegistry,
     Layer,
@@ -565,6 +566,12 @@ def test_trouble_at_the_destination_is_not_an_empty_one(pair: Pair, status: int)
     with pytest.raises(kind) as caught:
         pair.copy()
     assert (caught.value.registry, caught.value.status) == (pair.dest.host, status)
+
+
+def test_source_with_parts_that_are_none(pair: Pair) -> None:
+    pair.source.add_manifest(REPO, {"layers": 1}, OCI_MANIFEST, tag="1")
+    with fails(ContentError, "MANIFEST_INVALID", pair.source.host, None, "layers"):
+        pair.plan()
 
 
 def test_source_that_does_not_exist(pair: Pair) -> None:

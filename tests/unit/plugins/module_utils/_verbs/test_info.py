@@ -29,7 +29,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._verbs.manifest_
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.tag_info import tag_info
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.token_info import token_info
 from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, PROFILES, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry import OCI_MANIFEST, Auth, FakeRegistry, Quirks
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,
@@ -100,6 +100,15 @@ def test_each_profile(verb: Any, profile: str) -> None:
 def test_malformed(verb: Any, name: str) -> None:
     with fails(InvalidInput, "INVALID_REFERENCE"):
         verb(make_session(), name)
+
+
+@pytest.mark.parametrize("body", [{"layers": 1}, {"layers": [], "manifests": []}, {"layers": [], "annotations": [1]}])
+@pytest.mark.parametrize("verb", [ONE_IMAGE[name] for name in ("manifest", "config", "index")])
+def test_manifest_with_parts_that_are_none(verb: Any, body: dict[str, Any]) -> None:
+    with FakeRegistry() as registry:
+        registry.add_manifest(REPO, body, OCI_MANIFEST, tag="1")
+        with fails(ContentError, "MANIFEST_INVALID", registry.host, None, f"{REPO}:1"):
+            verb(make_session(), f"{registry.host}/{REPO}:1")
 
 
 def test_digest_is_one_head() -> None:
