@@ -5,7 +5,7 @@ from __future__ import annotations
 
 
 class OCIError(Exception):
-    """The root: one or two sentences that name the thing and what to change, and what goes beside them."""
+    """One or two sentences that name the thing and what to change, and what goes beside them in the result."""
 
     code = "ERROR"
 
@@ -17,8 +17,6 @@ class OCIError(Exception):
 
 
 class InvalidInput(OCIError):
-    """An option that cannot mean anything."""
-
     code = "INVALID_OPTION"
 
 
@@ -35,8 +33,6 @@ class ContentError(OCIError):
 
 
 class CredentialError(OCIError):
-    """Credentials that cannot be read, stored or used."""
-
     code = "CREDENTIALS_UNUSABLE"
 
 
@@ -54,14 +50,10 @@ class RegistryError(OCIError):
 
 
 class NotFound(RegistryError):
-    """404, and it was a registry that said it."""
-
     code = "NOT_FOUND"
 
 
 class Denied(RegistryError):
-    """401 or 403, after everything that our credentials allow was tried."""
-
     code = "DENIED"
 
 
@@ -72,6 +64,6 @@ class Unsupported(RegistryError):
 
 
 class MissingLibrary(OCIError):
-    """A Python library that this call needs on the target; ``str()`` is its name."""
+    """The text is the name of a Python library that this call needs on the target."""
 
     code = "MISSING_LIBRARY"

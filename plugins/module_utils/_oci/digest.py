@@ -8,7 +8,7 @@ import re
 
 from .._errors import ContentError
 
-_LENGTHS = {"sha256": 64, "sha512": 128}  # of the registered algorithms that registries store content under
+_LENGTHS = {"sha256": 64, "sha512": 128}
 _GRAMMAR = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([a-zA-Z0-9=_-]+)")
 
 
@@ -17,12 +17,11 @@ def digest_problem(text: object) -> str | None:
     match = _GRAMMAR.fullmatch(text) if isinstance(text, str) else None
     if not match:
         return "is not of the form algorithm:hex"
-    algorithm, encoded = match.groups()
-    if algorithm not in _LENGTHS:
-        return "uses the algorithm %s; supported are %s" % (algorithm, " and ".join(_LENGTHS))
-    if not re.fullmatch("[a-f0-9]{%d}" % _LENGTHS[algorithm], encoded):
-        return "must have %d lower-case hex digits after %s:" % (_LENGTHS[algorithm], algorithm)
-    return None
+    length = _LENGTHS.get(match.group(1))
+    if not length:
+        return "uses the algorithm %s; supported are sha256 and sha512" % match.group(1)
+    good = re.fullmatch("[a-f0-9]{%d}" % length, match.group(2))
+    return None if good else "must have %d lower-case hex digits after %s:" % (length, match.group(1))
 
 
 def hasher(digest: str) -> hashlib._Hash:
@@ -31,7 +30,6 @@ def hasher(digest: str) -> hashlib._Hash:
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> str:
-    """Return the digest of some bytes."""
     return "%s:%s" % (algorithm, hashlib.new(algorithm, data).hexdigest())
 
 

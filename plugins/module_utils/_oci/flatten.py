@@ -188,10 +188,10 @@ class _Tree:
         """Apply the entries of the next layer: first its whiteouts, wherever they stand in it, then its files."""
         self._number += 1
         self._layer = layer
-        whiteouts, files, before = self._sort(found)
+        whiteouts, files, aufs = self._sort(found)
+        # A link to a file of a lower layer is good although this layer also removes or replaces that file.
+        before = {**{e.target: self._find(e, e.target) for e in files if e.kind == LINK}, **aufs}
         if whiteouts:
-            # A link to a file of a lower layer is good although this layer also removes that file.
-            before.update({e.target: self._find(e, e.target) for e in files if e.kind == LINK})
             replaced = {e.path for e in files if e.kind != SYMLINK}
             for entry in whiteouts:
                 parent, name = self._parent(entry, entry.path, replaced=replaced), _base(entry.path)

@@ -15,7 +15,6 @@ Json = dict[str, t.Any]
 
 
 def invalid(what: str, why: str, code: str = "MANIFEST_INVALID") -> ContentError:
-    """Return the error for content that cannot be what it claims to be."""
     return ContentError("%s %s." % (what, why), code)
 
 
@@ -47,7 +46,7 @@ def canonical_json(value: t.Any) -> bytes:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """A pointer to content: media type, digest and size in bytes, and the JSON object it was read from."""
+    """A pointer to content, with its size in bytes and the JSON object it was read from."""
 
     media_type: str
     digest: str
@@ -57,8 +56,6 @@ class Descriptor:
 
 @dataclass(frozen=True)
 class Manifest:
-    """An image manifest, an artifact manifest or an index: its exact bytes and its media type."""
-
     raw: bytes = field(repr=False)
     media_type: str
     digest: str
@@ -68,8 +65,7 @@ class Manifest:
     def parse(cls, raw: bytes, content_type: str | None, what: str, algorithm: str = "sha256") -> Manifest:
         """Find out what bytes are that claim to be a manifest; ``what`` names their origin in errors.
 
-        The media type is the Content-Type's, which the body may repeat but not contradict; where that says nothing
-        useful (``text/plain``), it is the body's own, and else follows from the body's shape.
+        The media type is the Content-Type's, which the body may not contradict; else the body's own or its shape's.
         """
         value = parse_json(raw, what)
         said, own, known = bare(content_type), value.get("mediaType"), INDEXES | MANIFESTS
@@ -89,11 +85,9 @@ class Manifest:
 
     @property
     def is_index(self) -> bool:
-        """Is it an index (OCI) or manifest list (Docker)?"""
         return self.media_type in INDEXES
 
     @property
     def descriptor(self) -> Descriptor:
-        """A plain descriptor of this manifest."""
         value = {"mediaType": self.media_type, "digest": self.digest, "size": len(self.raw)}
         return Descriptor(self.media_type, self.digest, len(self.raw), value)

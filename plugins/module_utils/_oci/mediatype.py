@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Media types of manifests and indexes, in their two families: OCI and Docker."""
+"""Media types of manifests and indexes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 INDEXES = frozenset((OCI_INDEX, DOCKER_LIST))
 MANIFESTS = frozenset((OCI_MANIFEST, DOCKER_MANIFEST, OCI_ARTIFACT))
 
-# Sent with every request for a manifest. Without the whole list some registries convert to another type (and another
-# digest) or answer 404 for what they hold.
+# Without the whole list some registries convert to another type (and digest) or answer 404 for what they hold.
 ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST, OCI_ARTIFACT, SCHEMA1_SIGNED, SCHEMA1))
 
 

@@ -11,39 +11,32 @@ from .._errors import InvalidInput
 from .digest import digest_problem
 
 DOCKER_HUB = "docker.io"
-_HUB_ALIASES = frozenset((DOCKER_HUB, "index.docker.io", "registry-1.docker.io"))
-
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = re.compile(r"(?:%s(?:\.%s)*|\[([0-9a-fA-F:.]+)\])(?::([0-9]{1,5}))?" % (_LABEL, _LABEL))
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 def _invalid(text: object, why: str, kind: str = "an image reference") -> InvalidInput:
     return InvalidInput("%r is not %s: %s." % (text, kind, why), "INVALID_REFERENCE")
 
 
-def _is_host(text: str) -> bool:
-    match = _HOST.fullmatch(text)
-    if not match or int(match.group(2) or 1) not in range(1, 65536):
-        return False
-    try:
-        return not match.group(1) or bool(ipaddress.IPv6Address(match.group(1)))
-    except ValueError:
-        return False
-
-
 def parse_host(text: str) -> str:
     """Return a registry's ``host[:port]`` in its normal form, or raise InvalidInput; Docker Hub is ``docker.io``."""
-    if not _is_host(text):
-        raise _invalid(text, "write host:port or host, without a scheme (set plain_http for http)", "a registry")
+    match = _HOST.fullmatch(text)
+    try:
+        if not match or not 0 < int(match.group(2) or 1) < 65536:
+            raise ValueError
+        ipaddress.IPv6Address(match.group(1) or "::")
+    except ValueError:
+        why = "write host:port or host, without a scheme (set plain_http for http)"
+        raise _invalid(text, why, "a registry") from None
     host = text.lower()
-    return DOCKER_HUB if host in _HUB_ALIASES else host
+    return DOCKER_HUB if host in ("index.docker.io", "registry-1.docker.io") else host
 
 
 def check_tag(tag: str, text: str = "") -> str:
     """Return a valid tag, or raise InvalidInput about it, or about the reference that it is of."""
-    if not _TAG.fullmatch(tag):
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", tag):
         why = "1 to 128 letters, digits, '_', '.' and '-' are, not starting with '.' or '-'"
         raise _invalid(text, "its tag %r is wrong: %s" % (tag, why)) if text else _invalid(tag, why, "a tag")
     return tag
@@ -51,15 +44,15 @@ def check_tag(tag: str, text: str = "") -> str:
 
 def check_repository(name: str, text: str = "") -> str:
     """Return a valid repository name, or raise InvalidInput about it, or about the reference that it is of."""
-    why = "its repository name is missing" if not name else ""
-    if name != name.lower():
+    odd = [part for part in name.split("/") if not _COMPONENT.fullmatch(part)]
+    why = "%r must be lower-case letters and digits, with single '.', '_', '__' or '-' between" % "".join(odd[:1])
+    if not name:
+        why = "its repository name is missing"
+    elif name != name.lower():
         why = "its repository name %s must be lower case" % name
     elif len(name) > 255:
         why = "its repository name is longer than 255 characters"
-    for component in [] if why else name.split("/"):
-        if not _COMPONENT.fullmatch(component):
-            why = "%r must be lower-case letters and digits, with single '.', '_', '__' or '-' between" % component
-    if why:
+    if odd or len(name) > 255:
         raise _invalid(text or name, why)
     return name
 
@@ -75,9 +68,9 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Parse what a user typed, by Docker's rules: ``alpine`` is ``docker.io/library/alpine``.
+        """Parse what a user typed by Docker's rules: ``alpine`` is ``docker.io/library/alpine``.
 
-        A missing tag stays None. Raises InvalidInput (INVALID_REFERENCE) that says which part is wrong.
+        A missing tag stays None. Raises InvalidInput.
         """
         if not re.fullmatch("[!-~]+", text):
             raise _invalid(text, "it is empty or has a space or a control character in it")
@@ -88,7 +81,7 @@ class Reference:
         if problem:
             raise _invalid(text, "its digest %s" % problem)
         registry, slash, path = rest.partition("/")
-        if slash and (registry == "localhost" or any(char in registry for char in ".:[")):
+        if slash and (registry == "localhost" or re.search(r"[.:\[]", registry)):
             registry = parse_host(registry)
         else:
             registry, path = DOCKER_HUB, rest
@@ -108,22 +101,19 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """``registry/repository``."""
         return "%s/%s" % (self.registry, self.repository)
 
     @property
     def target(self) -> str:
-        """What the registry is asked for: the digest, else the tag, else ``latest``."""
+        """What the registry is asked for."""
         return self.digest or self.tag or "latest"
 
     def __str__(self) -> str:
-        """The full name, with the digest alone where both are known, for that decides."""
         return self.name + ("@" if self.digest else ":") + self.target
 
     def with_tag(self, tag: str) -> Reference:
-        """The same repository under a tag alone."""
         return replace(self, tag=tag, digest=None)
 
     def with_digest(self, digest: str) -> Reference:
-        """The same repository by digest alone, the pinned name."""
+        """The pinned name."""
         return replace(self, tag=None, digest=digest)

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answering a registry's challenge: Basic, and Bearer tokens with scopes (distribution's token and OAuth2 documents).
-
-Requests are made by the ``fetch`` that is handed in.
-"""
+"""Answering a registry's challenge: Basic, and Bearer tokens with scopes (distribution's token and OAuth2 pages)."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from .urls import guard
 
 # (method, url, headers, form or None) -> (status, body)
 Fetch = t.Callable[[str, str, dict[str, str], t.Optional[dict[str, str]]], tuple[int, bytes]]
+Find = t.Callable[[str], t.Optional[Credential]]
 Scopes = tuple[str, ...]
 
 _WORD = re.compile(r'([^\s,="]+)(\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?')
@@ -51,11 +49,7 @@ def parse_challenges(header: str) -> list[Challenge]:
 
 
 def merge_scopes(first: t.Iterable[str], then: t.Iterable[str]) -> Scopes:
-    """Join two lists of scopes, one entry for each resource, the first list's resources first.
-
-    >>> merge_scopes(["repository:a:pull"], ["repository:b:pull", "repository:a:push"])
-    ('repository:a:pull,push', 'repository:b:pull')
-    """
+    """Join two lists of scopes; each resource (``repository:a``) has one entry with its actions (``:pull,push``)."""
     actions: dict[str, dict[str, None]] = {}
     for scope in [*first, *then]:
         resource, dummy, wanted = scope.rpartition(":")
@@ -69,7 +63,7 @@ class Authenticator:
 
     host: str
     base_url: str
-    find: t.Callable[[str], Credential | None]
+    find: Find
     fetch: Fetch
     clock: t.Callable[[], float]
     asked: bool = False  # has the registry asked who we are, and for a bearer token?
@@ -105,20 +99,19 @@ class Authenticator:
             credential = self.credential(repository) if self.asked else None
             if not self.bearer:
                 return "Basic " + credential.basic if credential and credential.password else None
-            value = credential.registry_token if credential else None
-            if value and not re.fullmatch("[!-~]+", value):
+            token = credential.registry_token if credential else None
+            if token and not re.fullmatch("[!-~]+", token):
                 raise CredentialError("The token for %s has a character in it that no token has." % self.host)
-            return "Bearer " + (value or self.token(repository, scopes).value)
+            return "Bearer " + (token or self.token(repository, scopes).value)
 
     def learn(self, header: str | None, repository: str, scopes: Scopes, sent: str | None) -> bool:
         """Take in the challenge of a 401; False when there is nothing better to send than what was sent."""
         offered = dict(reversed(parse_challenges(header or "")))
-        key = repository, scopes
+        bearer, key = offered.get("bearer", {}), (repository, scopes)
         with self._lock:
-            parameters = offered.get("bearer", {})
-            if parameters.get("realm"):
-                self.asked, self.bearer, self.parameters = True, True, parameters
-                demanded = [scope for scope in parameters.get("scope", "").split(" ") if ":" in scope]
+            if bearer.get("realm"):
+                self.asked, self.bearer, self.parameters = True, True, bearer
+                demanded = [scope for scope in bearer.get("scope", "").split(" ") if ":" in scope]
                 self._demanded[key] = merge_scopes(demanded, scopes)
                 if key in self._tokens and sent == "Bearer " + self._tokens[key].value:
                     del self._tokens[key]
@@ -129,7 +122,7 @@ class Authenticator:
             return self.header(repository, scopes) not in (None, sent)
 
     def token(self, repository: str, scopes: Scopes) -> Token:
-        """Return a bearer token for these scopes, from the cache while it has some seconds left."""
+        """Return a bearer token for these scopes, cached while it has some seconds left."""
         key = repository, scopes
         with self._lock:
             token = self._tokens.get(key)

@@ -16,6 +16,7 @@ HUB_KEY = "https://index.docker.io/v1/"
 
 # Runs a command: (argv, standard input) -> (return code, standard output). Never given a secret in argv.
 RunCommand = t.Callable[[list[str], str], tuple[int, str]]
+Json = t.Mapping[str, t.Any]
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,18 @@ def auth_files(auth_file: str | None, env: t.Mapping[str, str]) -> list[str]:
     if auth_file:
         return [os.path.expanduser(auth_file)]
     home = env.get("HOME") or os.path.expanduser("~")
-    places = [
+    files = [
         (env.get("REGISTRY_AUTH_FILE"), ""),
-        (env.get("XDG_RUNTIME_DIR"), "containers/auth.json"),
-        (env.get("XDG_CONFIG_HOME") or home + "/.config", "containers/auth.json"),
-        (env.get("DOCKER_CONFIG"), "config.json"),
-        (home, ".docker/config.json"),
+        (env.get("XDG_RUNTIME_DIR"), "/containers/auth.json"),
+        (env.get("XDG_CONFIG_HOME") or home + "/.config", "/containers/auth.json"),
+        (env.get("DOCKER_CONFIG"), "/config.json"),
+        (home, "/.docker/config.json"),
     ]
-    return [os.path.join(folder, name) if name else folder for folder, name in places if folder]
+    return [start + rest for start, rest in files if start]
 
 
 def read_auth_file(path: str) -> dict[str, t.Any]:
-    """Return the JSON of a credentials file; a missing or empty file is an empty dict. Raises CredentialError."""
+    """Return the JSON of a credentials file; a missing or empty file is an empty dict."""
     try:
         with open(path, encoding="utf-8") as handle:
             value = json.loads(handle.read().strip() or "{}")
@@ -85,8 +86,8 @@ def candidates(host: str, repository: str) -> list[str]:
     return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
 
-def decode_entry(entry: t.Mapping[str, t.Any], source: str) -> Credential | None:
-    """Read one entry of ``auths``; None when it holds nothing. Raises CredentialError where it is damaged."""
+def decode_entry(entry: Json, source: str) -> Credential | None:
+    """Read one entry of ``auths``; None when it holds nothing."""
     username, password = entry.get("username"), entry.get("password")
     if entry.get("auth"):
         try:
@@ -113,14 +114,12 @@ def ask_helper(helper: str, server: str, run: RunCommand) -> Credential | None:
         username, secret = str(answer["Username"]), str(answer["Secret"])
     except (ValueError, KeyError, TypeError):
         raise CredentialError("The credential helper %s answered something that is not JSON." % program) from None
-    if not secret:
-        return None
     if username == "<token>":
         return Credential(identity_token=secret, source=program)
-    return Credential(username, secret, source=program)
+    return Credential(username, secret, source=program) if secret else None
 
 
-def helper_for(config: t.Mapping[str, t.Any], host: str) -> str | None:
+def helper_for(config: Json, host: str) -> str | None:
     """Return the helper that a credentials file names for a host: its own in credHelpers, else credsStore."""
     own = [name for key, name in (config.get("credHelpers") or {}).items() if name and normal_key(key) == host]
     return str((own or [config.get("credsStore")])[0] or "") or None
@@ -132,12 +131,11 @@ def find_credential(host: str, repository: str, files: t.Sequence[str], run: Run
         config = read_auth_file(path)
         helper = helper_for(config, host)
         found = ask_helper(helper, HUB_KEY if host == DOCKER_HUB else host, run) if helper else None
-        if found:
-            return found
         entries = {normal_key(key): entry for key, entry in (config.get("auths") or {}).items()}
         for key in candidates(host, repository):
             entry = entries.get(key)
-            found = decode_entry(entry, path) if isinstance(entry, dict) else None
-            if found:
-                return found
+            if not found and isinstance(entry, dict):
+                found = decode_entry(entry, path)
+        if found:
+            return found
     return None

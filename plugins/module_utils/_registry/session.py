@@ -28,10 +28,10 @@ class Entry:
 
 @dataclass
 class Session:
-    """Hands out registries and repositories; one for a whole task, however many images it handles.
+    """Hands out registries and repositories.
 
     Credentials come from the entry whose name is the longest prefix, then from ``shorthand`` (for the hosts that the
-    task acts on), then from files and helpers, and else there are none.
+    task acts on), then from files and helpers.
     """
 
     transport: Transport
@@ -57,8 +57,8 @@ class Session:
 
     def repository(self, reference: Reference, *actions: str) -> Repository:
         """Return the repository of a reference, for these actions (``pull`` alone by default)."""
-        registry = self.registry(reference.registry, reference.repository)
         scope = "repository:%s:%s" % (reference.repository, ",".join(actions or ("pull",)))
+        registry = self.registry(reference.registry, reference.repository)
         return Repository(registry, reference.repository, (scope,))
 
     def credential(self, host: str, repository: str) -> Credential | None:

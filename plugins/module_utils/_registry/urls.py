@@ -44,10 +44,10 @@ def _network(host: str) -> str:
 
 
 def guard(base: str, target: str) -> str:
-    """Return the URL that a server at ``base`` told us to use, absolute; or raise ContentError (UNSAFE_URL).
+    """Return the URL that a server at ``base`` told us to use, absolute, or raise ContentError.
 
-    Refused are schemes but http and https, a step from https down to http, credentials in the URL, and IP literals of
-    networks that the server is not in itself: link-local (cloud metadata), loopback, private.
+    Refused are other schemes, a step from https to http, credentials, and addresses of networks that the server is not
+    in itself: link-local (cloud metadata), loopback, private.
     """
     here = there = ("", "", 0)
     try:
