@@ -28,7 +28,7 @@ def parse_host(text: str) -> str:
             raise ValueError
         ipaddress.IPv6Address(match.group(1) or "::")
     except ValueError:
-        why = "write host:port or host, without a scheme (set plain_http for http)"
+        why = "write host or host:port, without a scheme (set plain_http for http)"
         raise _invalid(text, why, "a registry") from None
     host = text.lower()
     return DOCKER_HUB if host in ("index.docker.io", "registry-1.docker.io") else host
