@@ -19,7 +19,12 @@ def read_descriptor(value: t.Any, what: str) -> Descriptor:
     problem = digest_problem(digest)
     if problem:
         raise invalid(what, "names content %r, which %s" % (digest, problem))
-    if type(size) is not int or not 0 <= size <= _MAX_SIZE or not isinstance(media_type, str):
+    if (
+        isinstance(size, bool)
+        or not isinstance(size, int)
+        or not 0 <= size <= _MAX_SIZE
+        or not isinstance(media_type, str)
+    ):
         raise invalid(what, "describes %s with the size %r and the type %r" % (digest, size, media_type))
     _check_annotations(value, what)
     return Descriptor(media_type, t.cast(str, digest), size, value)
