@@ -28,7 +28,8 @@ class Wanted:
     """A manifest that is to be complete in ``dest``, with all below it, which comes from ``source``.
 
     ``known`` are manifests, and ``local`` openers of blobs, that the verb made itself; they are not asked for at the
-    source. ``put``: the manifest is stored by its digest too, not only by the tags that the verb writes.
+    source. ``elsewhere`` holds the repositories of blobs that come from another one than ``source``. ``put``: the
+    manifest is stored by its digest too, not only by the tags that the verb writes.
     """
 
     source: Repository
@@ -37,6 +38,7 @@ class Wanted:
     known: t.Mapping[str, Manifest] = field(default_factory=dict)
     local: t.Mapping[str, Open] = field(default_factory=dict)
     put: bool = False
+    elsewhere: t.Mapping[str, Repository] = field(default_factory=dict)
 
 
 @dataclass
@@ -60,6 +62,10 @@ class _Need:
     @property
     def key(self) -> tuple[str, str]:
         return str(self.dest), self.item.digest
+
+    @property
+    def source(self) -> Repository:
+        return self.wanted.elsewhere.get(self.item.digest, self.wanted.source)
 
 
 def _unique(needs: t.Iterable[_Need], seen: t.Container[tuple[str, str]] = ()) -> list[_Need]:
@@ -149,7 +155,7 @@ def _plan_blobs(session: Session, needs: list[_Need], content: Content) -> None:
     at = {(need.dest.registry.host, need.item.digest): need.dest for need, there in zip(needs, present) if there}
     mounts = []
     for need in (need for need, there in zip(needs, present) if not there):
-        digest, source = need.item.digest, need.wanted.source
+        digest, source = need.item.digest, need.source
         local = need.wanted.local.get(digest)
         place = (need.dest.registry.host, digest)
         if place in at:
@@ -167,7 +173,7 @@ def _plan_blobs(session: Session, needs: list[_Need], content: Content) -> None:
 
 
 def _opener(need: _Need) -> Open:
-    return need.wanted.local.get(need.item.digest) or partial(stream_blob, need.wanted.source, need.item)
+    return need.wanted.local.get(need.item.digest) or partial(stream_blob, need.source, need.item)
 
 
 def _push_step(need: _Need) -> Step:
