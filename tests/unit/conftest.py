@@ -8,9 +8,12 @@ empty packages are put in place whose last one looks for its modules in the chec
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from pathlib import Path
+
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,3 +26,8 @@ if "ansible_collections.quayside.registry" not in sys.modules and ROOT.parent.pa
         module = sys.modules.setdefault(name, types.ModuleType(name))
         if not getattr(module, "__path__", None):
             module.__path__ = path
+
+# The same examples at every run, so that a red test is about the change; `make fuzz` looks for new ones.
+settings.register_profile("tests", derandomize=True, deadline=None, database=None)
+settings.register_profile("fuzz", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
