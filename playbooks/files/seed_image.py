@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Put the tour's images into a registry, with nothing but Python's standard library, and print as JSON what they are.
 
-    python seed_image.py --registry localhost:5000 --rootfs rootfs.tar --cache FOLDER
+    python seed_image.py --registry localhost:5000 --cache FOLDER
 
-Without a root file system (a tar), a shell of this machine is the image. The bytes depend on the tar alone.
+The folder has debian-12.tar, debian-13.tar and web.tar (make_debian.sh); where they are missing, tars with a shell of
+this machine are made instead. The bytes depend on the tars alone.
 
 | image | is |
 | --- | --- |
 | debian:12, debian:stable | linux/amd64, two layers: the root file system, and a file on top |
+| debian:13 | the next release, linux/amd64, one layer |
 | debian:12-all | an index of linux/amd64, linux/arm64 (the same layers, so it is one in name only) and an attestation |
 | scratch/old:1 | a small image that nobody needs any more |
 """
@@ -39,15 +41,18 @@ def main() -> None:
     """Read the options, push, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--registry", required=True, help="host:port, spoken to over http")
-    parser.add_argument("--rootfs", type=pathlib.Path, required=True, help="a tar; made of a shell if it is not there")
-    parser.add_argument("--cache", type=pathlib.Path, required=True, help="where the compressed layer is kept")
+    parser.add_argument(
+        "--cache", type=pathlib.Path, required=True, help="the folder of the tars, kept with what is made of them"
+    )
     options = parser.parse_args()
-    if not options.rootfs.exists():
-        busybox = shutil.which("busybox") or "/bin/sh"
-        options.rootfs.write_bytes(tar_of(("bin/sh", pathlib.Path(busybox).read_bytes(), 0o755)))
+    rootfs = options.cache / "debian-12.tar"
+    make_missing(options.cache)
     registry = Registry(options.registry)
-    base = registry.layer("debian", options.rootfs, options.cache)
+    base = registry.layer("debian", rootfs, options.cache)
     top = registry.small_layer("debian", ("etc/motd", b"Welcome to the tour.\n", 0o644))
+    registry.image(
+        "debian", [registry.layer("debian", options.cache / "debian-13.tar", options.cache)], "amd64", tag="13"
+    )
     amd64 = registry.image("debian", [base, top], "amd64", tag="12")
     registry.image("debian", [base, top], "amd64", tag="stable")
     arm64 = registry.image("debian", [base, top], "arm64")
@@ -60,7 +65,18 @@ def main() -> None:
     members = [amd64, arm64, attestation]
     registry.manifest("debian", {"schemaVersion": 2, "mediaType": INDEX, "manifests": members}, "12-all")
     registry.image("scratch/old", [registry.small_layer("scratch/old", ("old", b"old", 0o644))], "amd64", tag="1")
-    json.dump({"size": base[0]["size"], "raw": options.rootfs.stat().st_size}, sys.stdout)
+    json.dump({"size": base[0]["size"], "raw": rootfs.stat().st_size}, sys.stdout)
+
+
+def make_missing(folder: pathlib.Path) -> None:
+    """Make the tars that are not there of a shell of this machine."""
+    shell = pathlib.Path(shutil.which("busybox") or "/bin/sh").read_bytes()
+    for name in ("debian-12", "debian-13", "web"):
+        path = folder / f"{name}.tar"
+        if not path.exists():
+            text = f'PRETTY_NAME="A shell in place of {name}"\n'.encode()
+            named = ("etc/web" if name == "web" else "etc/os-release", text, 0o644)
+            path.write_bytes(tar_of(("bin/sh", shell, 0o755), named))
 
 
 def tar_of(*files: tuple[str, bytes, int]) -> bytes:
