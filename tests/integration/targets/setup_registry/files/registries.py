@@ -46,7 +46,10 @@ def settings(kind: str, folder: Path, port: int) -> dict[str, Any]:
         "version": "0.1",
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "http": {"addr": f"127.0.0.1:{port}", "secret": "test"},
-        "storage": {"filesystem": {"rootdirectory": str(folder / kind)}, "delete": {"enabled": kind != "nodelete"}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(folder / f"data-{kind}")},
+            "delete": {"enabled": kind != "nodelete"},
+        },
     }
     if kind == "htpasswd":
         found["auth"] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
