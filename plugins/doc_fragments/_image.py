@@ -55,6 +55,24 @@ options:
     default: []
 """
 
+    # Beside PATTERNS.
+    TAG_RULES = r"""
+options:
+  semver:
+    description:
+      - Keep only tags that are versions in this range. C(1.4), C(v1.4.2), and C(1.4.2-rc.1) are versions.
+      - V(>=1.2 <2), V(^1.4) (below 2), V(~1.4) (below 1.5), V(1.x), and V(||) between alternatives are understood.
+      - Pre-releases are in a range only if it names one of the same version, such as V(>=1.4.0-0 <2).
+    type: str
+  newest:
+    description: Keep only this many tags, the highest versions, highest first. Tags that are no versions are left out.
+    type: int
+  omit_digest_tags:
+    description: Leave out the tags that tools make for signatures and the like of a digest, such as C(sha256-HEX.sig).
+    type: bool
+    default: false
+"""
+
     QUERY = r"""
 options:
   query:

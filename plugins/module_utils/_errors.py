@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every way to fail that a user can do something about; the runner alone turns one into a failed task."""
+"""Every way to fail that a user can do something about."""
 
 from __future__ import annotations
 
 
 class OCIError(Exception):
-    """One or two sentences that name the thing and what to change, and what goes beside them in the result."""
+    """A sentence or two that name the thing and what to change, and what stands beside them in the result."""
 
     code = "ERROR"
 
@@ -21,14 +21,10 @@ class InvalidInput(OCIError):
 
 
 class Refused(OCIError):
-    """Going on would do what the user asked us not to do."""
-
     code = "REFUSED"
 
 
 class ContentError(OCIError):
-    """Bytes that are not what they should be."""
-
     code = "CONTENT_INVALID"
 
 
@@ -44,8 +40,6 @@ class ConnectionFailed(OCIError):
 
 
 class RegistryError(OCIError):
-    """The registry answered, and the answer was no."""
-
     code = "UNKNOWN"
 
 
@@ -58,8 +52,6 @@ class Denied(RegistryError):
 
 
 class Unsupported(RegistryError):
-    """The registry cannot do this, whoever asks."""
-
     code = "UNSUPPORTED_BY_REGISTRY"
 
 

@@ -61,10 +61,11 @@ def run_module(
 ) -> None:
     """Be a module: parse the options, let the verb look and ``finish`` do what it planned, and exit.
 
-    ``constraints`` are AnsibleModule's (``mutually_exclusive`` and others).
+    ``constraints`` are AnsibleModule's. With ``add_file_common_args``, the file at ``path`` gets mode, owner and so on.
     """
     constraints["required_together"] = _TOGETHER + constraints.get("required_together", [])
     module = AnsibleModule(argument_spec={**_SHARED, **spec}, supports_check_mode=True, **constraints)
+    vars(module)["add_path_info"] = dict  # owner, mode and so on of a `path` in the result; check mode could not tell
     session: Session | None = None
     result: Result = {}
     failure: Result = {}
@@ -73,14 +74,17 @@ def run_module(
         outcome = verb(session, **{name: module.params[name] for name in spec})
         result = finish(session, outcome, module.check_mode, module._diff)
         result["transfer"] = vars(session.transport.counters)
+        if constraints.get("add_file_common_args"):
+            attributes = module.load_file_common_arguments(module.params)
+            result["changed"] = module.set_fs_attributes_if_different(attributes, result["changed"])
     except OCIError as exc:
         failure = {"msg": str(exc), "error_code": exc.code, "registry": exc.registry, "status": exc.status}
         if isinstance(exc, MissingLibrary):
             failure.update(msg=missing_required_lib(str(exc)), exception=str(exc.__cause__))
     except OSError as exc:
-        failure = {"msg": "%s: %s." % (exc.filename or "A file", exc.strerror or exc), "error_code": "FILE_ERROR"}
+        failure = {"msg": f"{exc.filename or 'A file'}: {exc.strerror or exc}.", "error_code": "FILE_ERROR"}
     # Secrets that were found on the way stay out of everything that is printed, but for the one that was asked for.
-    module.no_log_values.update((session.secrets() if session else set()) - {result.get("token")})
+    module.no_log_values.update((session.transport.secrets if session else set()) - {result.get("token")})
     if failure or not session:
         module.fail_json(**failure)
     for warning in session.transport.warnings:
@@ -89,13 +93,12 @@ def run_module(
 
 
 def _open(module: AnsibleModule) -> Session:
-    """Build the session that the shared options describe."""
     params = module.params
     for name, least in (("timeout", 1), ("retries", 0), ("jobs", 1)):
         if params[name] < least:
-            raise InvalidInput("%s must be at least %d, not %d." % (name, least, params[name]))
-    shorthand = _credential(params)
-    hosts = _acted_on(params) if shorthand else set()
+            raise InvalidInput(f"{name} must be at least {least}, not {params[name]}.")
+    own = _entry(params)
+    hosts = _acted_on(params) if own.credential else set()
     if len(hosts) > 1:
         text = "username and password are for one registry, but this task acts on %s; give each its own in registries."
         raise InvalidInput(text % " and ".join(sorted(hosts)))
@@ -109,27 +112,25 @@ def _open(module: AnsibleModule) -> Session:
 
     return Session(
         Transport(params["timeout"], params["retries"], params["jobs"]),
-        defaults=_settings(params),
-        run=run,
-        entries=[Entry(entry["name"], _settings(entry), _credential(entry)) for entry in params["registries"]],
-        shorthand=shorthand,
-        shorthand_hosts=hosts,
-        auth_file=params["auth_file"],
-        jobs=params["jobs"],
+        own.settings,
+        run,
+        [_entry(entry) for entry in params["registries"]],
+        own.credential,
+        hosts,
+        params["auth_file"],
+        params["jobs"],
     )
 
 
-def _settings(params: t.Mapping[str, t.Any]) -> Settings:
-    return Settings(**{name: params[name] for name in Settings.__dataclass_fields__})
-
-
-def _credential(params: t.Mapping[str, t.Any]) -> Credential | None:
-    found = Credential(**{name: params[name] for name in Credential.__dataclass_fields__ if name in params})
-    return found if found.secrets() else None
+def _entry(params: t.Mapping[str, t.Any]) -> Entry:
+    tokens = params.get("identity_token"), params.get("registry_token")
+    found = Credential(params["username"], params["password"], *tokens)
+    settings = Settings(*(params[name] for name in Settings._fields))
+    return Entry(params.get("name", ""), settings, found if found.secrets() else None)
 
 
 def _acted_on(params: t.Mapping[str, t.Any]) -> set[str]:
-    """Return the registries that the task acts on: those of its destinations, where source and destination differ."""
+    """Return the registries that the task acts on: those of its destinations, where it has some."""
     if params.get("registry"):
         return {parse_host(params["registry"].strip("/").partition("/")[0])}
     several = [image.get("dest") for image in params.get("images") or []] or params.get("names") or []

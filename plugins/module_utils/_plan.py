@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
 Map = t.Callable[[t.Callable[["Step"], "Cost"], t.Sequence["Step"]], list["Cost"]]
@@ -21,32 +21,25 @@ class Cost:
     blobs_skipped: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(*(mine + theirs for mine, theirs in zip(self.values(), other.values())))
-
-    def values(self) -> tuple[int, ...]:
-        """The figures in the order of the fields."""
-        return tuple(vars(self).values())
+        return Cost(*map(sum, zip(vars(self).values(), vars(other).values())))
 
 
-@dataclass(frozen=True)
-class Step:
-    """One write still to do. ``text`` is a sentence for people; ``run`` does it.
+class Step(t.NamedTuple):
+    """One write still to do: a sentence for people, and what does it; that returns what it moved, if not ``cost``.
 
     Steps next to each other with the same ``stage`` (not empty) do not depend on one another and may run at once.
-    ``run`` returns what it really moved where that may differ from ``cost``, else None.
     """
 
     text: str
-    run: t.Callable[[], Cost | None] = field(repr=False)
+    run: t.Callable[[], Cost | None]
     cost: Cost = Cost()
     stage: str = ""
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(t.NamedTuple):
     """What is, what should be (in the same shape), and the steps from one to the other, tags last.
 
-    ``result`` holds the module's own results, ``notes`` say what was left alone on purpose.
+    ``result`` holds the module's own results; ``notes`` say what was left alone on purpose.
     """
 
     result: dict[str, t.Any]
@@ -59,25 +52,22 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        """True exactly when there is something to do."""
         return bool(self.steps)
 
     @property
     def actions(self) -> list[str]:
-        """What is done, or would be, in sentences."""
-        return [step.text for step in self.steps] + list(self.notes)
+        return [*(step.text for step in self.steps), *self.notes]
 
     def cost(self) -> Cost:
-        """Return what applying would move."""
+        """What applying would move."""
         return sum((step.cost for step in self.steps), self.spared)
 
     def apply(self, map_steps: Map) -> Cost:
-        """Do the steps in order, those of one stage through ``map_steps``; return what they moved."""
+        """Do the steps in order, those of a stage through ``map_steps``; return what they moved."""
         total = self.spared
         for stage, steps in groupby(self.steps, key=lambda step: step.stage):
             todo = list(steps)
-            done = map_steps(_run, todo) if stage else [_run(step) for step in todo]
-            total = sum(done, total)
+            total = sum(map_steps(_run, todo) if stage else map(_run, todo), total)
         return total
 
 

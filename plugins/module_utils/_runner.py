@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turns a plan into check mode, diff mode, ``changed``, the writes and a result, which is the same in both modes."""
+"""Turns a plan into the writes, ``changed``, a diff and a result, which is the same in check mode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ._registry.session import Session
 
 
 def finish(session: Session, plan: Plan, check: bool, diff: bool) -> dict[str, t.Any]:
-    """Apply the plan unless this is check mode, and return the module's result."""
+    """Apply the plan, unless in check mode, and return the module's result."""
     if check or not plan.changed:
         moved = vars(plan.cost())
     else:  # its bytes were counted on the wire

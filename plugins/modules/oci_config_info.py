@@ -58,10 +58,10 @@ transfer:
   returned: success
   contains:
     requests: {type: int, description: HTTP requests.}
-    bytes_sent: {type: int, description: Bytes of content sent.}
-    bytes_received: {type: int, description: Bytes of content received.}
+    bytes_sent: {type: int, description: Content sent.}
+    bytes_received: {type: int, description: Content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_mounted: {type: int, description: Blobs mounted.}
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
@@ -70,11 +70,7 @@ from ..module_utils._verbs.config_info import config_info
 
 
 def main() -> None:
-    spec = {
-        "name": {"type": "str", "required": True},
-        "platform": {"type": "str"},
-        "query": {"type": "str"},
-    }
+    spec = {"name": {"type": "str", "required": True}, "platform": {"type": "str"}, "query": {"type": "str"}}
     run_module(spec, config_info)
 
 

@@ -65,10 +65,10 @@ transfer:
   returned: success
   contains:
     requests: {type: int, description: HTTP requests.}
-    bytes_sent: {type: int, description: Bytes of content sent.}
-    bytes_received: {type: int, description: Bytes of content received.}
+    bytes_sent: {type: int, description: Content sent.}
+    bytes_received: {type: int, description: Content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_mounted: {type: int, description: Blobs mounted.}
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
@@ -78,10 +78,7 @@ from ..module_utils._verbs.delete import plan_delete
 
 
 def main() -> None:
-    spec = {
-        "name": {"type": "str", "required": True},
-        "force": {"type": "bool", "default": False},
-    }
+    spec = {"name": {"type": "str", "required": True}, "force": {"type": "bool", "default": False}}
     run_module(spec, plan_delete, finish=finish)
 
 

@@ -53,10 +53,10 @@ transfer:
   returned: success
   contains:
     requests: {type: int, description: HTTP requests.}
-    bytes_sent: {type: int, description: Bytes of content sent.}
-    bytes_received: {type: int, description: Bytes of content received.}
+    bytes_sent: {type: int, description: Content sent.}
+    bytes_received: {type: int, description: Content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_mounted: {type: int, description: Blobs mounted.}
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
@@ -65,10 +65,7 @@ from ..module_utils._verbs.digest_info import digest_info
 
 
 def main() -> None:
-    spec = {
-        "name": {"type": "str", "required": True},
-        "platform": {"type": "str"},
-    }
+    spec = {"name": {"type": "str", "required": True}, "platform": {"type": "str"}}
     run_module(spec, digest_info)
 
 

@@ -55,10 +55,10 @@ transfer:
   returned: success
   contains:
     requests: {type: int, description: HTTP requests.}
-    bytes_sent: {type: int, description: Bytes of content sent.}
-    bytes_received: {type: int, description: Bytes of content received.}
+    bytes_sent: {type: int, description: Content sent.}
+    bytes_received: {type: int, description: Content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_mounted: {type: int, description: Blobs mounted.}
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
@@ -67,9 +67,7 @@ from ..module_utils._verbs.index_info import index_info
 
 
 def main() -> None:
-    spec = {
-        "name": {"type": "str", "required": True},
-    }
+    spec = {"name": {"type": "str", "required": True}}
     run_module(spec, index_info)
 
 

@@ -76,10 +76,10 @@ transfer:
   returned: success
   contains:
     requests: {type: int, description: HTTP requests.}
-    bytes_sent: {type: int, description: Bytes of content sent.}
-    bytes_received: {type: int, description: Bytes of content received.}
+    bytes_sent: {type: int, description: Content sent.}
+    bytes_received: {type: int, description: Content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_mounted: {type: int, description: Blobs mounted.}
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 

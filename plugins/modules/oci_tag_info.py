@@ -17,23 +17,11 @@ extends_documentation_fragment:
   - quayside.registry._registry
   - quayside.registry._image
   - quayside.registry._image.patterns
+  - quayside.registry._image.tag_rules
   - quayside.registry._image.query
 options:
   name:
     description: The repository, as V(registry/repository), without a tag or a digest.
-  semver:
-    description:
-      - Keep only tags that are versions in this range. C(1.4), C(v1.4.2), and C(1.4.2-rc.1) are versions.
-      - V(>=1.2 <2), V(^1.4) (below 2), V(~1.4) (below 1.5), V(1.x), and V(||) between alternatives are understood.
-      - Pre-releases are in a range only if it names one of the same version, such as V(>=1.4.0-0 <2).
-    type: str
-  newest:
-    description: Keep only this many tags, the highest versions, highest first. Tags that are no versions are left out.
-    type: int
-  omit_digest_tags:
-    description: Leave out the tags that tools make for signatures and the like of a digest, such as C(sha256-HEX.sig).
-    type: bool
-    default: false
   digests:
     description: Find out what each tag points at, with one request for each.
     type: bool
@@ -73,10 +61,10 @@ transfer:
   returned: success
   contains:
     requests: {type: int, description: HTTP requests.}
-    bytes_sent: {type: int, description: Bytes of content sent.}
-    bytes_received: {type: int, description: Bytes of content received.}
+    bytes_sent: {type: int, description: Content sent.}
+    bytes_received: {type: int, description: Content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_mounted: {type: int, description: Blobs mounted.}
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 

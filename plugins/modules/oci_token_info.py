@@ -59,10 +59,10 @@ transfer:
   returned: success
   contains:
     requests: {type: int, description: HTTP requests.}
-    bytes_sent: {type: int, description: Bytes of content sent.}
-    bytes_received: {type: int, description: Bytes of content received.}
+    bytes_sent: {type: int, description: Content sent.}
+    bytes_received: {type: int, description: Content received.}
     blobs_pushed: {type: int, description: Blobs sent.}
-    blobs_mounted: {type: int, description: Blobs mounted from another repository.}
+    blobs_mounted: {type: int, description: Blobs mounted.}
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
@@ -73,12 +73,7 @@ from ..module_utils._verbs.token_info import token_info
 def main() -> None:
     spec = {
         "name": {"type": "str", "required": True},
-        "access": {
-            "type": "list",
-            "elements": "str",
-            "default": ["pull"],
-            "choices": ["pull", "push", "delete"],
-        },
+        "access": {"type": "list", "elements": "str", "default": ["pull"], "choices": ["pull", "push", "delete"]},
     }
     run_module(spec, token_info)
 

@@ -41,15 +41,21 @@ LAYERS = {
 # Who may import what is not ours; a name that is not here may be imported by anybody.
 OUTSIDERS = {
     "requests": {"module_utils/_registry/transport.py"},
+    "urllib3": {"module_utils/_registry/transport.py"},
     "ansible": {"module_utils/_module.py", "lookup/", "filter/", "test/"},
     "subprocess": set(),
 }
 
 # Bytes of source. Every call sends, unpacks and compiles them; 100 KB cost 40 ms.
-# The aim for the small ones is 60,000; what they ship today is held here so that it can only shrink.
-SMALL, LARGE = 105_000, 137_000
+# What they ship today is held here, so that it can only shrink. Code alone, without a word of explanation, is 61,000
+# for the smallest that writes.
+SMALL, LARGE = 76_000, 137_000
 # The modules that are neither small nor below LARGE, with their limit and the reason beside it.
-EXCEPTIONS: dict[str, int] = {}
+EXCEPTIONS: dict[str, int] = dict.fromkeys(
+    # Tars, gzip and zstd, in and out.
+    ("oci_append", "oci_export", "oci_flatten", "oci_mutate", "oci_pull", "oci_push", "oci_validate"),
+    182_000,
+)
 
 FILES = sorted(PLUGINS.rglob("*.py"))
 MODULES = sorted(PLUGINS.glob("modules/*.py"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Choosing names from a list: regular expressions, version ranges, the newest."""
+"""Choosing tags: by regular expressions, version ranges, the newest."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import typing as t
 
 from .._errors import InvalidInput
+from .patterns import pattern_filter
 from .version import Version, parse_range
 
 # The tag schema for referrers (distribution-spec) and cosign's tags: sha256-<hex>, sha256-<hex>.sig.
@@ -14,28 +15,7 @@ _DIGEST_TAG = re.compile(r"sha(256-[0-9a-f]{64}|512-[0-9a-f]{64,128})(\..+)?")
 
 
 def is_digest_tag(tag: str) -> bool:
-    """Is this a tag that tools make for the signatures and attestations of a digest?"""
     return bool(_DIGEST_TAG.fullmatch(tag))
-
-
-def pattern_filter(include: t.Sequence[str], exclude: t.Sequence[str]) -> t.Callable[[str], bool]:
-    """Return a test: some ``include`` is found in the name (or there is none), and no ``exclude`` is.
-
-    Patterns are Python regular expressions, searched for anywhere in the name. Raises InvalidInput (INVALID_PATTERN).
-    """
-    wanted, unwanted = [_compile(text) for text in include], [_compile(text) for text in exclude]
-
-    def test(name: str) -> bool:
-        return (not wanted or any(p.search(name) for p in wanted)) and not any(p.search(name) for p in unwanted)
-
-    return test
-
-
-def _compile(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except (re.error, OverflowError, RecursionError) as exc:  # x{99999999999} overflows
-        raise InvalidInput("%r is not a regular expression: %s." % (text, exc), code="INVALID_PATTERN") from None
 
 
 def tag_chooser(
@@ -47,22 +27,21 @@ def tag_chooser(
 ) -> t.Callable[[t.Iterable[str]], list[str]]:
     """Return a function that chooses tags; everything that can be wrong with the rules is raised here, at once.
 
-    Without ``newest`` the order stays. With it, the result is that many tags, the newest version first; tags that are
-    no versions are left out then, as they are with ``semver``.
+    With ``semver`` or ``newest``, tags that are no versions are left out; ``newest`` puts the newest first.
     """
     fits = pattern_filter(include, exclude)
     in_range = parse_range(semver) if semver else None
     if newest is not None and newest < 1:
-        raise InvalidInput("newest must be at least 1, not %d." % newest)
+        raise InvalidInput(f"newest must be at least 1, not {newest}.")
 
     def choose(tags: t.Iterable[str]) -> list[str]:
         chosen = [tag for tag in tags if fits(tag) and not (omit_digest_tags and is_digest_tag(tag))]
-        versions = {tag: version for tag in chosen for version in [Version.parse(tag)] if version}
-        if in_range:
-            chosen = [tag for tag in chosen if tag in versions and in_range(versions[tag])]
-        if newest is not None:
-            chosen = sorted((tag for tag in chosen if tag in versions), key=lambda tag: (versions[tag].key, tag))
-            chosen = chosen[::-1][:newest]
-        return chosen
+        if not in_range and newest is None:
+            return chosen
+        parsed = [(tag, Version.parse(tag)) for tag in chosen]
+        versions = {tag: version for tag, version in parsed if version and (not in_range or in_range(version))}
+        if newest is None:
+            return list(versions)
+        return sorted(versions, key=lambda tag: (versions[tag].key, tag), reverse=True)[:newest]
 
     return choose

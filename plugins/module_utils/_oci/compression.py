@@ -254,6 +254,15 @@ class BlockWriter:
             self._shutdown()
 
 
+def check_level(compression: str, level: int | None) -> None:
+    """Raise InvalidInput unless the compression is known and has this level."""
+    highest = {"gzip": 9, "zstd": 19}.get(compression)
+    if highest is None:
+        raise InvalidInput(f"Compression {compression!r} is not known; use gzip, zstd or none.")
+    if level is not None and not 1 <= level <= highest:
+        raise InvalidInput(f"Compression level {level} is not between 1 and {highest}, the levels of {compression}.")
+
+
 def compressor(
     out: t.BinaryIO, compression: str = "gzip", level: int | None = None, workers: int | None = None
 ) -> BlockWriter:
@@ -264,11 +273,7 @@ def compressor(
     """
     if compression == "none":
         return BlockWriter(out, None, _GZIP_BLOCK, False, 1)
-    highest = {"gzip": 9, "zstd": 19}.get(compression)
-    if highest is None:
-        raise InvalidInput(f"Compression {compression!r} is not known; use gzip, zstd or none.")
-    if level is not None and not 1 <= level <= highest:
-        raise InvalidInput(f"Compression level {level} is not between 1 and {highest}, the levels of {compression}.")
+    check_level(compression, level)
     if compression == "zstd":
         compress = _zstd().compress
         return BlockWriter(out, lambda block: compress(block, level or 3), _ZSTD_BLOCK, False, workers)

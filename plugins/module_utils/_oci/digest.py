@@ -13,27 +13,26 @@ _GRAMMAR = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([a-zA-Z0-9=_-]+)")
 
 
 def digest_problem(text: object) -> str | None:
-    """Say what is wrong with a digest, or None when it is a supported, well-formed one."""
+    """Say what is wrong with a digest; None when nothing is."""
     match = _GRAMMAR.fullmatch(text) if isinstance(text, str) else None
     if not match:
         return "is not of the form algorithm:hex"
-    length = _LENGTHS.get(match.group(1))
+    algorithm, encoded = match.groups()
+    length = _LENGTHS.get(algorithm)
     if not length:
-        return "uses the algorithm %s; supported are sha256 and sha512" % match.group(1)
-    good = re.fullmatch("[a-f0-9]{%d}" % length, match.group(2))
-    return None if good else "must have %d lower-case hex digits after %s:" % (length, match.group(1))
+        return f"uses the algorithm {algorithm}; supported are sha256 and sha512"
+    good = re.fullmatch("[a-f0-9]+", encoded) and len(encoded) == length
+    return None if good else f"must have {length} lower-case hex digits after {algorithm}:"
 
 
 def hasher(digest: str) -> hashlib._Hash:
-    """Return the hash object that verifies content named by this digest."""
     return hashlib.new(digest.split(":")[0])
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> str:
-    return "%s:%s" % (algorithm, hashlib.new(algorithm, data).hexdigest())
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 def mismatch(what: str, wanted: str, found: str, registry: str | None = None) -> ContentError:
-    """Return the error for bytes that do not have the digest they were asked for by."""
-    text = "%s should have the digest %s, but has %s; it was damaged or replaced, and nothing was written from it."
-    return ContentError(text % (what, wanted, found), "DIGEST_MISMATCH", registry)
+    text = f"{what} should have the digest {wanted}, but has {found}; it was damaged or replaced"
+    return ContentError(f"{text}, and nothing was written from it.", "DIGEST_MISMATCH", registry)

@@ -12,7 +12,6 @@ needed in another order than it comes. Memory grows with the number of entries, 
 from __future__ import annotations
 
 import contextlib
-import io
 import tempfile
 import threading
 import typing as t
@@ -22,12 +21,13 @@ from dataclasses import dataclass
 from .._errors import ContentError
 from .compression import cores, decompressor
 from .digest import hasher, mismatch
-from .tarstream import BLOCK, DIRECTORY, LINK, SYMLINK, Entry, TarReader, content, header, printable
+from .tarstream import BLOCK, DIRECTORY, LINK, SYMLINK, Entry, SeekingTarReader, content, header, printable
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _AUFS = ".wh..wh."  # other names like this are AUFS's own, and no files of the image
 _PIECE = 1 << 20
+_CHUNK = 1 << 18
 _MAX_STEPS = 4096
 _RATIO_FROM = 64 << 20  # below this many bytes a layer's ratio says nothing
 _MAX_LINKS = 40  # in a row, as Linux
@@ -95,62 +95,48 @@ class _Budget:
         return ContentError(f"{what}; raise that limit if you trust this image.", code="LIMIT_EXCEEDED")
 
 
-class _Counted(io.RawIOBase):
+class _Counted:
     """A stream, with a count of the bytes read from it."""
 
     def __init__(self, stream: t.BinaryIO) -> None:
-        super().__init__()
         self._stream, self.count = stream, 0
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes:
         data = self._stream.read(size)
         self.count += len(data)
         return data
 
 
-class _Spooled(io.RawIOBase):
-    """A layer's uncompressed bytes, which are kept in its spool, counted and hashed as they are read."""
-
-    def __init__(self, source: LayerSource, stream: t.BinaryIO, spool: t.BinaryIO, budget: _Budget) -> None:
-        super().__init__()
-        self._source, self._spool, self._budget = source, spool, budget
-        self._packed = _Counted(stream)
-        self._plain = decompressor(t.cast(t.BinaryIO, self._packed), source.name)
-        self._hash = hasher(source.diff_id) if source.diff_id else None
-        self._size = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: t.Any) -> int:
-        size = self._plain.readinto1(buffer)
-        data = bytes(memoryview(buffer)[:size])
-        self._size += size
-        self._budget.spend(self._source.name, size)
-        self._budget.check_ratio(self._source.name, self._size, self._packed.count)
-        self._spool.write(data)
-        if self._hash:
-            self._hash.update(data)
-        return size
-
-    def verify(self) -> None:
-        if self._hash and self._hash.hexdigest() != str(self._source.diff_id).partition(":")[2]:
-            found = f"{str(self._source.diff_id).partition(':')[0]}:{self._hash.hexdigest()}"
-            raise mismatch(f"The content of {self._source.name}", str(self._source.diff_id), found)
+def _spool_layer(source: LayerSource, spool: t.BinaryIO, budget: _Budget) -> int:
+    """Decompress a layer into its spool, verified; return the number of bytes."""
+    digest, size = hasher(source.diff_id) if source.diff_id else None, 0
+    with contextlib.closing(source.open()) as stream:
+        packed = _Counted(stream)
+        plain = decompressor(t.cast(t.BinaryIO, packed), source.name)
+        while data := plain.read1(_CHUNK):
+            size += len(data)
+            budget.spend(source.name, len(data))
+            budget.check_ratio(source.name, size, packed.count)
+            spool.write(data)
+            if digest:
+                digest.update(data)
+    if digest and digest.hexdigest() != str(source.diff_id).partition(":")[2]:
+        found = f"{str(source.diff_id).partition(':')[0]}:{digest.hexdigest()}"
+        raise mismatch(f"The content of {source.name}", str(source.diff_id), found)
+    return size
 
 
 def _read_layer(source: LayerSource, spool: t.BinaryIO, budget: _Budget) -> list[Entry]:
     """Decompress a layer into its spool and return its entries."""
-    with contextlib.closing(source.open()) as stream:
-        spooled = _Spooled(source, stream, spool, budget)
-        reader = TarReader(t.cast(t.BinaryIO, io.BufferedReader(spooled, _PIECE)), source.name)
-        found = []
-        for entry in reader:
-            # Holes count as the zeros they become, and extended headers as the entries whose memory they take.
-            holes = 0 if entry.segments is None else entry.size - sum(length for dummy, length in entry.segments)
-            budget.spend(source.name, holes, 1 + reader.extended // 4096)
-            found.append(entry)
-        spooled.verify()
+    size = _spool_layer(source, spool, budget)
+    spool.seek(0)
+    reader = SeekingTarReader(spool, source.name, size)
+    found = []
+    for entry in reader:
+        # Holes count as the zeros they become, and extended headers as the entries whose memory they take.
+        holes = 0 if entry.segments is None else entry.size - sum(length for dummy, length in entry.segments)
+        budget.spend(source.name, holes, 1 + reader.extended // 4096)
+        found.append(entry)
     return found
 
 
@@ -348,11 +334,16 @@ def _write(tree: _Tree, spools: t.Sequence[t.BinaryIO], out: t.BinaryIO) -> tupl
 
 
 def flatten(
-    layers: t.Sequence[LayerSource], out: t.BinaryIO, limits: Limits = DEFAULT_LIMITS, tmp_dir: str | None = None
+    layers: t.Sequence[LayerSource],
+    out: t.BinaryIO,
+    limits: Limits = DEFAULT_LIMITS,
+    tmp_dir: str | None = None,
+    jobs: int | None = None,
 ) -> Summary:
     """Write the root file system that layers (bottom to top) make to ``out``, as one uncompressed tar.
 
     Needs as much space in ``tmp_dir`` (the system's temporary folder by default) as the layers' uncompressed size.
+    ``jobs`` layers are read at once, by default one for each core.
     ContentError, which names the layer and entry, for a layer that does not parse, would write outside the root, links
     to nothing, does not have its ``diff_id`` or goes above the limits. ``out`` is written to only when all layers are
     read, and stays open.
@@ -360,7 +351,7 @@ def flatten(
     tree, budget = _Tree(), _Budget(limits)
     with contextlib.ExitStack() as stack:
         spools = [stack.enter_context(tempfile.TemporaryFile(dir=tmp_dir)) for dummy in layers]
-        pool = futures.ThreadPoolExecutor(cores())
+        pool = futures.ThreadPoolExecutor(jobs or cores())
         try:
             readings = [pool.submit(_read_layer, *job, budget) for job in zip(layers, spools)]
             for source, reading in zip(layers, readings):

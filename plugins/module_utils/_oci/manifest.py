@@ -15,7 +15,7 @@ Json = dict[str, t.Any]
 
 
 def invalid(what: str, why: str, code: str = "MANIFEST_INVALID") -> ContentError:
-    return ContentError("%s %s." % (what, why), code)
+    return ContentError(f"{what} {why}.", code)
 
 
 def _unique(pairs: list[tuple[str, t.Any]]) -> Json:
@@ -26,21 +26,21 @@ def _unique(pairs: list[tuple[str, t.Any]]) -> Json:
 
 
 def parse_json(raw: bytes, what: str) -> Json:
-    """Parse a JSON object strictly: UTF-8, no duplicate keys, no NaN, bounded depth. ``what`` names it in errors."""
+    """Parse a JSON object strictly: UTF-8, no duplicate keys, no NaN. ``what`` names it in errors."""
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique)
         canonical_json(value)  # what cannot be written again (NaN, 1e999, half a surrogate pair) is not believed
     except RecursionError:
         raise invalid(what, "is nested too deeply to be genuine") from None
     except ValueError as exc:
-        raise invalid(what, "is not valid JSON: %s" % exc) from None
+        raise invalid(what, f"is not valid JSON: {exc}") from None
     if not isinstance(value, dict):
         raise invalid(what, "is not a JSON object")
     return value
 
 
 def canonical_json(value: t.Any) -> bytes:
-    """Serialise deterministically: keys in their given order, no spaces, UTF-8."""
+    """Serialise deterministically: keys in the given order, no spaces, UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
 
 
@@ -63,10 +63,7 @@ class Manifest:
 
     @classmethod
     def parse(cls, raw: bytes, content_type: str | None, what: str, algorithm: str = "sha256") -> Manifest:
-        """Find out what bytes are that claim to be a manifest; ``what`` names their origin in errors.
-
-        The media type is the Content-Type's, which the body may not contradict; else the body's own or its shape's.
-        """
+        """Read bytes that claim to be a manifest; its media type is the Content-Type's, the body's, or its shape's."""
         value = parse_json(raw, what)
         said, own, known = bare(content_type), value.get("mediaType"), INDEXES | MANIFESTS
         why, code = "", "UNSUPPORTED_MEDIA_TYPE"
@@ -76,12 +73,12 @@ class Manifest:
         if "fsLayers" in value or said in (SCHEMA1, SCHEMA1_SIGNED):
             why = "is a Docker schema 1 manifest, a format that registries dropped; push it again with a current tool"
         elif own not in (None, said) and said in known:
-            why, code = "was sent as %s, but calls itself %s; one of them lies" % (said, own), "MEDIA_TYPE_MISMATCH"
+            why, code = f"was sent as {said}, but calls itself {own}; one of them lies", "MEDIA_TYPE_MISMATCH"
         elif not isinstance(media_type, str) or media_type not in known:
-            why = "has the media type %s, which is neither a manifest nor an index" % media_type
+            why = f"has the media type {media_type}, which is neither a manifest nor an index"
         if why:
             raise invalid(what, why, code)
-        return cls(raw, t.cast(str, media_type), digest_of(raw, algorithm), value)
+        return cls(raw, str(media_type), digest_of(raw, algorithm), value)
 
     @property
     def is_index(self) -> bool:

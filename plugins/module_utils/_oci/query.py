@@ -12,10 +12,7 @@ Query = t.Callable[[t.Any], t.Any]
 
 
 def compile_query(text: str | None) -> Query:
-    """Return a function that searches a value; without a query it returns None.
-
-    Raises InvalidInput (INVALID_QUERY) for what does not parse or cannot be applied, MissingLibrary without jmespath.
-    """
+    """Return a function that searches a value; without a query it returns None."""
     if not text:
         return lambda value: None
     try:
@@ -39,5 +36,4 @@ def compile_query(text: str | None) -> Query:
 
 
 def _invalid(text: str | None, exc: Exception) -> InvalidInput:
-    reason = " ".join(str(exc).split())
-    return InvalidInput("The query %r is not valid JMESPath: %s" % (text, reason), code="INVALID_QUERY")
+    return InvalidInput(f"The query {text!r} is not valid JMESPath: {' '.join(str(exc).split())}", "INVALID_QUERY")

@@ -12,16 +12,22 @@ from .digest import digest_problem
 
 DOCKER_HUB = "docker.io"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST = re.compile(r"(?:%s(?:\.%s)*|\[([0-9a-fA-F:.]+)\])(?::([0-9]{1,5}))?" % (_LABEL, _LABEL))
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[([0-9a-fA-F:.]+)\])(?::([0-9]{{1,5}}))?")
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 
 
 def _invalid(text: object, why: str, kind: str = "an image reference") -> InvalidInput:
-    return InvalidInput("%r is not %s: %s." % (text, kind, why), "INVALID_REFERENCE")
+    return InvalidInput(f"{text!r} is not {kind}: {why}.", "INVALID_REFERENCE")
+
+
+def normal_host(host: str) -> str:
+    """Bring Docker Hub's names into one, and all into lower case."""
+    host = host.lower()
+    return DOCKER_HUB if host in ("index.docker.io", "registry-1.docker.io") else host
 
 
 def parse_host(text: str) -> str:
-    """Return a registry's ``host[:port]`` in its normal form, or raise InvalidInput; Docker Hub is ``docker.io``."""
+    """Return a registry's ``host[:port]`` in its normal form, or raise InvalidInput."""
     match = _HOST.fullmatch(text)
     try:
         if not match or not 0 < int(match.group(2) or 1) < 65536:
@@ -30,36 +36,35 @@ def parse_host(text: str) -> str:
     except ValueError:
         why = "write host or host:port, without a scheme (set plain_http for http)"
         raise _invalid(text, why, "a registry") from None
-    host = text.lower()
-    return DOCKER_HUB if host in ("index.docker.io", "registry-1.docker.io") else host
+    return normal_host(text)
 
 
 def check_tag(tag: str, text: str = "") -> str:
-    """Return a valid tag, or raise InvalidInput about it, or about the reference that it is of."""
+    """Return a valid tag, or raise InvalidInput about it or the reference that it is of."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", tag):
         why = "1 to 128 letters, digits, '_', '.' and '-' are, not starting with '.' or '-'"
-        raise _invalid(text, "its tag %r is wrong: %s" % (tag, why)) if text else _invalid(tag, why, "a tag")
+        raise _invalid(text, f"its tag {tag!r} is wrong: {why}") if text else _invalid(tag, why, "a tag")
     return tag
 
 
 def check_repository(name: str, text: str = "") -> str:
-    """Return a valid repository name, or raise InvalidInput about it, or about the reference that it is of."""
-    odd = [part for part in name.split("/") if not _COMPONENT.fullmatch(part)]
-    why = "%r must be lower-case letters and digits, with single '.', '_', '__' or '-' between" % "".join(odd[:1])
+    """Return a valid name of a repository, or raise InvalidInput about it or the reference that it is of."""
+    odd = next((part for part in name.split("/") if not _COMPONENT.fullmatch(part)), None)
+    if odd is None and len(name) < 256:
+        return name
+    why = f"{odd!r} must be lower-case letters and digits, with single '.', '_', '__' or '-' between"
     if not name:
         why = "its repository name is missing"
     elif name != name.lower():
-        why = "its repository name %s must be lower case" % name
+        why = f"its repository name {name} must be lower case"
     elif len(name) > 255:
         why = "its repository name is longer than 255 characters"
-    if odd or len(name) > 255:
-        raise _invalid(text or name, why)
-    return name
+    raise _invalid(text or name, why)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Where an image is: a registry, a repository, and a tag or a digest or both or neither."""
+    """Where an image is; it has a tag or a digest or both or neither."""
 
     registry: str
     repository: str
@@ -68,18 +73,15 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Parse what a user typed by Docker's rules: ``alpine`` is ``docker.io/library/alpine``.
-
-        A missing tag stays None. Raises InvalidInput.
-        """
+        """Parse what a user typed by Docker's rules: ``alpine`` is ``docker.io/library/alpine``; no tag stays None."""
         if not re.fullmatch("[!-~]+", text):
             raise _invalid(text, "it is empty or has a space or a control character in it")
         if "://" in text:
-            raise _invalid(text, "leave out %s" % text[: text.index("://") + 3])
+            raise _invalid(text, f"leave out {text[: text.index('://') + 3]}")
         rest, at, digest = text.partition("@")
         problem = digest_problem(digest) if at else None
         if problem:
-            raise _invalid(text, "its digest %s" % problem)
+            raise _invalid(text, f"its digest {problem}")
         registry, slash, path = rest.partition("/")
         if slash and (registry == "localhost" or re.search(r"[.:\[]", registry)):
             registry = parse_host(registry)
@@ -87,7 +89,7 @@ class Reference:
             registry, path = DOCKER_HUB, rest
         name, colon, tag = path.partition(":")
         if registry == DOCKER_HUB and name and "/" not in name:
-            name = "library/" + name
+            name = f"library/{name}"
         check_repository(name, text)
         return cls(registry, name, check_tag(tag, text) if colon else None, digest or None)
 
@@ -101,19 +103,17 @@ class Reference:
 
     @property
     def name(self) -> str:
-        return "%s/%s" % (self.registry, self.repository)
+        return f"{self.registry}/{self.repository}"
 
     @property
     def target(self) -> str:
-        """What the registry is asked for."""
         return self.digest or self.tag or "latest"
 
     def __str__(self) -> str:
-        return self.name + ("@" if self.digest else ":") + self.target
+        return f"{self.name}{'@' if self.digest else ':'}{self.target}"
 
     def with_tag(self, tag: str) -> Reference:
         return replace(self, tag=tag, digest=None)
 
     def with_digest(self, digest: str) -> Reference:
-        """The pinned name."""
         return replace(self, tag=None, digest=digest)

@@ -297,6 +297,22 @@ class TarReader:
         return tuple(zip(numbers[::2], numbers[1::2])), size, stored
 
 
+class SeekingTarReader(TarReader):
+    """Reads the headers alone, of a file at its beginning that is ``end`` bytes long, and seeks over the content."""
+
+    def __init__(self, stream: t.BinaryIO, label: str, end: int) -> None:
+        super().__init__(stream, label)
+        self._end = end
+
+    def _skip(self) -> None:
+        if self._left or self._padding:
+            self._at += self._left + self._padding
+            self._left = self._padding = 0
+            if self._at > self._end:
+                raise self._bad("is cut off in the middle of a file")
+            self._stream.seek(self._at)
+
+
 def entries(stream: t.BinaryIO, label: str = "The archive") -> t.Iterator[Entry]:
     """Yield the entries of an uncompressed tar stream (see TarReader): reading it to the end validates it."""
     return iter(TarReader(stream, label))

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import typing as t
-from dataclasses import dataclass
 from itertools import takewhile
 
 from .._errors import InvalidInput
@@ -14,10 +14,18 @@ _VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?((?:\.\d+)*)(?:-([0-9A-Za
 _COMPARATOR = re.compile(r"(>=|<=|>|<|=|!=|\^|~)?\s*v?([0-9xX*][0-9A-Za-z.*+_-]*)")
 
 Key = tuple[t.Any, ...]
+_COMPARE: dict[str, t.Callable[[Key, Key], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "=": operator.eq,
+    "!=": operator.ne,
+    "outside": lambda mine, bound: mine[0][: len(bound[0])] != bound[0],
+}
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(t.NamedTuple):
     """A version: its numbers (at least three), and the identifiers of a pre-release."""
 
     numbers: tuple[int, ...]
@@ -29,13 +37,14 @@ class Version:
         match = _VERSION.fullmatch(text)
         if not match or len(text) > 128:  # no tag is longer
             return None
-        extra = [int(number) for number in match.group(4).split(".") if number]
-        numbers = tuple(int(number or 0) for number in match.group(1, 2, 3)) + tuple(extra)
-        return cls(numbers, tuple((match.group(5) or "").split(".")) if match.group(5) else ())
+        numbers = [*match.group(1, 2, 3), *match.group(4).split(".")[1:]]
+        return cls(
+            tuple(int(number or 0) for number in numbers), tuple(filter(None, (match.group(5) or "").split(".")))
+        )
 
     @property
     def key(self) -> Key:
-        """What to sort by: a pre-release comes before its release, numeric identifiers before words."""
+        """What to sort by: a pre-release before its release, numeric identifiers before words."""
         parts = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in self.prerelease]
         return self.numbers, not self.prerelease, parts
 
@@ -43,56 +52,55 @@ class Version:
 Check = t.Callable[[Version], bool]
 
 
-def _bounds(operator: str, text: str) -> list[tuple[str, Version]]:
-    """Turn ``^1.2``, ``~1.2.3``, ``1.x``, ``>=2`` into plain comparisons."""
+def _bounds(sign: str, text: str) -> list[tuple[str, Version]]:
+    """Turn ``^1.2``, ``~1.2.3``, ``1.x`` into plain comparisons."""
     numbers = re.split(r"[-+_]", text, maxsplit=1)[0].split(".")
     legal = len(text) < 129 and all(number.isdigit() or number in ("x", "X", "*") for number in numbers)
     given = [int(number) for number in takewhile(str.isdigit, numbers)] if legal else []
     wild = len(given) < len(numbers) or len(given) < 3
     low = Version.parse(text) if len(given) == len(numbers) else Version(tuple(([*given, 0, 0, 0])[:3]))
     if low is None or not legal:
-        raise InvalidInput("%r is not a version; write one such as 1.2.3." % text, code="INVALID_RANGE")
-    if operator in (">=", "<"):
-        return [(operator, low)]
-    if operator == "!=" and wild:
+        raise _invalid(f"{text!r} is not a version; write one such as 1.2.3.")
+    if sign in (">=", "<"):
+        return [(sign, low)]
+    if sign == "!=" and wild:
         return [("outside", Version(tuple(given)))]
     if not given:  # * matches all
-        return [(">=", Version((0, 0, 0)))] if operator in ("", "=", "<=", "^", "~") else [("<", Version((0, 0, 0)))]
+        return [(">=", Version((0, 0, 0)))] if sign in ("", "=", "<=", "^", "~") else [("<", Version((0, 0, 0)))]
     keep = len(given)
-    if operator == "^":
+    if sign == "^":
         keep = next((place for place, number in enumerate(given, 1) if number), keep)
-    elif operator == "~":
+    elif sign == "~":
         keep = min(keep, 2)
     elif not wild:
-        return [(operator or "=", low)]
+        return [(sign or "=", low)]
     high = Version(tuple(([*given[: keep - 1], given[keep - 1] + 1, 0, 0, 0])[:3]))
-    if operator == "<=":
+    if sign == "<=":
         return [("<", high)]
-    return [(">=", high)] if operator == ">" else [(">=", low), ("<", high)]
+    return [(">=", high)] if sign == ">" else [(">=", low), ("<", high)]
+
+
+def _invalid(text: str) -> InvalidInput:
+    return InvalidInput(text, "INVALID_RANGE")
 
 
 def parse_range(text: str) -> Check:
     """Return the test for a range: comparators joined by spaces or commas (and), ``||`` between alternatives.
 
     ``>=1.2 <2``, ``^1.4`` (below 2), ``~1.4`` (below 1.5), ``1.x``. As in npm and cargo, a pre-release is only in a
-    range that names a pre-release of the same version. Raises InvalidInput (INVALID_RANGE).
+    range that names a pre-release of the same version.
     """
     alternatives = []
     for part in text.split("||"):
-        position, bounds = 0, []
-        part = part.replace(",", " ").strip()
-        while position < len(part):
-            match = _COMPARATOR.match(part, position)
+        rest, bounds = part.replace(",", " ").strip(), []
+        while rest:
+            match = _COMPARATOR.match(rest)
             if not match:
-                raise InvalidInput(
-                    "%r is not a version range; write one such as '>=1.2 <2', '^1.4' or '1.x'." % text,
-                    code="INVALID_RANGE",
-                )
+                raise _invalid(f"{text!r} is not a version range; write one such as '>=1.2 <2', '^1.4' or '1.x'.")
             bounds += _bounds(match.group(1) or "", match.group(2))
-            position = match.end()
-            position += len(part[position:]) - len(part[position:].lstrip())
+            rest = rest[match.end() :].lstrip()
         if not bounds:
-            raise InvalidInput("The version range %r is empty." % text, code="INVALID_RANGE")
+            raise _invalid(f"The version range {text!r} is empty.")
         alternatives.append(bounds)
     return lambda version: any(_within(version, bounds) for bounds in alternatives)
 
@@ -100,13 +108,4 @@ def parse_range(text: str) -> Check:
 def _within(version: Version, bounds: list[tuple[str, Version]]) -> bool:
     if version.prerelease and not any(bound.prerelease and bound.numbers == version.numbers for dummy, bound in bounds):
         return False
-    compare: dict[str, t.Callable[[Key, Key], bool]] = {
-        ">=": lambda mine, bound: mine >= bound,
-        "<=": lambda mine, bound: mine <= bound,
-        ">": lambda mine, bound: mine > bound,
-        "<": lambda mine, bound: mine < bound,
-        "=": lambda mine, bound: mine == bound,
-        "!=": lambda mine, bound: mine != bound,
-        "outside": lambda mine, bound: mine[0][: len(bound[0])] != bound[0],
-    }
-    return all(compare[operator](version.key, bound.key) for operator, bound in bounds)
+    return all(_COMPARE[sign](version.key, bound.key) for sign, bound in bounds)

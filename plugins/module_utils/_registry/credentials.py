@@ -7,10 +7,9 @@ import base64
 import json
 import os
 import typing as t
-from dataclasses import dataclass, field
 
 from .._errors import CredentialError
-from .._oci.reference import DOCKER_HUB
+from .._oci.reference import DOCKER_HUB, normal_host
 
 HUB_KEY = "https://index.docker.io/v1/"
 
@@ -19,36 +18,37 @@ RunCommand = t.Callable[[list[str], str], tuple[int, str]]
 Json = t.Mapping[str, t.Any]
 
 
-@dataclass(frozen=True)
-class Credential:
+class Credential(t.NamedTuple):
     """One of: a username and password, an identity (refresh) token, a registry (bearer) token."""
 
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    identity_token: str | None = field(default=None, repr=False)
-    registry_token: str | None = field(default=None, repr=False)
+    password: str | None = None
+    identity_token: str | None = None
+    registry_token: str | None = None
     source: str = "the task's options"
+
+    def __repr__(self) -> str:
+        return f"<credential of {self.username} from {self.source}>"  # and no secret
 
     @property
     def basic(self) -> str:
-        """The value that follows ``Basic`` in an Authorization header (RFC 7617)."""
-        return base64.b64encode(("%s:%s" % (self.username, self.password)).encode("utf-8")).decode("ascii")
+        """What follows ``Basic`` in an Authorization header (RFC 7617)."""
+        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
 
     def secrets(self) -> set[str]:
-        """Every string that must not be shown."""
         basic = self.basic if self.password else None
         return {part for part in (self.password, self.identity_token, self.registry_token, basic) if part}
 
 
 def auth_files(auth_file: str | None, env: t.Mapping[str, str]) -> list[str]:
-    """Return the files to search, first to last; an explicit file is the only one."""
+    """Return the files to search, in order; an explicit one is the only one."""
     if auth_file:
         return [os.path.expanduser(auth_file)]
     home = env.get("HOME") or os.path.expanduser("~")
     files = [
         (env.get("REGISTRY_AUTH_FILE"), ""),
         (env.get("XDG_RUNTIME_DIR"), "/containers/auth.json"),
-        (env.get("XDG_CONFIG_HOME") or home + "/.config", "/containers/auth.json"),
+        (env.get("XDG_CONFIG_HOME") or f"{home}/.config", "/containers/auth.json"),
         (env.get("DOCKER_CONFIG"), "/config.json"),
         (home, "/.docker/config.json"),
     ]
@@ -56,33 +56,31 @@ def auth_files(auth_file: str | None, env: t.Mapping[str, str]) -> list[str]:
 
 
 def read_auth_file(path: str) -> dict[str, t.Any]:
-    """Return the JSON of a credentials file; a missing or empty file is an empty dict."""
+    """Return the JSON of a credentials file; of a missing or empty one, an empty dict."""
     try:
         with open(path, encoding="utf-8") as handle:
             value = json.loads(handle.read().strip() or "{}")
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as exc:
-        raise CredentialError("Cannot read the credentials file %s: %s." % (path, exc.strerror)) from None
+        raise CredentialError(f"Cannot read the credentials file {path}: {exc.strerror}.") from None
     except ValueError:
         value = None
     if isinstance(value, dict) and all(isinstance(value.get(key) or {}, dict) for key in ("auths", "credHelpers")):
         return value
-    raise CredentialError("The credentials file %s is not valid JSON of that kind; mend or remove it." % path)
+    raise CredentialError(f"The credentials file {path} is not valid JSON of that kind; mend or remove it.")
 
 
 def normal_key(key: str) -> str:
-    """Bring a key of ``auths`` into the form ``host[/path]``: no scheme, no ``/v1/``, Docker Hub's names as one."""
-    host, slash, path = key.rpartition("://")[2].partition("/")
-    host, path = host.lower(), path.strip("/")
-    if host in ("index.docker.io", "registry-1.docker.io"):
-        host = DOCKER_HUB
-    return host if path in ("", "v1", "v2") else "%s/%s" % (host, path)
+    """Bring a key of ``auths`` into the form ``host[/path]``: without a scheme, without ``/v1/``."""
+    host, dummy, path = key.rpartition("://")[2].partition("/")
+    host, path = normal_host(host), path.strip("/")
+    return host if path in ("", "v1", "v2") else f"{host}/{path}"
 
 
 def candidates(host: str, repository: str) -> list[str]:
-    """Return the keys that may hold credentials for a repository, the longest prefix first, the host last."""
-    parts = [host] + [part for part in repository.split("/") if part]
+    """Return the keys that may hold credentials for a repository, the longest first."""
+    parts = [host, *filter(None, repository.split("/"))]
     return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
 
@@ -94,39 +92,39 @@ def decode_entry(entry: Json, source: str) -> Credential | None:
             text = base64.b64decode("".join(str(entry["auth"]).split()), validate=True).decode("utf-8")
             username, password = text.rstrip("\0").split(":", 1)
         except ValueError:  # also binascii.Error and UnicodeDecodeError
-            raise CredentialError("The 'auth' value in %s is not base64 of user:password." % source) from None
+            raise CredentialError(f"The 'auth' value in {source} is not base64 of user:password.") from None
     found = Credential(username, password, entry.get("identitytoken"), entry.get("registrytoken"), source)
     return found if (username and password) or found.identity_token or found.registry_token else None
 
 
 def ask_helper(helper: str, server: str, run: RunCommand) -> Credential | None:
-    """Ask ``docker-credential-HELPER`` for a server (docker-credential-helpers protocol); None when it has nothing."""
-    program = "docker-credential-" + helper
+    """Ask ``docker-credential-HELPER`` for a server; None when it has nothing."""
+    program = f"docker-credential-{helper}"
     code, output = run([program, "get"], server)
     if code:
         if "not found" in output and "credential" in output.lower():
             return None
         said = ": ".join(["", *output.strip().splitlines()[:1]])[:200]
-        text = "The credential helper %s failed for %s%s; install or mend it, or take it out of the credentials file."
-        raise CredentialError(text % (program, server, said))
+        advice = "install or mend it, or take it out of the credentials file"
+        raise CredentialError(f"The credential helper {program} failed for {server}{said}; {advice}.")
     try:
         answer = json.loads(output)
         username, secret = str(answer["Username"]), str(answer["Secret"])
     except (ValueError, KeyError, TypeError):
-        raise CredentialError("The credential helper %s answered something that is not JSON." % program) from None
+        raise CredentialError(f"The credential helper {program} answered something that is not JSON.") from None
     if username == "<token>":
         return Credential(identity_token=secret, source=program)
     return Credential(username, secret, source=program) if secret else None
 
 
 def helper_for(config: Json, host: str) -> str | None:
-    """Return the helper that a credentials file names for a host: its own in credHelpers, else credsStore."""
+    """Return the helper that a file names for a host: its own in credHelpers, else credsStore."""
     own = [name for key, name in (config.get("credHelpers") or {}).items() if name and normal_key(key) == host]
     return str((own or [config.get("credsStore")])[0] or "") or None
 
 
 def find_credential(host: str, repository: str, files: t.Sequence[str], run: RunCommand) -> Credential | None:
-    """Return the credential for a repository from the first file that has one; None means anonymous."""
+    """Return the credential for a repository from the first file that has one."""
     for path in files:
         config = read_auth_file(path)
         helper = helper_for(config, host)

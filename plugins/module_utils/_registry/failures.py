@@ -20,7 +20,7 @@ _TLS = {
 
 
 def _chain(exc: BaseException) -> list[BaseException]:
-    """Return an exception and all that it wraps, in any of the ways that requests and urllib3 do that."""
+    """Return an exception and all that it wraps, in any of the ways that urllib3 and requests do that."""
     found: list[BaseException] = []
     queue: list[t.Any] = [exc]
     while queue and len(found) < 30:
@@ -32,17 +32,17 @@ def _chain(exc: BaseException) -> list[BaseException]:
 
 
 def failure(exc: BaseException, url: str) -> ConnectionFailed:
-    """Turn what requests, urllib3 or a socket raised into a sentence that says what to change."""
+    """Turn what urllib3, requests or a socket raised into a sentence that says what to change."""
     scheme, host, port = origin(url)
     chain = _chain(exc)
     kinds = {kind.__name__ for link in chain for kind in type(link).__mro__}
-    text = " ".join(str(link) for link in chain).lower().replace("_", " ")
+    text = " ".join(map(str, chain)).lower().replace("_", " ")
     last = (str(chain[-1]) or type(chain[-1]).__name__)[:120]
     code, final = "UNREACHABLE", False
     if kinds & {"SSLError", "CertificateError"}:
         known = [why for mark, why in _TLS.items() if re.search(mark, text)]
-        why = (known or ["the TLS connection failed (%s)" % last])[0]
         code, final = "TLS_ERROR", bool(known)  # another try may help where the connection only broke off
+        why = known[0] if known else f"the TLS connection failed ({last})"
     elif "ProxyError" in kinds:
         why = "the proxy that HTTP_PROXY or HTTPS_PROXY names does not answer; check it, or set NO_PROXY"
     elif kinds & {"gaierror", "NameResolutionError"}:
@@ -53,8 +53,7 @@ def failure(exc: BaseException, url: str) -> ConnectionFailed:
     elif "timed out" in text or kinds & {"Timeout", "TimeoutError"}:
         code, why = "TIMEOUT", "it did not answer in time; check the network, or raise timeout"
     else:
-        why = "the connection broke (%s)" % last
-    where = "%s:%d" % (host, port)
-    failed = ConnectionFailed("Cannot talk to %s over %s: %s." % (where, scheme, why), code, where)
+        why = f"the connection broke ({last})"
+    failed = ConnectionFailed(f"Cannot talk to {host}:{port} over {scheme}: {why}.", code, f"{host}:{port}")
     failed.final = final
     return failed

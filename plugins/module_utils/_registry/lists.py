@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import re
 import typing as t
+from itertools import chain
 from urllib.parse import quote, urlsplit
 
 from .._errors import ContentError, NotFound
 from .._oci.manifest import parse_json
-from .client import Registry, Repository
+from .auth import Registry
+from .client import Repository
 from .transport import Response
 from .urls import guard
 
@@ -20,8 +22,7 @@ _PAGE = 1000
 def tags(repository: Repository) -> list[str]:
     """Return all tags, sorted; an unknown repository has none."""
     try:
-        pages = _pages(repository, "tags/list", "tags", "The list of tags of %s" % repository)
-        return sorted(tag for page in pages for tag in page)
+        return sorted(chain(*_pages(repository, "tags/list", "tags", f"The list of tags of {repository}")))
     except NotFound:
         return []
 
@@ -29,7 +30,7 @@ def tags(repository: Repository) -> list[str]:
 def catalog(registry: Registry) -> t.Iterator[list[str]]:
     """Yield the pages of names of the registry's repositories, as far as it tells them to us."""
     whole = Repository(registry, "", ("registry:catalog:*",))
-    return _pages(whole, "/v2/_catalog", "repositories", "The catalog of %s" % registry.host)
+    return _pages(whole, "/v2/_catalog", "repositories", f"The catalog of {registry.host}")
 
 
 def next_page(repository: Repository, response: Response) -> str:
@@ -38,14 +39,14 @@ def next_page(repository: Repository, response: Response) -> str:
     url = guard(response.url, link.group(1)) if link else ""
     if url and not repository.owns(url):
         host = repository.registry.host
-        text = "A list of %s goes on at another host, %s, which is not followed." % (host, urlsplit(url).netloc)
+        text = f"A list of {host} goes on at another host, {urlsplit(url).netloc}, which is not followed."
         raise ContentError(text, "UNSAFE_URL", host)
     return url
 
 
 def _pages(repository: Repository, path: str, key: str, what: str) -> t.Iterator[list[str]]:
     """Yield pages, each name once, following ``Link``; where there is none, ``last`` after a full page."""
-    url = "%s?n=%d" % (path, _PAGE)
+    url = f"{path}?n={_PAGE}"
     visited: set[str] = set()
     seen: set[str] = set()
     while url and url not in visited:
@@ -61,10 +62,10 @@ def _pages(repository: Repository, path: str, key: str, what: str) -> t.Iterator
             repository.registry.transport.count(bytes_received=len(body))
             names = parse_json(body, what).get(key) or []
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise ContentError("%s is not a list of names." % what)
+                raise ContentError(f"{what} is not a list of names.")
         fresh = [name for name in dict.fromkeys(names) if name not in seen]
         seen.update(fresh)
         yield fresh
         url = next_page(repository, response)
         if not url and fresh and len(names) == _PAGE:
-            url = "%s?n=%d&last=%s" % (path, _PAGE, quote(names[-1], safe=""))
+            url = f"{path}?n={_PAGE}&last={quote(names[-1], safe='')}"

@@ -18,20 +18,6 @@ from .urls import guard
 Open = t.Callable[[], t.Iterable[bytes]]
 
 
-class StreamBody:
-    """A request body of known length that is read once, piece by piece, and never held in memory."""
-
-    def __init__(self, chunks: t.Iterable[bytes], length: int) -> None:
-        self._chunks = chunks
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> t.Iterator[bytes]:
-        return iter(self._chunks)
-
-
 def mount_blob(repository: Repository, digest: str, source: str) -> bool:
     """Ask for a blob of another repository of the same registry; False when it has to be sent instead."""
     query = "blobs/uploads/?mount=%s&from=%s" % (quote(digest, safe=""), quote(source, safe=""))
@@ -77,16 +63,16 @@ def _try_upload(repository: Repository, blob: Descriptor, content: Open) -> None
     response.discard()
     begun, location = response, _location(repository, response, what)
     try:
-        response = _send(repository, "PATCH", location, _body(blob, content))
+        response = _send(repository, "PATCH", location, blob.size, content)
         if response.status in (404, 405, 501):  # a registry that wants the body in the closing PUT
             response.discard()
-            response = _send(repository, "PUT", _closing(location, blob.digest), _body(blob, content))
+            response = _send(repository, "PUT", _closing(location, blob.digest), blob.size, content)
         elif response.status in (201, 202, 204):
             response.discard()
             finished = response.status == 201 and has_blob(repository, blob.digest)
             if not finished:
                 location = _location(repository, response, what, location)
-                response = _send(repository, "PUT", _closing(location, blob.digest), b"")
+                response = _send(repository, "PUT", _closing(location, blob.digest))
     except ContentError:
         _cancel(repository, begun)
         raise
@@ -95,13 +81,10 @@ def _try_upload(repository: Repository, blob: Descriptor, content: Open) -> None
     response.discard()
 
 
-def _body(blob: Descriptor, content: Open) -> bytes | StreamBody:
-    return StreamBody(content(), blob.size) if blob.size else b""
-
-
-def _send(repository: Repository, method: str, url: str, body: bytes | StreamBody) -> Response:
-    headers = {"Content-Type": "application/octet-stream"}
-    return repository.request(method, url, headers=headers, body=body, repeat=False)
+def _send(repository: Repository, method: str, url: str, size: int = 0, content: Open | None = None) -> Response:
+    """Send content of this size, or nothing; it is read once, piece by piece, and never held in memory."""
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+    return repository.request(method, url, headers=headers, body=content() if content and size else b"", repeat=False)
 
 
 def _location(repository: Repository, response: Response, what: str, default: str | None = None) -> str:

@@ -10,8 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 from .._errors import ContentError
 
-# The kinds of host that a server on loopback, or in a private network, may send us to.
-_NAMES = {"loopback": ("named", "public", "private", "loopback"), "private": ("named", "public", "private")}
+OPEN, PRIVATE, LOOPBACK, FORBIDDEN = range(4)
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -20,48 +19,44 @@ def origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def is_loopback(host: str) -> bool:
-    """Is this host name or IP literal on this machine, by name alone?"""
-    return _network(host) == "loopback"
-
-
-def _network(host: str) -> str:
+def network(host: str) -> int:
+    """Tell by name alone where a host name or IP literal is; names are OPEN, cloud metadata (link-local) FORBIDDEN."""
     host = host.rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
-        return "loopback"
+        return LOOPBACK
     try:
         address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
         try:
             address = ipaddress.ip_address(socket.inet_aton(host))  # 127.1, 0x7f000001: what connect() reads as such
         except (OSError, ValueError):
-            return "named"
+            return OPEN
     address = getattr(address, "ipv4_mapped", None) or address
-    for kind in ("loopback", "link_local", "unspecified", "multicast"):
-        if getattr(address, "is_" + kind):
-            return kind
-    return "public" if address.is_global else "private"  # also 100.64.0.0/10, where some clouds keep their metadata
+    if address.is_loopback:
+        return LOOPBACK
+    if address.is_link_local or address.is_unspecified or address.is_multicast:
+        return FORBIDDEN
+    return OPEN if address.is_global else PRIVATE  # also 100.64.0.0/10, where some clouds keep their metadata
 
 
 def guard(base: str, target: str) -> str:
     """Return the URL that a server at ``base`` told us to use, absolute, or raise ContentError.
 
-    Refused are other schemes, a step from https to http, credentials, and addresses of networks that the server is not
-    in itself: link-local (cloud metadata), loopback, private.
+    Refused are other schemes, a step from https to http, credentials, and hosts in a network closer than the server's.
     """
-    here = there = ("", "", 0)
+    host, port = "?", 0
     try:
-        here = origin(base)
+        scheme, host, port = origin(base)
+        near = network(host)
         target = urljoin(base, target)
-        there = origin(target)
-        odd = "@" in urlsplit(target).netloc or not re.fullmatch(r"[!-\[\]-~]+", target)  # nothing to misread
+        to, there, dummy = origin(target)
+        odd = to not in ("http", "https") or to < scheme or not there or "@" in urlsplit(target).netloc
+        odd = odd or not re.fullmatch(r"[!-\[\]-~]+", target)  # nothing to misread
+        odd = odd or (there != host and network(there) > (OPEN if near == FORBIDDEN else near))
     except ValueError:
         odd = True
-    near = here[1] == there[1] or _network(there[1]) in _NAMES.get(_network(here[1]), ("named", "public"))
-    if odd or not near or not there[1] or there[0] not in ("http", "https") or here[0] > there[0]:
-        where, shown = "%s:%d" % here[1:], ascii(target.partition("?")[0])[:200]
-        why = "it is less protected than the registry itself, or an address that only this host can reach"
-        raise ContentError(
-            "%s told us to go to %s, which is not followed: %s." % (where, shown, why), "UNSAFE_URL", where
-        )
+    if odd:
+        text = f"{host}:{port} told us to go to {ascii(target.partition('?')[0])[:200]}, which is not followed: "
+        text += "it is less protected than the registry itself, or an address that only this host can reach."
+        raise ContentError(text, "UNSAFE_URL", f"{host}:{port}")
     return target

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import base64
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from .._errors import ContentError, InvalidInput, NotFound
 from .._oci.digest import digest_of
 from .._oci.image import attests, build
 from .._oci.layertypes import check_image, not_image
-from .._oci.manifest import Descriptor, Json, Manifest, canonical_json, parse_json
+from .._oci.manifest import Descriptor, Json, Manifest, canonical_json
 from .._oci.mediatype import INDEXES, MANIFESTS
 from .._oci.parts import checked, members, parts
 from .._oci.platform import Platform
@@ -20,42 +20,15 @@ from .._oci.reference import Reference
 from .._oci.select import no_platform, platform_of
 from .._plan import Plan
 from .._registry.client import Repository
-from .._registry.read import read_blob
 from .._registry.session import Session
 from .._registry.upload import Open
 from ._content import Wanted, plan_content
+from ._destination import destination
+from ._opened import Image as Image
+from ._opened import read_image as read_image
 from ._target import Target
 
 _MAX_DEPTH = 8
-
-
-@dataclass(frozen=True)
-class Image:
-    """One image as an edit sees it: where it lies, its manifest and config, and a name for messages."""
-
-    repository: Repository
-    manifest: Manifest
-    config: Json
-    what: str
-
-    @property
-    def layers(self) -> list[Descriptor]:
-        """The layers, bottom to top."""
-        return parts(self.manifest, "layers")
-
-    @property
-    def diff_ids(self) -> list[str]:
-        """The digests of the uncompressed layers, bottom to top. Raises ContentError where they do not fit."""
-        found = (self.config.get("rootfs") or {}).get("diff_ids") or []
-        if len(found) != len(self.layers):
-            text = "%s has %d layers, but its config lists %d of them (rootfs.diff_ids)."
-            raise ContentError(text % (self.what, len(self.layers), len(found)), "CONFIG_INVALID")
-        return [str(diff_id) for diff_id in found]
-
-    @property
-    def platform(self) -> Platform | None:
-        """The platform that the config names."""
-        return Platform.from_json(self.config)
 
 
 @dataclass(frozen=True)
@@ -99,17 +72,15 @@ def rewrite(image: Image, config: Json, layers: list[Json] | None = None, **mani
     return Edited(image.manifest if same else build(value, image.manifest.media_type), config, local)
 
 
-def read_image(repository: Repository, manifest: Manifest, what: str) -> Image:
-    """Read the config of an image. Raises ContentError (NOT_AN_IMAGE) for anything else."""
-    with repository.named():
-        check_image(manifest, what)
-        config = parse_json(read_blob(repository, parts(manifest, "config")[0]), "The config of %s" % what)
-        rootfs = config.get("rootfs") or {}
-        if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids") or [], list):
-            raise ContentError("The config of %s is not that of an image (rootfs)." % what, "CONFIG_INVALID")
-        if not isinstance(config.get("config") or {}, dict) or not isinstance(config.get("history") or [], list):
-            raise ContentError("The config of %s is not that of an image (config, history)." % what, "CONFIG_INVALID")
-    return Image(repository, manifest, config, what)
+def as_it_is(edited: Edited, there: Image) -> Edited:
+    """Return what is there already if it says the same as the edited image, however its JSON was written."""
+    found = [
+        {**manifest.json, "config": parts(manifest, "config")[0].media_type}
+        for manifest in (edited.manifest, there.manifest)
+    ]
+    if found[0] != found[1] or edited.config != there.config:
+        return edited
+    return replace(edited, manifest=there.manifest, config=there.config, local={}, elsewhere={})
 
 
 @dataclass
@@ -240,14 +211,6 @@ class _Editor:
         return {**member.json, "digest": new.digest, "size": len(new.raw), "annotations": annotations}
 
 
-def destination(name: Reference, dest: str | None) -> Reference:
-    """Return where the result goes: ``dest``, with the tag of ``name`` where it has none, else in place."""
-    if not dest:
-        return name
-    target = Reference.parse(dest)
-    return target if target.tag or target.digest else target.with_tag(name.tag or "latest")
-
-
 def plan_edit(
     session: Session,
     *,
@@ -258,25 +221,28 @@ def plan_edit(
     edit: Edit,
     edit_index: t.Callable[[Manifest], Manifest] = lambda index: index,
     extra: t.Callable[[list[Edited]], dict[str, t.Any]] = lambda edited: {},
+    made: Tree | None = None,
 ) -> Plan:
     """Plan an edit of an image, or of the images of an index for ``platforms`` (all where empty).
 
     ``edit_index`` may change the index itself, ``extra`` makes the verb's own results of the edited images, in the
-    index's order. Only manifests, configs and what ``edit`` itself asks for are read.
+    index's order. Only manifests, configs and what ``edit`` itself asks for are read. ``made`` takes the place of what
+    the registry has under ``name``.
     """
     source = Reference.parse(name)
     where = destination(source, dest)
     patterns = [Platform.parse(text) for text in platforms]
-    in_place = where.name == source.name and where.target == source.target
+    in_place = made is None and where.name == source.name and where.target == source.target
     repository = session.repository(source, *(("pull", "push") if where.name == source.name else ("pull",)))
-    tree = Tree.read(session, repository, source.target)
+    tree = made or Tree.read(session, repository, source.target)
     chosen = _choose(tree, patterns)
     target = None if where.digest else Target.look(session.repository(where, "pull", "push"), where)
     there = _there(session, tree, target, in_place)
     old = {str(platform): image for platform, image in there.leaves()} if there else {}
     alone = there.leaves()[0][1] if there and not there.root.is_index and there.images else None
     edits: dict[str, Edited] = {}
-    for platform, image in chosen:
+    for platform, found in chosen:
+        image = replace(found, listed=platform)
         existing = image if in_place else (old.get(str(platform)) if tree.root.is_index else alone)
         edits[image.manifest.digest] = edit(image, existing)
     editor = _Editor(tree, edits)

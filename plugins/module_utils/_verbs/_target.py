@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import typing as t
+from functools import partial
 
 from .._errors import Refused
 from .._oci.manifest import Descriptor, Manifest
@@ -13,9 +14,8 @@ from .._registry.client import Repository
 from .._registry.write import put
 
 
-@dataclass(frozen=True)
-class Target:
-    """A reference that is to point at some digest, and the descriptor of what it points at now (None: nothing)."""
+class Target(t.NamedTuple):
+    """A reference that is to be written, and the descriptor of what it points at now (None: nothing)."""
 
     repository: Repository
     reference: Reference
@@ -23,37 +23,31 @@ class Target:
 
     @classmethod
     def look(cls, repository: Repository, reference: Reference) -> Target:
-        """Ask the registry, with one HEAD, what is there."""
+        """Ask the registry what is there, with one HEAD."""
         return cls(repository, reference, repository.head(reference.target, writing=True))
 
     @property
     def previous(self) -> str | None:
-        """The digest that is there now."""
         return self.found.digest if self.found else None
 
     def settles(self, digest: str, on_existing: str) -> bool:
-        """Is there nothing to write: has it the digest already, or is it to be kept as it is?
-
-        Raises Refused (TAG_EXISTS) where another digest is there and ``on_existing`` is ``fail``.
-        """
+        """Is there nothing to write: has it the digest already, or is it to be kept? Raises Refused (TAG_EXISTS)."""
         if self.previous in (None, digest):
             return self.previous == digest
         if on_existing == "fail":
-            text = "%s exists already with the digest %s, and on_existing is 'fail'; it would have become %s."
-            raise Refused(text % (self.reference, self.previous, digest), "TAG_EXISTS", self.reference.registry)
+            text = f"{self.reference} exists already with the digest {self.previous}, and on_existing is 'fail'"
+            raise Refused(f"{text}; it would have become {digest}.", "TAG_EXISTS", self.reference.registry)
         return on_existing == "keep"
 
     def notes(self, digest: str) -> list[str]:
-        """Say that something else was kept here, if so."""
-        text = "Keep %s at %s, although %s was asked for (on_existing: keep)."
-        return [] if self.previous in (None, digest) else [text % (self.reference, self.previous, digest)]
+        if self.previous in (None, digest):
+            return []
+        return [f"Keep {self.reference} at {self.previous}, although {digest} was asked for (on_existing: keep)."]
 
     def step(self, manifest: Manifest) -> Step:
-        """Return the step that writes a manifest here."""
-        was = " (was %s)" % self.previous if self.previous else ""
-        text = "Tag %s as %s%s." % (self.reference, manifest.digest, was)
+        was = f" (was {self.previous})" if self.previous else ""
+        text = f"Tag {self.reference} as {manifest.digest}{was}."
         if self.reference.digest:
-            text = "Put %s." % self.reference
-        return Step(
-            text, lambda: put(self.repository, self.reference.target, manifest), Cost(bytes_sent=len(manifest.raw))
-        )
+            text = f"Put {self.reference}."
+        run = partial(put, self.repository, self.reference.target, manifest)
+        return Step(text, run, Cost(bytes_sent=len(manifest.raw)))

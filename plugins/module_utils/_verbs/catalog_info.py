@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from .._errors import Denied, InvalidInput, NotFound, Unsupported
-from .._oci.choose import pattern_filter
+from .._oci.patterns import pattern_filter
 from .._oci.query import compile_query
 from .._oci.reference import parse_host
 from .._registry.lists import catalog
@@ -27,7 +27,7 @@ def catalog_info(
     search = compile_query(query)
     fits = pattern_filter(include, exclude)
     if limit is not None and limit < 1:
-        raise InvalidInput("limit must be at least 1, not %d." % limit)
+        raise InvalidInput(f"limit must be at least 1, not {limit}.")
     host = parse_host(registry)
     names: list[str] = []
     try:
@@ -36,11 +36,8 @@ def catalog_info(
             if limit is not None and len(names) >= limit:
                 break
     except (Denied, NotFound, Unsupported) as exc:
-        raise Unsupported(
-            "%s does not show us its catalog: %s Many registries offer none (Docker Hub, GHCR) or to administrators "
-            "only; name the repositories instead." % (host, exc),
-            registry=host,
-            status=exc.status,
-        ) from None
+        text = f"{host} does not show us its catalog: {exc} Many registries offer none (Docker Hub, GHCR)"
+        text += " or to administrators only; name the repositories instead."
+        raise Unsupported(text, registry=host, status=exc.status) from None
     found = sorted(names)[:limit]
     return {"repositories": found, "query_result": search(found)}

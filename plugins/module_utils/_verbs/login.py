@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import os
-import time
 import typing as t
 from functools import partial
 
 from .._errors import Denied
 from .._oci.reference import DOCKER_HUB, check_repository, parse_host
 from .._plan import Plan, Step
-from .._registry.client import Registry, Repository
+from .._registry.auth import Registry
+from .._registry.client import Repository
 from .._registry.credentials import (
     HUB_KEY,
     Credential,
@@ -95,8 +95,8 @@ def _shown(key: str, where: str, credential: Credential | None) -> dict[str, t.A
 def _verify(session: Session, host: str, path: str, wanted: Credential) -> tuple[str, ...]:
     """Log in for real, before anything is written; with these credentials, whatever else is known for the registry."""
     known = session.registry(host, path)
-    registry = Registry(host, known.settings, session.transport, lambda dummy: wanted, time.monotonic)
-    registry.auth.secrets = known.auth.secrets
+    registry = Registry(host, known.settings, session.transport, lambda dummy: wanted)
+    session.transport.secrets |= wanted.secrets()
     whole = Repository(registry, "", ())
     response = whole.request("GET", "/v2/")
     if response.status == 401:
@@ -105,6 +105,6 @@ def _verify(session: Session, host: str, path: str, wanted: Credential) -> tuple
     if response.status not in (200, 403):
         raise whole.refusal(response, "The login at %s" % host)
     response.discard()
-    if not registry.auth.asked:
+    if not registry.scheme:
         return ("%s did not ask for a login, so the username and password could not be verified." % host,)
     return ()

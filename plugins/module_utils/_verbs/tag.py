@@ -17,29 +17,32 @@ def plan_tag(session: Session, *, name: str, tags: list[str], on_existing: str) 
     repository = session.repository(source, "pull", "push")
     image = repository.head(source.target)
     if image is None:
-        raise NotFound("%s does not exist." % source, "MANIFEST_UNKNOWN", source.registry, 404)
+        raise NotFound(f"{source} does not exist.", "MANIFEST_UNKNOWN", source.registry, 404)
     targets = session.map(lambda reference: Target.look(repository, reference), wanted)
     writes = [target for target in targets if not target.settles(image.digest, on_existing)]
-    manifest = repository.get(image.digest) if writes else None
-    after = {target.reference: image.digest if target in writes else target.previous for target in targets}
+    steps = []
+    if writes:
+        manifest = repository.get(image.digest)
+        steps = [target.step(manifest) for target in writes]
+    rows = [
+        {
+            "tag": target.reference.tag,
+            "digest": image.digest if target in writes else target.previous,
+            "previous_digest": target.previous,
+            "changed": target in writes,
+        }
+        for target in targets
+    ]
     return Plan(
         result={
             "reference": str(source.with_digest(image.digest)),
             "digest": image.digest,
             "media_type": image.media_type,
             "previous_digest": targets[0].previous if len(targets) == 1 else None,
-            "tags": [
-                {
-                    "tag": target.reference.tag,
-                    "digest": after[target.reference],
-                    "previous_digest": target.previous,
-                    "changed": target in writes,
-                }
-                for target in targets
-            ],
+            "tags": rows,
         },
         before={str(target.reference): target.previous for target in targets},
-        after={str(reference): digest for reference, digest in after.items()},
-        steps=tuple(target.step(manifest) for target in writes if manifest),
+        after={str(target.reference): row["digest"] for target, row in zip(targets, rows)},
+        steps=tuple(steps),
         notes=tuple(note for target in targets if target not in writes for note in target.notes(image.digest)),
     )

@@ -13,7 +13,7 @@ def plan(*steps: Step, **more) -> Plan:
 
 def test_costs_add_up_field_by_field():
     assert Cost(1, 2, 3, 4, 5) + Cost(10, 20, 30, 40, 50) == Cost(11, 22, 33, 44, 55)
-    assert Cost(bytes_sent=1, blobs_skipped=2).values() == (1, 0, 0, 0, 2)
+    assert Cost(bytes_sent=1, blobs_skipped=2) == Cost(1, 0, 0, 0, 2)
     assert Cost() == Cost(0, 0, 0, 0, 0)
 
 

@@ -11,8 +11,10 @@ import base64
 import contextlib
 import importlib
 import inspect
+import io
 import json
 import sys
+import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +25,13 @@ import yaml
 from ansible_collections.quayside.registry.plugins.module_utils import _module
 from ansible_collections.quayside.registry.plugins.module_utils._registry import transport
 from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, _Refusal
+from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+    Auth,
+    FakeRegistry,
+    _Refusal,
+    digest_of,
+    gzipped,
+)
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,
@@ -98,6 +106,56 @@ def share_a_tag(place: Place) -> None:
     tags["2"] = tags["1"]
 
 
+def blob_args(place: Place, file: str) -> Args:
+    return {"name": place.name(f"{REPO}@{digest_of(gzipped(LAYERS[0]))}"), "path": str(place.folder / file)}
+
+
+def save_blob(place: Place) -> None:
+    (place.folder / "there").write_bytes(gzipped(LAYERS[0]))
+
+
+def push_args(place: Place, kind: str) -> Args:
+    return {"path": str(place.folder / kind), "name": place.name(f"team/pushed:{kind}"), "source_reference": "1.2.3"}
+
+
+def save_images(place: Place) -> None:
+    """An image in each of the formats, as files of another registry."""
+    with FakeRegistry() as other:
+        other.add_image(REPO, "1.2.3", layers=LAYERS)
+        for kind in ("docker-archive", "oci-archive", "oci-layout"):
+            options = {"name": f"{other.host}/{REPO}:1.2.3", "path": str(place.folder / kind), "format": kind}
+            results(run_module("oci_pull", options))
+
+
+def add_tars(place: Place) -> None:
+    """An index of two images, whose layers are tars, with an attestation."""
+    images = [
+        place.registry.add_image("team/tar", layers=[tar_of("a"), tar_of("b", name)], platform=name)
+        for name in ("linux/amd64", "linux/arm64")
+    ]
+    attestation = place.registry.add_attestation("team/tar", images[0])
+    place.registry.add_index("team/tar", "1", [*images, attestation])
+
+
+def tar_of(*names: str) -> bytes:
+    """A tar with files of these names."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name in names:
+            tar.addfile(tarfile.TarInfo(name))
+    return out.getvalue()
+
+
+def save_tar(place: Place) -> None:
+    (place.folder / "layer.tar").write_bytes(tar_of("new"))
+
+
+def add_bases(place: Place) -> None:
+    """A base of what `stock` adds as 1.2.3, and a newer one."""
+    place.registry.add_image("base/os", "1", layers=LAYERS[:1])
+    place.registry.add_image("base/os", "2", layers=[b"newer layer " * 100])
+
+
 OFFLINE: dict[str, None] = dict.fromkeys(
     (
         "closed port",
@@ -116,6 +174,21 @@ HIDDEN = {
 }
 
 CASES: dict[str, list[Case]] = {
+    "oci_append": [
+        Case(
+            lambda place: {"name": place.name(f"{REPO}:1"), "files": [{"path": "/etc/motd", "content": "hello"}]},
+            {"name": "UPPER/x"},
+        ),
+        Case(
+            lambda place: {"dest": place.name("team/new"), "layers": [str(place.folder / "site")], "format": "docker"},
+            {"dest": "UPPER/x"},
+            stock=lambda place: place.folder.joinpath("site").mkdir(exist_ok=True),
+        ),
+    ],
+    "oci_blob": [
+        Case(lambda place: blob_args(place, "blob"), {"name": "UPPER/x"}),
+        Case(lambda place: blob_args(place, "there"), {"name": "x:1"}, stock=save_blob),
+    ],
     "oci_catalog_info": [
         Case(lambda place: {"registry": place.registry.host}, {"registry": "http://x"}, HIDDEN),
         Case(lambda place: {"registry": place.registry.host, "query": "[0]", "limit": 1}, {"registry": "a b"}, HIDDEN),
@@ -167,6 +240,62 @@ CASES: dict[str, list[Case]] = {
         Case(lambda place: {"name": place.name(f"{REPO}:1"), "platform": "linux/arm64"}, {"name": "x:"}),
         Case(lambda place: {"name": place.name(f"{REPO}:absent")}, {"name": "x@sha256:1"}),
     ],
+    "oci_export": [
+        Case(
+            lambda place: {"name": place.name("team/tar:1"), "path": str(place.folder / "root.tar"), "mode": "0640"},
+            {"name": "UPPER/x"},
+            stock=add_tars,
+        ),
+    ],
+    "oci_flatten": [
+        Case(lambda place: {"name": place.name("team/tar:1")}, {"name": "UPPER/x"}, stock=add_tars),
+        Case(
+            lambda place: {
+                "name": place.name("team/tar:1"),
+                "dest": place.name("team/flat"),
+                "platforms": ["linux/arm64"],
+            },
+            {"dest": "UPPER/x"},
+            stock=add_tars,
+        ),
+    ],
+    "oci_index": [
+        Case(
+            lambda place: {
+                "name": place.name("team/new:1"),
+                "manifests": [
+                    place.name(f"{REPO}:1"),
+                    {"name": place.name(f"{REPO}:1.2.3"), "platform": "linux/s390x", "annotations": {"a": "b"}},
+                ],
+                "annotations": {"note": "x"},
+            },
+            {"manifests": [{"name": "UPPER/x"}]},
+        ),
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1"),
+                "manifests": [{"platform": "linux/arm64"}],
+                "state": "absent",
+            },
+            {"name": "x:"},
+        ),
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1"),
+                "dest": place.name("team/new"),
+                "platforms": ["linux/arm64"],
+            },
+            {"dest": "UPPER/x"},
+        ),
+        Case(
+            lambda place: {
+                "name": place.name("team/none:1"),
+                "manifests": [place.name(f"{REPO}:1")],
+                "state": "absent",
+            },
+            {"manifests": ["a b"]},
+        ),
+    ],
     "oci_index_info": [
         Case(lambda place: {"name": place.name(f"{REPO}:1")}, {"name": "UPPER/x"}),
         Case(lambda place: {"name": place.name(f"{REPO}:absent")}, {"name": ""}),
@@ -194,6 +323,84 @@ CASES: dict[str, list[Case]] = {
         Case(lambda place: {"name": place.name(f"{REPO}:1"), "platform": "linux/amd64"}, {"name": "x:"}),
         Case(lambda place: {"name": place.name(f"{REPO}:absent")}, {"name": ""}),
     ],
+    "oci_pull": [
+        Case(lambda place: {"name": place.name(f"{REPO}:1"), "path": str(place.folder / "a.tar")}, {"name": "UPPER/x"}),
+        Case(
+            lambda place: {
+                "names": [place.name(f"{REPO}:1"), place.name(f"{REPO}:1.2.3")],
+                "path": str(place.folder / "a.tar"),
+                "format": "oci-archive",
+            },
+            {"names": ["a", "x:"]},
+        ),
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1"),
+                "path": str(place.folder / "layout"),
+                "format": "oci-layout",
+                "platform": "linux/arm64",
+            },
+            {"name": ""},
+        ),
+    ],
+    "oci_push": [
+        Case(lambda place: push_args(place, "docker-archive"), {"name": "UPPER/x"}, stock=save_images),
+        Case(lambda place: push_args(place, "oci-archive"), {"name": "x@sha256:1"}, stock=save_images),
+        Case(
+            lambda place: {**push_args(place, "oci-layout"), "name": place.name(f"{REPO}:1"), "on_existing": "keep"},
+            {"name": ""},
+            stock=save_images,
+        ),
+    ],
+    "oci_mutate": [
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1"),
+                "labels": {"a": "b", "c": None},
+                "env": {"A": 1},
+                "cmd": ["/app"],
+                "exposed_ports": ["80"],
+                "created": "2025-01-31T12:00:00Z",
+                "annotations": {"note": "x"},
+                "config_patch": {"author": "me"},
+            },
+            {"name": "UPPER/x"},
+        ),
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1"),
+                "dest": place.name("team/new"),
+                "append": [str(place.folder / "layer.tar")],
+                "platforms": ["linux/arm64"],
+                "set_platform": "linux/arm64/v8",
+                "manifest_patch": {"artifactType": "x/y"},
+            },
+            {"dest": "x@y"},
+            stock=save_tar,
+        ),
+        Case(lambda place: {"name": place.name(f"{REPO}:1.2.3"), "labels": {"absent": None}}, {"name": ""}),
+    ],
+    "oci_rebase": [
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1.2.3"),
+                "old_base": place.name("base/os:1"),
+                "new_base": place.name("base/os:2"),
+            },
+            {"old_base": "UPPER/x"},
+            stock=add_bases,
+        ),
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1.2.3"),
+                "dest": place.name("team/new:2"),
+                "new_base": place.name("base/os:1"),
+                "on_existing": "keep",
+            },
+            {"new_base": "x:"},
+            stock=add_bases,
+        ),
+    ],
     "oci_tag": [
         Case(lambda place: {"name": place.name(f"{REPO}:1"), "tags": ["2"]}, {"name": "UPPER/x"}),
         Case(lambda place: {"name": place.name(f"{REPO}:1"), "tags": ["2", "1.2.3"]}, {"tags": ["-x"]}),
@@ -216,6 +423,17 @@ CASES: dict[str, list[Case]] = {
             {"wrong password, basic": ("UNSUPPORTED_BY_REGISTRY", 401), "401": ("UNSUPPORTED_BY_REGISTRY", 401)},
             frozenset(("token", "expires_at")),
         )
+    ],
+    "oci_validate": [
+        Case(lambda place: {"name": place.name("team/tar:1")}, {"name": "UPPER/x"}, stock=add_tars),
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1"),
+                "platforms": ["linux/arm64"],
+                "fail_on_invalid": False,
+            },
+            {"name": ""},
+        ),
     ],
 }
 EACH = [
@@ -246,6 +464,8 @@ def documents(module: str) -> dict[str, Any]:
     }
     options = found["DOCUMENTATION"].setdefault("options", {})
     for name in found["DOCUMENTATION"].get("extends_documentation_fragment", []):
+        if not name.startswith("quayside."):
+            continue  # Ansible's own, with the options that AnsibleModule adds
         file, dummy, part = name.removeprefix("quayside.registry.").partition(".")
         fragment = importlib.import_module(f"ansible_collections.quayside.registry.plugins.doc_fragments.{file}")
         text = getattr(fragment.ModuleDocFragment, part.upper() or "DOCUMENTATION")
@@ -414,10 +634,8 @@ def test_second_run_changes_nothing(module: str, case: Case, place: Place) -> No
 
 
 def shape(value: Any) -> Any:
-    """The keys of a value, down to the last level."""
-    if isinstance(value, dict):
-        return {key: shape(item) for key, item in value.items()}
-    return [shape(item) for item in value] if isinstance(value, list) else None
+    """The keys of a value, down to the last level, but not within lists: those may grow and shrink."""
+    return {key: shape(item) for key, item in value.items()} if isinstance(value, dict) else None
 
 
 @each_case
@@ -552,6 +770,7 @@ def test_missing_jmespath(module: str, place: Place, monkeypatch: pytest.MonkeyP
 @each_module
 def test_broken_credentials_file(module: str, place: Place) -> None:
     """It is read when the registry asks who we are, or when it is to be changed."""
+    CASES[module][0].stock(place)
     (place.folder / "auth.json").write_text("{")
     options = {**CASES[module][0].options(place), "registries": []}
     check_failure(module_output(module, options), "CREDENTIALS_UNUSABLE", _registry_of(module, place), None)

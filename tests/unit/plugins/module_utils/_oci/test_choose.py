@@ -5,11 +5,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
-from ansible_collections.quayside.registry.plugins.module_utils._oci.choose import (
-    is_digest_tag,
-    pattern_filter,
-    tag_chooser,
-)
+from ansible_collections.quayside.registry.plugins.module_utils._oci.choose import is_digest_tag, tag_chooser
+from ansible_collections.quayside.registry.plugins.module_utils._oci.patterns import pattern_filter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

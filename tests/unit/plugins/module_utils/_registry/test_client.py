@@ -17,6 +17,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 )
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Manifest
 from ansible_collections.quayside.registry.plugins.module_utils._oci.mediatype import ACCEPT
+from ansible_collections.quayside.registry.plugins.module_utils._registry import auth
 from ansible_collections.quayside.registry.plugins.module_utils._registry.client import read_error
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
@@ -170,12 +171,13 @@ def test_token_that_ends_under_way() -> None:
         assert registry.count(path="/token") == 3
 
 
-def test_token_is_renewed_before_it_ends() -> None:
+def test_token_is_renewed_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
+    monkeypatch.setattr(auth, "monotonic", lambda: now[0])
     with FakeRegistry(auth=Auth(users=USERS, expires_in=300)) as registry:
         registry.clock = lambda: now[0]
         add_image(registry)
-        target = repository(registry, session=make_session(login(registry), clock=lambda: now[0]))
+        target = repository(registry, session=make_session(login(registry)))
         target.head("1")
         now[0] += 299
         registry.reset_log()
@@ -189,7 +191,7 @@ def test_identity_token() -> None:
         add_image(registry)
         session = make_session(login(registry, Credential(identity_token="refresh-me")))
         assert repository(registry, session=session).head("1") is not None
-        assert session.secrets() >= {"refresh-me"}
+        assert session.transport.secrets >= {"refresh-me"}
         assert registry.count("POST", "/token") == 1
 
 

@@ -114,5 +114,5 @@ def test_map_raises_the_first_error_and_does_not_begin_the_rest(jobs: int) -> No
 
 def test_secrets_are_those_that_were_used() -> None:
     session = make_session(Entry(HOST, Settings(), WHOLE), Entry("other.example", Settings(), TEAM))
-    session.registry(HOST).auth.credential("team/app")
-    assert session.secrets() == {"password", WHOLE.basic}
+    session.registry(HOST).credential("team/app")
+    assert session.transport.secrets == {"password", WHOLE.basic}

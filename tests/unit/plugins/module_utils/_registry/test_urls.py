@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError
-from ansible_collections.quayside.registry.plugins.module_utils._registry.urls import guard, is_loopback, origin
+from ansible_collections.quayside.registry.plugins.module_utils._registry.urls import LOOPBACK, guard, network, origin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,8 +48,8 @@ def test_origin(url, wanted):
         ("q.io", False),
     ],
 )
-def test_is_loopback(host, wanted):
-    assert is_loopback(host) is wanted
+def test_loopback(host, wanted):
+    assert (network(host) == LOOPBACK) is wanted
 
 
 PUBLIC, NAMED = "https://8.8.8.8/v2/", "https://q.io/v2/"

@@ -228,7 +228,7 @@ def test_many_that_are_up_to_date(pair: Pair) -> None:
     session = pair.session()
     assert not plan(session, images=images).changed
     assert [method for method, dummy in pair.log()] == ["HEAD"] * 40
-    pools = [adapter.poolmanager.pools for adapter in session.transport._session.adapters.values()]
+    pools = [manager.pools for manager in session.transport._managers.values()]
     made = sum(found[key].num_connections for found in pools for key in found.keys())  # noqa: SIM118 - it is no dict
     assert made <= 2 * session.jobs
 

@@ -284,7 +284,7 @@ def test_token() -> None:
         result = token_info(session, name=f"{registry.host}/{REPO}", access=["pull", "push"])
         assert registry.gate.tokens[result["token"]].access[f"repository:{REPO}"] == {"pull", "push"}
         assert result["expires_at"].endswith("Z")
-        assert result["token"] in session.secrets()
+        assert result["token"] in session.transport.secrets
 
 
 def test_token_where_the_front_door_is_open() -> None:

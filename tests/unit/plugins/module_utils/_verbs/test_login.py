@@ -76,7 +76,7 @@ def test_what_is_verified_is_what_will_be_stored(tmp_path: Path) -> None:
             plan(registry.host, tmp_path / "auth.json", session, password="wrong-one")
         stale = make_session(login(registry, Credential(USER, "old")))
         assert plan(registry.host, tmp_path / "auth.json", stale).changed
-        assert base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode() in stale.secrets()
+        assert base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode() in stale.transport.secrets
 
 
 def test_registry_that_does_not_ask(tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changes that a user asks for, and applying them to JSON objects: maps of strings, and merge patches (RFC 7386)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._errors import InvalidInput
+from .image import build
+from .manifest import Json, Manifest, canonical_json
+from .parts import checked, parts
+
+Strings = t.Mapping[str, t.Optional[str]]
+
+
+def strings(option: str, given: t.Mapping[str, t.Any] | None) -> dict[str, str | None]:
+    """Return what was given for an option as strings; None removes. Whole numbers are taken as they are written.
+
+    Raises InvalidInput for other values: YAML reads ``1.10`` as 1.1 and ``yes`` as true, so what was meant is lost.
+    """
+    found: dict[str, str | None] = {}
+    for key, value in (given or {}).items():
+        if not key:
+            raise InvalidInput("%s has an empty name." % option)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if not isinstance(value, (str, type(None))):
+            kind = {bool: "a boolean", float: "a number with a fraction"}.get(type(value), "not a string")
+            text = "%s: the value of %s is %s (%s); write it in quotes, as the string that is meant."
+            raise InvalidInput(text % (option, key, kind, str(value)[:50]))
+        found[key] = value
+    return found
+
+
+def patch(option: str, given: Json | None) -> Json:
+    """Return a merge patch that can be written as JSON, or raise InvalidInput."""
+    try:
+        canonical_json(given)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidInput("%s cannot be written as JSON: %s." % (option, exc)) from None
+    return given or {}
+
+
+def merge_patch(target: t.Any, change: t.Any) -> t.Any:
+    """Apply a merge patch: objects are merged key by key, null removes a key, anything else replaces what is there."""
+    if not isinstance(change, dict):
+        return change
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge_patch(result.get(key), value)
+    return result
+
+
+def edit_map(old: t.Mapping[str, str] | None, changes: Strings) -> dict[str, str]:
+    """Return a map of strings with others set, or removed where they are None."""
+    merged = {**(old or {}), **changes}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def put(target: Json, key: str, value: t.Any) -> None:
+    """Set a key, or remove it where the value is empty; what is empty or null in the target may stay so."""
+    if value:
+        target[key] = value
+    elif target.get(key):
+        del target[key]
+
+
+def edit_annotations(manifest: Manifest, changes: Strings) -> Manifest:
+    """Return a manifest or index with other annotations."""
+    value = dict(manifest.json)
+    put(value, "annotations", edit_map(value.get("annotations"), changes))
+    return manifest if value == manifest.json else build(value, manifest.media_type)
+
+
+def edit_manifest(manifest: Manifest, change: Json, what: str) -> Manifest:
+    """Return the manifest of an image with a merge patch applied, which may not make other content of it.
+
+    Raises InvalidInput, or ContentError (MANIFEST_INVALID) for what is no manifest any more.
+    """
+    value = merge_patch(manifest.json, change)
+    if value == manifest.json:
+        return manifest
+    new = checked(build(value, manifest.media_type), "What manifest_patch makes of %s" % what)
+    wrong = [key for key in ("config", "layers") if parts(new, key) != parts(manifest, key)]
+    wrong += [key for key in ("schemaVersion", "mediaType") if value.get(key) != manifest.json.get(key)]
+    if wrong:
+        instead = {"layers": "append adds a layer", "config": "config_patch changes what it holds"}
+        text = "manifest_patch may not change the %s of %s; %s."
+        raise InvalidInput(text % (wrong[0], what, instead.get(wrong[0], "it stays of the kind that it is")))
+    return new

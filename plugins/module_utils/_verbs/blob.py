@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Save a blob in a file (crane blob)."""
+
+from __future__ import annotations
+
+import re
+
+from .._errors import InvalidInput, RegistryError
+from .._oci.manifest import Descriptor
+from .._oci.reference import Reference
+from .._oci.whole import check_file, digest_of_file, write_whole
+from .._plan import Cost, Plan, Step
+from .._registry.blobs import stream_blob
+from .._registry.client import Repository
+from .._registry.session import Session
+from .._registry.transport import Response
+
+
+def plan_blob(session: Session, *, name: str, path: str) -> Plan:
+    """Plan a download, unless the file has the digest already; then the registry is not asked."""
+    reference = Reference.parse(name)
+    digest = reference.digest
+    if not digest:
+        text = "%s names no blob: blobs have digests and no tags; write %s@sha256:... (oci_manifest_info lists them)."
+        raise InvalidInput(text % (reference, reference.name), "INVALID_REFERENCE")
+    place = check_file(path)
+    before, size = digest_of_file(place, digest.split(":")[0]) or (None, 0)
+    steps = []
+    if before != digest:
+        repository = session.repository(reference)
+        blob = Descriptor("", digest, _size(repository, digest))
+        size = blob.size
+
+        def run() -> None:
+            write_whole(place, stream_blob(repository, blob))
+
+        steps.append(Step("Write %s (%d bytes) to %s." % (reference, size, path), run, Cost(bytes_received=size)))
+    result = {"path": path, "size": size, "digest": digest, "previous_digest": before, "reference": str(reference)}
+    return Plan(result, before={path: before}, after={path: digest}, steps=tuple(steps))
+
+
+def _size(repository: Repository, digest: str) -> int:
+    """Return a blob's size by HEAD, or by a GET of its start where that does not tell it."""
+    what, path = "The blob %s" % repository.full(digest), "blobs/" + digest
+    response = repository.request("HEAD", path)
+    if _length(response) is None:
+        response.discard()
+        response = repository.request("GET", path, headers={"Range": "bytes=0-0"})
+    if response.status not in (200, 206):
+        raise repository.refusal(response, what)
+    response.discard()
+    size = _length(response)
+    if size is None:
+        text = "%s: the registry does not tell its size." % what
+        raise RegistryError(text, "UNKNOWN", repository.registry.host, response.status)
+    return size
+
+
+def _length(response: Response) -> int | None:
+    """Return the size of the whole content that an answer is about, or None where it does not tell."""
+    part = re.fullmatch(r"bytes 0-0/(\d+)", response.headers.get("Content-Range", ""))
+    text = part[1] if part else response.headers.get("Content-Length", "")
+    return int(text) if response.status in (200, 206) and text.isdecimal() else None

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write the root file system of an image to a tar (crane export)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import typing as t
+from contextlib import suppress
+from dataclasses import dataclass
+
+from .._errors import NotFound
+from .._oci.digest import digest_of
+from .._oci.flatten import Limits
+from .._oci.image import attests
+from .._oci.manifest import Manifest, canonical_json
+from .._oci.mediatype import MANIFESTS
+from .._oci.parts import checked, members
+from .._oci.platform import Platform
+from .._oci.provenance import is_flattened
+from .._oci.reference import Reference
+from .._oci.scratch import room, scratch
+from .._oci.whole import check_file, digest_of_file, whole
+from .._plan import Plan, Step
+from .._registry.client import Repository
+from .._registry.session import Session
+from ._image import find, member
+from ._opened import Image, read_image
+from ._rootfs import merge, parse_limits, unpacking
+
+# What a file is the export of, and its digest then: "1 LAYERS DIGEST". A file that was edited since has another digest.
+_NOTE = "user.quayside.export"
+
+
+def plan_export(
+    session: Session,
+    *,
+    name: str,
+    path: str,
+    platform: str | None,
+    limits: dict[str, int | None] | None,
+    force: bool,
+) -> Plan:
+    """Plan one file; it is written here, without a name, unless the one that is there is known to be right."""
+    allowed = parse_limits(limits)
+    place = check_file(path)
+    old, old_size = digest_of_file(place, "sha256") or (None, None)
+    reference, repository, manifest = find(session, name)
+    if manifest is None:
+        raise NotFound("%s does not exist." % reference, "MANIFEST_UNKNOWN", reference.registry, 404)
+    chosen = _choose(repository, reference, manifest, platform)
+    image = read_image(repository, chosen, repository.full(chosen.digest))
+    result = {
+        "reference": str(reference.with_digest(chosen.digest)),
+        "digest": chosen.digest,
+        "media_type": chosen.media_type,
+        "path": path,
+    }
+    before = {"path": path, "size": old_size, "checksum": old}
+    if not force and old in _expected(place, image):
+        return Plan({**result, "size": old_size, "checksum": old}, before, before)
+    made = _Export.make(session, image, os.path.dirname(place), allowed)
+    after = {"path": path, "size": made.size, "checksum": made.digest}
+    text = "Write the root file system of %s (%d bytes) to %s." % (result["reference"], made.size, path)
+    note = "1 %s %s" % (_layers(image), made.digest)
+    steps = () if made.digest == old else (Step(text, lambda: _place(made, place, note)),)
+    return Plan({**result, "size": made.size, "checksum": made.digest}, before, after, steps)
+
+
+def _choose(repository: Repository, reference: Reference, manifest: Manifest, platform: str | None) -> Manifest:
+    """Return the image to export: of an index that for the platform, else its only one, else that for linux/amd64."""
+    if not platform and manifest.is_index:
+        images = [item for item in members(manifest) if item.media_type in MANIFESTS and not attests(item)]
+        if len(images) == 1:
+            with repository.named():
+                return checked(repository.get(images[0].digest), repository.full(images[0].digest))
+    return member(repository, reference, manifest, Platform.parse(platform or "linux/amd64"))
+
+
+def _layers(image: Image) -> str:
+    """Return one digest for the content of all layers, on which alone the export depends."""
+    return digest_of(canonical_json(image.diff_ids))
+
+
+def _expected(path: str, image: Image) -> list[str]:
+    """Return the digests that an export of the image has, as far as that can be known without making it."""
+    found = image.diff_ids if is_flattened(image.config) else []  # flattening makes the same tar
+    with suppress(OSError, ValueError, AttributeError):  # no such note, or a system that has none
+        version, layers, digest = os.getxattr(path, _NOTE).decode("ascii").split(" ")
+        if (version, layers) == ("1", _layers(image)):
+            found.append(digest)
+    return found
+
+
+@dataclass(frozen=True)
+class _Export:
+    """The finished tar, which has no name yet."""
+
+    file: t.BinaryIO
+    size: int
+    digest: str
+
+    @classmethod
+    def make(cls, session: Session, image: Image, folder: str, limits: Limits) -> _Export:
+        with room(unpacking(image), folder):
+            file, digest = scratch(folder), hashlib.sha256()
+            merge(session, image, t.cast(t.BinaryIO, _Hashed(file, digest)), limits, folder)
+            file.flush()
+        return cls(file, file.tell(), "sha256:%s" % digest.hexdigest())
+
+
+@dataclass(frozen=True)
+class _Hashed:
+    """What writes to a file, and hashes what it writes."""
+
+    file: t.BinaryIO
+    digest: hashlib._Hash
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self.file.write(data)
+
+
+def _place(made: _Export, path: str, note: str) -> None:
+    with whole(path) as handle:
+        at = 0
+        while at < made.size:
+            at += os.sendfile(handle, made.file.fileno(), at, made.size - at)
+        with suppress(OSError, AttributeError):  # where files have no such notes, the next run makes the tar again
+            os.setxattr(handle, _NOTE, note.encode("ascii"))

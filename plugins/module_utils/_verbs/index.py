@@ -1,0 +1,410 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make an index, and add, remove, replace and choose its members (crane index append, crane index filter)."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+from functools import partial
+
+from .._errors import ContentError, InvalidInput, NotFound, Refused
+from .._oci.filter import filter_index
+from .._oci.image import attests
+from .._oci.layertypes import is_docker, not_image
+from .._oci.manifest import Descriptor, Json, Manifest, parse_json
+from .._oci.mediatype import DOCKER_LIST, INDEXES, MANIFESTS, OCI_INDEX
+from .._oci.members import Changes, Member, check_index, describe, make_index, merge, place, without
+from .._oci.parts import checked, members, parts
+from .._oci.platform import Platform
+from .._oci.reference import Reference
+from .._oci.select import platform_of
+from .._plan import Plan, Step
+from .._registry.client import Repository
+from .._registry.read import read_blob
+from .._registry.session import Session
+from .._registry.write import put
+from ._content import Content, Wanted, plan_content
+from ._destination import destination
+from ._target import Target
+from .index_info import summary
+
+_TRIES = 8
+_PAUSE = 0.1  # seconds, longer than it takes from a look at a tag to its PUT
+
+
+@dataclass(frozen=True)
+class _Given:
+    """One entry of ``manifests``: what the user wants to be there, or to go."""
+
+    reference: Reference | None
+    platform: Platform | None
+    annotations: Changes
+
+    def __str__(self) -> str:
+        return str(self.reference or self.platform)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The members that an entry stands for, and where they are. No repository: in the index already."""
+
+    given: _Given
+    repository: Repository | None
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What the index is to become, whatever it is: a pure function of what is there."""
+
+    what: str
+    media_type: str | None
+    add: tuple[Member, ...] = ()
+    gone: t.Callable[[Descriptor], bool] = lambda item: False
+    exclusive: bool = False
+    platforms: tuple[Platform, ...] = ()
+    annotations: Changes = field(default_factory=dict)
+
+    def over(self, base: Manifest | None) -> Manifest:
+        """Return the index that is to be where ``base`` is. Raises Refused, InvalidInput, ContentError."""
+        if base and not base.is_index and self.exclusive:
+            base = None
+        if base and not base.is_index:
+            text = "%s is a single image, not an index; with state: present, exclusive: true puts one in its place."
+            raise ContentError(text % self.what, "NOT_AN_INDEX")
+        found = without(merge(members(base) if base else [], self.add), self.gone)
+        if self.exclusive:
+            wanted = {member.item.digest for member in self.add}
+            found = [item for item in found if item.digest in wanted]
+        media_type = self.media_type or (base.media_type if base else None)
+        if not media_type:
+            media_type = DOCKER_LIST if found and is_docker(found[0].media_type) else OCI_INDEX
+        index = make_index(base, found, media_type, self.annotations)
+        check_index(index, base, self.what)
+        return filter_index(index, self.platforms, self.what) if self.platforms else index
+
+
+def plan_index(
+    session: Session,
+    *,
+    name: str,
+    dest: str | None,
+    state: str,
+    manifests: list[t.Any],
+    exclusive: bool,
+    platforms: list[str],
+    flatten: bool,
+    format: str | None,  # pylint: disable=redefined-builtin
+    annotations: dict[str, t.Any],
+    on_existing: str,
+) -> Plan:
+    """Plan an index; where it is in place and up to date, that costs a HEAD for each member, and one GET."""
+    home = Reference.parse(name)
+    where = destination(home, dest)
+    given = [_read_entry(item, home, state) for item in manifests]
+    patterns = tuple(Platform.parse(text) for text in platforms)
+    changes = _texts(annotations)
+    if state == "absent":
+        _check_absent(home, given, exclusive or bool(platforms))
+    in_place = where.name == home.name and where.target == home.target
+    repository = session.repository(home, *(("pull", "push") if where.name == home.name else ("pull",)))
+    source = Target.look(repository, home)
+    base = _read(repository, source.previous) if source.previous else None
+    if base is None:
+        if state == "absent" and in_place:
+            return _nothing(home)
+        _check_new(home, given, in_place)
+    have = {item.digest: item for item in members(base)} if base else {}
+    found = session.map(partial(_resolve, session, have, flatten, state), given)
+    if state == "present":
+        _refuse_conflicts(found)
+    wish = _Wish(
+        str(home),
+        {"oci": OCI_INDEX, "docker": DOCKER_LIST}.get(format or ""),
+        tuple(member for entry in found for member in entry.members) if state == "present" else (),
+        partial(_goes, found) if state == "absent" else lambda item: False,
+        exclusive,
+        patterns,
+        changes,
+    )
+    with repository.named():
+        index = wish.over(base)
+    target = _target(session, source, where, in_place, index)
+    settled = target.settles(index.digest, on_existing)
+    there = index if target.previous == index.digest else base if in_place else _there(target)
+    shown = (there if settled else index) or index
+    result = _result(target, shown)
+    after = _shown(target, shown)
+    before = after if settled else _shown(target, there)
+    if settled:
+        return Plan(result, before, after, notes=tuple(target.notes(index.digest)))
+    content = _content(session, repository, target, base, index, found)
+    again = partial(_merged, wish, result, after) if in_place and on_existing == "replace" and not exclusive else None
+    step = target.step(index)
+    if again and not target.reference.digest:
+        step = Step(step.text, partial(_put, target, index, again), step.cost)
+    return Plan(
+        result,
+        before,
+        after,
+        (*content.steps, step),
+        content.spared,
+        tuple(_told(base, index)),
+        tuple(content.warnings),
+    )
+
+
+def _read_entry(value: t.Any, home: Reference, state: str) -> _Given:
+    """Read an entry: a reference, a digest in the repository of the index, or a dict. Raises InvalidInput."""
+    entry = {"name": value} if isinstance(value, str) else value
+    good = isinstance(entry, dict) and entry.keys() <= {"name", "platform", "annotations"}
+    if not good or any(not isinstance(entry.get(key) or "", str) for key in ("name", "platform")):
+        raise InvalidInput(
+            "manifests: %r is neither a reference nor a dict of name, platform and annotations." % (value,)
+        )
+    name, platform, annotations = entry.get("name"), entry.get("platform"), entry.get("annotations") or {}
+    if name is None and (state == "present" or not platform):
+        raise InvalidInput("manifests: %r has no name." % (value,))
+    if not isinstance(annotations, dict):
+        raise InvalidInput("manifests: the annotations of %s are no dict." % name)
+    reference = None
+    if name is not None:  # a digest alone is one of the same repository
+        reference = Reference.parse("%s@%s" % (home.name, name) if name.startswith(("sha256:", "sha512:")) else name)
+    return _Given(reference, Platform.parse(platform) if platform else None, _texts(annotations))
+
+
+def _texts(annotations: t.Mapping[t.Any, t.Any]) -> Changes:
+    """Return annotations, which are strings (whole numbers become some); null removes one."""
+    for key, value in annotations.items():
+        if not isinstance(key, str) or isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
+            raise InvalidInput("The annotation %s is %r, which is no string; put it in quotes." % (key, value))
+    return {key: None if value is None else str(value) for key, value in annotations.items()}
+
+
+def _check_absent(home: Reference, given: list[_Given], chooses: bool) -> None:
+    if not given:
+        text = "state absent removes the members that manifests lists, and it lists none; oci_delete deletes %s itself."
+        raise InvalidInput(text % home)
+    if chooses:
+        raise InvalidInput("exclusive and platforms say which members stay; they do not go with state: absent.")
+
+
+def _check_new(home: Reference, given: list[_Given], in_place: bool) -> None:
+    if not in_place:
+        text = "The index %s does not exist. To make a new one, let name say where, and leave out dest."
+        raise NotFound(text % home, "MANIFEST_UNKNOWN", home.registry, 404)
+    if not given:
+        text = "The index %s does not exist, and manifests lists no members for a new one."
+        raise NotFound(text % home, "MANIFEST_UNKNOWN", home.registry, 404)
+
+
+def _nothing(home: Reference) -> Plan:
+    """Nothing is to be removed from an index that does not exist."""
+    result: Json = {"reference": None, "digest": None, "media_type": None, "previous_digest": None, "manifests": []}
+    shown: Json = {"reference": str(home), "digest": None, "annotations": [], "manifests": []}
+    return Plan(result, shown, shown)
+
+
+def _read(repository: Repository, target: str) -> Manifest:
+    with repository.named():
+        return checked(repository.get(target), repository.full(target))
+
+
+def _resolve(session: Session, have: t.Mapping[str, Descriptor], flatten: bool, state: str, given: _Given) -> _Found:
+    """Find out which members an entry stands for: an index, with ``flatten``, for its own.
+
+    Nothing is asked for by a digest that the index has, and no more than HEAD for a tag that means one.
+    """
+    reference = given.reference
+    if not reference:
+        return _Found(given, None, ())
+    repository, known = session.repository(reference), have.get(reference.digest or "")
+    if not known or (flatten and known.media_type in INDEXES):
+        head = repository.head(reference.target)
+        if not head and state == "absent":
+            return _Found(given, None, ())
+        if not head:
+            text = "The member %s does not exist."
+            raise NotFound(text % reference, "MANIFEST_UNKNOWN", reference.registry, 404)
+        opened = flatten and head.media_type in INDEXES
+        known = have.get(head.digest) or (head if state == "absent" else None)
+        if opened and state == "absent":
+            inside = members(_read(repository, head.digest))
+            return _Found(given, None, tuple(Member(item) for item in inside))
+        if opened or not known:
+            return _look_inside(repository, given, _read(repository, head.digest), have, flatten)
+    return _Found(given, None, (Member(known, given.platform, given.annotations),))
+
+
+def _look_inside(
+    repository: Repository, given: _Given, manifest: Manifest, have: t.Mapping[str, Descriptor], flatten: bool
+) -> _Found:
+    if not (manifest.is_index and flatten):
+        item = describe(manifest, _config(repository, manifest) if not given.platform else None)
+        return _Found(given, repository, (Member(item, given.platform, given.annotations),))
+    found = members(manifest)
+    if given.platform:
+        with repository.named():
+            found = members(filter_index(manifest, [given.platform], repository.full(manifest.digest)))
+    described = (item if item.digest in have else _described(repository, item) for item in found)
+    return _Found(given, repository, tuple(_taken(item, given.annotations) for item in described))
+
+
+def _taken(item: Descriptor, annotations: Changes) -> Member:
+    return Member(item, None, {} if attests(item) else annotations)
+
+
+def _described(repository: Repository, item: Descriptor) -> Descriptor:
+    """Give a member of an index the platform of its config where the index names none."""
+    if item.media_type not in MANIFESTS or "platform" in item.json or "artifactType" in item.json or attests(item):
+        return item
+    manifest = _read(repository, item.digest)
+    return Descriptor(
+        item.media_type, item.digest, item.size, {**item.json, **describe(manifest, _config(repository, manifest)).json}
+    )
+
+
+def _config(repository: Repository, manifest: Manifest) -> Json | None:
+    """Return the config of an image, None of anything else."""
+    if not_image(manifest):
+        return None
+    with repository.named():
+        what = "The config of %s" % repository.full(manifest.digest)
+        return parse_json(read_blob(repository, parts(manifest, "config")[0]), what)
+
+
+def _refuse_conflicts(found: list[_Found]) -> None:
+    """Refuse entries that stand for different images of one platform; one index may have several of its own."""
+    seen: dict[tuple[str, ...], tuple[Member, _Found]] = {}
+    for entry in found:
+        for member in entry.members:
+            item = member.over()
+            spot = None if attests(item) else place(item)
+            other, where = seen.setdefault(spot, (member, entry)) if spot else (member, entry)
+            if where is not entry and other.item.digest != member.item.digest:
+                text = "manifests: %s and %s are different images, and both are for %s."
+                raise InvalidInput(text % (where.given, entry.given, platform_of(item)))
+
+
+def _goes(found: list[_Found], item: Descriptor) -> bool:
+    """Does an entry say that this member is to be removed? Where it has a name and a platform, both must fit."""
+    for entry in found:
+        reference, platform = entry.given.reference, entry.given.platform
+        digests = [member.item.digest for member in entry.members]
+        named = reference is None or item.digest in (reference.digest, *digests)
+        if named and (platform is None or platform.matches(platform_of(item))):
+            return True
+    return False
+
+
+def _target(session: Session, source: Target, where: Reference, in_place: bool, index: Manifest) -> Target:
+    """Return what is to point at the index. A name with a digest stands for what it becomes, as nothing can move it."""
+    if in_place and not where.digest:
+        return source
+    if in_place:
+        where = where.with_digest(index.digest)
+    if where.digest and where.digest != index.digest:
+        text = "The result cannot be stored as %s: its digest is %s, and a digest cannot be chosen."
+        raise InvalidInput(text % (where, index.digest))
+    return Target.look(session.repository(where, "pull", "push"), where)
+
+
+def _there(target: Target) -> Manifest | None:
+    """Return what the target has now, for the diff; nothing where that is no index or image that can be read."""
+    try:
+        return _read(target.repository, target.previous) if target.previous else None
+    except ContentError:
+        return None
+
+
+def _content(
+    session: Session,
+    repository: Repository,
+    target: Target,
+    base: Manifest | None,
+    index: Manifest,
+    found: list[_Found],
+) -> Content:
+    """Plan what brings the members to the repository of the index; those that came from there are there."""
+    kept = {item.digest: item for item in members(index)}
+    wanted = {}
+    for entry in found:
+        if entry.repository and str(entry.repository) != str(target.repository):
+            for digest in (member.item.digest for member in entry.members):
+                if digest in kept:
+                    wanted[digest] = Wanted(entry.repository, target.repository, kept[digest], put=True)
+    needs = list(wanted.values())
+    if base and str(repository) != str(target.repository):
+        needs.append(Wanted(repository, target.repository, index.descriptor, {index.digest: index}))
+    return plan_content(session, needs)
+
+
+def _put(target: Target, index: Manifest, again: t.Callable[[Target, Manifest | None], Manifest]) -> None:
+    """Set the tag, and look before and after: another task may write to the same index at this time.
+
+    Where it has, its index is taken in its turn as what is there. Registries know no exchange on condition, so this
+    leaves a gap of the time between a HEAD and a PUT; the pause lets others pass theirs.
+    """
+    repository, tag, transport = target.repository, target.reference.target, target.repository.registry.transport
+    previous = target.previous
+    for tried in range(_TRIES):
+        found = repository.head(tag, writing=True)
+        now = found.digest if found else None
+        if now == index.digest or (tried and now == previous):  # ours, or a registry that is slow to tell
+            return
+        if now != previous:
+            base = _read(repository, now) if now else None
+            index, previous = again(target, base), now
+            if base and index.digest == base.digest:
+                return
+        put(repository, tag, index)
+        transport.pause(0, _PAUSE)
+    text = "%s was changed by others each time that it was written (%d times); run this task again when they are done."
+    raise Refused(text % (target.reference, _TRIES), "TAG_MOVED", target.reference.registry)
+
+
+def _merged(wish: _Wish, result: Json, after: Json, target: Target, base: Manifest | None) -> Manifest:
+    """Plan again on top of what another task has written, and let the result tell of it."""
+    with target.repository.named():
+        index = wish.over(base)
+    result.update({**_result(target, index), "previous_digest": base.digest if base else None})
+    after.update(_shown(target, index))
+    return index
+
+
+def _result(target: Target, index: Manifest) -> Json:
+    return {
+        "reference": str(target.reference.with_digest(index.digest)),
+        "digest": index.digest,
+        "media_type": index.media_type,
+        "previous_digest": target.previous,
+        "manifests": [summary(item) for item in members(index)],
+    }
+
+
+def _shown(target: Target, index: Manifest | None) -> Json:
+    """Return what a diff shows."""
+    return {
+        "reference": str(target.reference),
+        "digest": index.digest if index else None,
+        "annotations": _notes(index.json) if index else [],
+        "manifests": [_line(item) for item in members(index)] if index else [],
+    }
+
+
+def _line(item: Descriptor) -> str:
+    return " ".join((str(platform_of(item) or "-"), item.digest, *_notes(item.json)))
+
+
+def _notes(value: Json) -> list[str]:
+    return ["%s=%s" % pair for pair in (value.get("annotations") or {}).items()]
+
+
+def _told(base: Manifest | None, index: Manifest) -> list[str]:
+    """Say which members come, go, and are described in another way."""
+    old = {item.digest: item for item in members(base)} if base else {}
+    new = {item.digest: item for item in members(index)}
+    gone = ["Remove the member %s." % _line(item) for item in old.values() if item.digest not in new]
+    come = ["Add the member %s." % _line(item) for item in new.values() if item.digest not in old]
+    same = [item for item in new.values() if item.digest in old and item.json != old[item.digest].json]
+    return gone + come + ["Describe the member %s in another way." % _line(item) for item in same]

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Change the config and the annotations of images, or add layers (crane mutate, edit config, edit manifest)."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+from functools import lru_cache
+
+from .._errors import ContentError, InvalidInput
+from .._oci.changes import edit_annotations, edit_manifest, patch, strings
+from .._oci.configedit import Changes, edit_config
+from .._oci.layerfile import LayerFile, read_layer_file
+from .._oci.layertypes import is_docker, layer_type
+from .._oci.manifest import Json, Manifest
+from .._plan import Plan
+from .._registry.session import Session
+from ._edit import Edited, Image, plan_edit, rewrite
+
+
+def plan_mutate(
+    session: Session,
+    *,
+    name: str,
+    dest: str | None,
+    labels: Json | None,
+    annotations: Json | None,
+    env: Json | None,
+    cmd: list[str] | None,
+    entrypoint: list[str] | None,
+    user: str | None,
+    workdir: str | None,
+    exposed_ports: list[str] | None,
+    volumes: list[str] | None,
+    stop_signal: str | None,
+    set_platform: str | None,
+    created: str | None,
+    append: list[str],
+    index_annotations: Json | None,
+    config_patch: Json | None,
+    manifest_patch: Json | None,
+    platforms: list[str],
+    on_existing: str,
+) -> Plan:
+    """Plan the edit of an image, or of the images of an index. The files to append are read once they are needed."""
+    changes = Changes.parse(
+        labels=labels,
+        env=env,
+        cmd=cmd,
+        entrypoint=entrypoint,
+        user=user,
+        workdir=workdir,
+        exposed_ports=exposed_ports,
+        volumes=volumes,
+        stop_signal=stop_signal,
+        platform=set_platform,
+        created=created,
+        config_patch=config_patch,
+    )
+    notes, index_notes = strings("annotations", annotations), strings("index_annotations", index_annotations)
+    manifest_change = patch("manifest_patch", manifest_patch)
+    files: t.Callable[[], list[LayerFile]] = lru_cache(maxsize=None)(lambda: [read_layer_file(path) for path in append])
+    edited: set[str] = set()
+    indexes: list[Manifest] = []
+
+    def edit(image: Image, existing: Image | None) -> Edited:
+        edited.add(image.manifest.digest)
+        if changes.platform and len(edited) > 1:
+            text = "set_platform is for one image, and %s has more of them to edit; choose one with platforms."
+            raise InvalidInput(text % name)
+        new = _append(image, existing, files(), changes)
+        manifest = edit_annotations(new.manifest, notes)
+        return replace(new, manifest=edit_manifest(manifest, manifest_change, image.what))
+
+    def edit_index(index: Manifest) -> Manifest:
+        indexes.append(index)
+        return edit_annotations(index, index_notes)
+
+    def plan(chosen: list[str]) -> Plan:
+        return plan_edit(
+            session,
+            name=name,
+            dest=dest,
+            platforms=chosen,
+            on_existing=on_existing,
+            edit=edit,
+            edit_index=edit_index,
+            extra=lambda found: {"config": found[0].config},
+        )
+
+    try:
+        planned = plan(platforms)
+    except ContentError as exc:
+        if not (set_platform and platforms and exc.code == "PLATFORM_NOT_FOUND"):
+            raise
+        planned = plan([set_platform])  # it has its new platform since an earlier run
+    if index_notes and not indexes:
+        raise InvalidInput("%s is a single image, so there is no index for index_annotations." % name)
+    return planned
+
+
+def _append(image: Image, existing: Image | None, files: list[LayerFile], changes: Changes) -> Edited:
+    """Return the image with the layers and another config; an image that ends in these layers has them already."""
+    diff_ids = [file.diff_id for file in files]
+    if not files or image.diff_ids[-len(files) :] == diff_ids:
+        return rewrite(image, edit_config(image.config, changes, image.what))
+    config = edit_config(_grown(image.config, diff_ids), changes, image.what)
+    before, tail = [layer.json for layer in image.layers], _tail(image, existing, diff_ids)
+    if tail and existing:  # compressed by another encoder, perhaps, but the same
+        elsewhere = {layer["digest"]: existing.repository for layer in tail}
+        return replace(rewrite(image, config, before + tail), elsewhere=elsewhere, retold=True)
+    media_type = image.manifest.media_type
+    tail = [
+        {"mediaType": layer_type(media_type, file.compression), "digest": file.digest, "size": file.size}
+        for file in files
+    ]
+    new = rewrite(image, config, before + tail)
+    return replace(new, local={**new.local, **{file.digest: file.open for file in files}}, retold=True)
+
+
+def _tail(image: Image, existing: Image | None, diff_ids: list[str]) -> list[Json]:
+    """Return the layers to add as the destination has them, if it has them on top of the same image; else none."""
+    if existing is None or is_docker(existing.manifest.media_type) != is_docker(image.manifest.media_type):
+        return []
+    layers, count = existing.layers, len(image.layers)
+    found = (existing.config.get("rootfs") or {}).get("diff_ids")
+    same = found == image.diff_ids + diff_ids and len(layers) == count + len(diff_ids)
+    return [layer.json for layer in layers[count:]] if same and layers[:count] == image.layers else []
+
+
+def _grown(config: Json, diff_ids: list[str]) -> Json:
+    """Return a config with more layers; its history tells of them if it tells of all others."""
+    rootfs = config.get("rootfs") or {"type": "layers"}
+    before, history = rootfs.get("diff_ids") or [], config.get("history") or []
+    new = {**config, "rootfs": {**rootfs, "diff_ids": before + diff_ids}}
+    told = [entry for entry in history if isinstance(entry, dict) and not entry.get("empty_layer")]
+    if len(told) == len(before):
+        new["history"] = history + [{"created_by": "append %s" % diff_id} for diff_id in diff_ids]
+    return new

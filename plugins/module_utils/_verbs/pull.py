@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Save images in a file or a folder (crane pull)."""
+
+from __future__ import annotations
+
+from .._errors import InvalidInput
+from .._oci.layout import DOCKER_ARCHIVE
+from .._oci.platform import Platform
+from .._oci.reference import Reference
+from .._plan import Plan
+from .._registry.session import Session
+
+
+def plan_pull(
+    session: Session,
+    *,
+    name: str | None,
+    names: list[str] | None,
+    path: str,
+    format: str,
+    platform: str | None,
+    force: bool,
+) -> Plan:
+    """Plan what brings images to ``path``; what is there and right is left alone without a download."""
+    wanted = Platform.parse(platform) if platform else None
+    found = [Reference.parse(text) for text in (names or [] if name is None else [name])]
+    references = list({str(reference): reference for reference in found}.values())
+    if not references:
+        raise InvalidInput("names is empty; list the images to pull.")
+    if format == DOCKER_ARCHIVE:
+        from ._dockerarchive import plan_docker_archive
+
+        return plan_docker_archive(session, references, path, wanted, force)
+    from ._layout import plan_oci
+
+    return plan_oci(session, references, path, format, wanted, force)

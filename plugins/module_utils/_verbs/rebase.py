@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put an image on a newer base, without building it again (crane rebase)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from .._errors import ContentError, InvalidInput, NotFound
+from .._oci.digest import digest_problem
+from .._oci.manifest import Descriptor, Json, Manifest
+from .._oci.parts import checked, members
+from .._oci.platform import Platform
+from .._oci.rebase import BASE_DIGEST, BASE_NAME, in_family, not_based_on, rebased_config
+from .._oci.reference import Reference
+from .._oci.select import no_platform, platform_of
+from .._plan import Plan
+from .._registry.client import Repository
+from .._registry.session import Session
+from ._edit import Edited, Image, plan_edit, read_image, rewrite
+
+
+@dataclass(frozen=True)
+class _Base:
+    """A base as its reference points at it (the index, where it is one), and its image for one platform."""
+
+    reference: Reference
+    digest: str
+    image: Image
+
+    @property
+    def pinned(self) -> str:
+        return str(self.reference.with_digest(self.digest))
+
+
+class _Bases:
+    """Reads bases, each manifest and config once for the whole task."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._root = lru_cache(maxsize=None)(self._read_root)
+        self._image = lru_cache(maxsize=None)(self._read_image)
+
+    def read(self, reference: Reference, platform: Platform | None) -> _Base:
+        """Return the base for a platform. Raises ContentError (PLATFORM_NOT_FOUND), NotFound."""
+        repository, root = self._root(reference)
+        with repository.named():
+            digest = _choose(root, platform, str(reference)).digest if root.is_index else root.digest
+            image = self._image(reference, digest)
+            found = image.platform
+            if platform and found and not root.is_index and not _fits(platform, found):
+                text = "%s is a single image for %s, which is no base for %s."
+                raise ContentError(text % (reference, found, platform), "PLATFORM_NOT_FOUND")
+        return _Base(reference, root.digest, image)
+
+    def _read_root(self, reference: Reference) -> tuple[Repository, Manifest]:
+        repository = self._session.repository(reference)
+        with repository.named():
+            return repository, checked(repository.get(reference.target), str(reference))
+
+    def _read_image(self, reference: Reference, digest: str) -> Image:
+        repository, root = self._root(reference)
+        what = str(reference.with_digest(digest))
+        return read_image(repository, root if digest == root.digest else checked(repository.get(digest), what), what)
+
+
+def _fits(wanted: Platform, found: Platform) -> bool:
+    """Can an image for ``found`` be below one for ``wanted``? Their builds of Windows (os.version) may differ."""
+    plain = replace(wanted, os_version="")
+    return plain.matches(found) or (replace(plain, variant="").matches(found) and not found.variant)
+
+
+def _choose(index: Manifest, wanted: Platform | None, what: str) -> Descriptor:
+    """Return the member of a base for a platform: that of the same variant, and the nearest build of Windows."""
+    if wanted is None:
+        text = "The image does not say what platform it is for, so no member of its base %s can be chosen."
+        raise ContentError(text % what, "PLATFORM_NOT_FOUND")
+    found = [(platform_of(member), member) for member in members(index)]
+    fit = [(platform, member) for platform, member in found if platform and _fits(wanted, platform)]
+    if not fit:
+        raise no_platform(index, replace(wanted, os_version=""), what)
+
+    def nearness(item: tuple[Platform, Descriptor]) -> tuple[bool, int]:
+        pairs = zip(item[0].os_version.split("."), wanted.os_version.split("."))
+        same = [mine == theirs for mine, theirs in pairs]
+        return item[0].variant == wanted.variant, [*same, False].index(False)
+
+    return max(fit, key=nearness)[1]
+
+
+def plan_rebase(
+    session: Session,
+    *,
+    name: str,
+    dest: str | None,
+    old_base: str | None,
+    new_base: str | None,
+    platforms: list[str],
+    on_existing: str,
+) -> Plan:
+    """Plan the exchange of the layers of one base for those of another, in an image or in the images of an index."""
+    old_given, new_given = (Reference.parse(text) if text else None for text in (old_base, new_base))
+    bases = _Bases(session)
+    told: list[Json] = []
+
+    def edit(image: Image, existing: Image | None) -> Edited:
+        old_named, new_named = _annotated(image)
+        wanted = new_given or new_named
+        if wanted is None:
+            raise _unknown(image, "new_base")
+        new = bases.read(wanted, image.platform)
+        notes = {BASE_NAME: _base_name(wanted, new_named), BASE_DIGEST: new.digest}
+        try:
+            old = _old(image, new, notes, old_given or old_named, bases)
+        except NotFound as exc:
+            if old_given:
+                raise
+            text = "%s It is what the annotations of %s name; give the old_base that it was built on."
+            raise NotFound(text % (exc, image.what), exc.code, exc.registry, exc.status) from None
+        told.append({"old_base": (old or new).pinned, "new_base": new.pinned, "base_digest": new.digest})
+        annotations = {**(image.manifest.json.get("annotations") or {}), **notes}
+        if old is None:
+            return rewrite(image, image.config, annotations=annotations)
+        return _rebased(image, old.image, new.image, annotations)
+
+    return plan_edit(
+        session,
+        name=name,
+        dest=dest,
+        platforms=platforms,
+        on_existing=on_existing,
+        edit=edit,
+        extra=lambda edited: told[0],
+    )
+
+
+def _annotated(image: Image) -> tuple[Reference | None, Reference | None]:
+    """Return the base that the image says it was built on, by digest, and by the name that may have moved on since."""
+    annotations = image.manifest.json.get("annotations") or {}
+    digest = annotations.get(BASE_DIGEST)
+    try:
+        name = Reference.parse(annotations.get(BASE_NAME) or "")
+    except InvalidInput:
+        return None, None
+    return None if digest_problem(digest) else name.with_digest(str(digest)), name
+
+
+def _base_name(base: Reference, annotated: Reference | None) -> str:
+    """Return the name to find newer bases by: one with a tag, where there is any."""
+    if base.digest and not base.tag:
+        same = annotated and not annotated.digest and annotated.name == base.name
+        return str(annotated if same else base)
+    return str(base.with_tag(base.tag or "latest"))
+
+
+def _old(image: Image, new: _Base, notes: Json, named: Reference | None, bases: _Bases) -> _Base | None:
+    """Return the base that the image has and that is to be exchanged; None where it has the new one already.
+
+    An image can begin with both, where one base was made from the other: then it is on the one with more layers,
+    unless its annotations say that it is on the new one. Raises ContentError (NOT_BASED_ON).
+    """
+    annotations = image.manifest.json.get("annotations") or {}
+    done = not not_based_on(image.diff_ids, new.image.diff_ids)
+    if done and all(annotations.get(key) == value for key, value in notes.items()):
+        return None
+    if named is None:
+        if done:
+            return None
+        raise _unknown(image, "old_base")
+    old = bases.read(named, image.platform)
+    why = not_based_on(image.diff_ids, old.image.diff_ids)
+    if done and (why or len(new.image.diff_ids) >= len(old.image.diff_ids)):
+        return None
+    if why:
+        text = "%s is not based on %s: %s. Give the old_base that it was built on."
+        raise ContentError(text % (image.what, old.pinned, why), "NOT_BASED_ON", image.repository.registry.host)
+    return old
+
+
+def _unknown(image: Image, option: str) -> InvalidInput:
+    text = "%s has no annotations (%s, %s) that tell its base; give %s."
+    return InvalidInput(text % (image.what, BASE_NAME, BASE_DIGEST, option), "BASE_UNKNOWN")
+
+
+def _rebased(image: Image, old: Image, new: Image, annotations: Json) -> Edited:
+    """Return the image on the new base; its layers come from where the base is."""
+    above, media_type = len(old.layers), image.manifest.media_type
+    config = rebased_config(image.config, old.config, new.config, new.diff_ids, image.diff_ids[above:])
+    layers = [in_family(layer.json, media_type) for layer in new.layers]
+    layers += [layer.json for layer in image.layers[above:]]
+    elsewhere = {layer.digest: new.repository for layer in new.layers}
+    return replace(rewrite(image, config, layers, annotations=annotations), elsewhere=elsewhere, retold=True)

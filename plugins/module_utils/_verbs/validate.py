@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find all that is wrong with an image, in a registry or in a file (crane validate)."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from .._errors import ContentError
+from .._oci.check import (
+    FAULTS,
+    LayerFacts,
+    blob_problems,
+    config_problems,
+    descriptor_problems,
+    diff_ids,
+    layer_problems,
+    manifest_problems,
+    platform_problems,
+    read_layer,
+    readable_parts,
+)
+from .._oci.image import attests, is_foreign
+from .._oci.layertypes import CONFIGS
+from .._oci.layout import open_images
+from .._oci.manifest import Descriptor, Json, Manifest, parse_json
+from .._oci.mediatype import INDEXES, MANIFESTS
+from .._oci.platform import Platform
+from .._oci.reference import Reference
+from .._oci.select import no_platform, platform_of
+from .._registry.blobs import stream_blob
+from .._registry.client import Repository
+from .._registry.read import read_blob
+from .._registry.session import Session
+
+_MAX_DEPTH = 8
+
+Key = tuple[str, int]
+
+
+class _Source(t.Protocol):
+    """Where the image is. What is asked for by a descriptor has its digest, or an error says so."""
+
+    def manifest(self, item: Descriptor) -> Manifest: ...
+
+    def read(self, item: Descriptor) -> bytes: ...
+
+    def chunks(self, item: Descriptor) -> t.Iterator[bytes]: ...
+
+    def has(self, item: Descriptor) -> bool: ...
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """A repository."""
+
+    repository: Repository
+
+    def manifest(self, item: Descriptor) -> Manifest:
+        return self.repository.get(item.digest)
+
+    def read(self, item: Descriptor) -> bytes:
+        return read_blob(self.repository, item)
+
+    def chunks(self, item: Descriptor) -> t.Iterator[bytes]:
+        return stream_blob(self.repository, item)
+
+    def has(self, item: Descriptor) -> bool:
+        """Is the blob here, with its size? Storage behind a redirect may refuse HEAD, which says yes all the same."""
+        response = self.repository.request("HEAD", "blobs/" + item.digest)
+        if response.status not in (200, 404) and self.repository.owns(response.url):
+            raise self.repository.refusal(response, "The blob %s" % self.repository.full(item.digest))
+        response.discard()
+        size = response.headers.get("Content-Length", "")
+        return response.status != 404 and (response.status != 200 or not size.isdecimal() or int(size) == item.size)
+
+
+class _Image:
+    """A manifest that is no index: of an image, or of an artifact."""
+
+    def __init__(self, manifest: Manifest, what: str) -> None:
+        self.manifest, self.what = manifest, what
+        self.configs, self.layers = readable_parts(manifest, "config"), readable_parts(manifest, "layers")
+        types = {config.media_type for config in self.configs}
+        self.is_image = bool(types & CONFIGS) and all(".tar" in layer.media_type for layer in self.layers)
+        """Artifacts, signatures and attestations are none; their blobs are checked as they are."""
+
+    @property
+    def blobs(self) -> list[Descriptor]:
+        return self.layers if self.is_image else [*self.configs, *self.layers, *readable_parts(self.manifest, "blobs")]
+
+
+@dataclass
+class _Check:
+    """One check of one source, and what it found."""
+
+    session: Session
+    source: _Source
+    where: str
+    fast: bool
+    patterns: list[Platform]
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    manifests: dict[str, tuple[Manifest, str]] = field(default_factory=dict)
+    named: dict[str, list[Descriptor]] = field(default_factory=dict)
+    odd: list[Descriptor] = field(default_factory=list)
+    matched: set[Platform] = field(default_factory=set)
+    checked: dict[str, int] = field(default_factory=dict)
+
+    def name(self, kind: str, item: Descriptor) -> str:
+        return "The %s %s of %s" % (kind, item.digest, self.where)
+
+    def run(self, roots: list[tuple[Manifest, str]]) -> None:
+        """Check everything."""
+        self.tree(roots)
+        for manifest, what in self.manifests.values():
+            self.problems += manifest_problems(manifest, what)
+            for item in self.named.get(manifest.digest, ()):
+                self.problems += descriptor_problems(manifest, item, what)
+        images = [_Image(manifest, what) for manifest, what in self.manifests.values() if not manifest.is_index]
+        configs = self.configs(images)
+        if self.patterns:
+            self.check_platforms(roots, configs)
+        facts = self.content(images)
+        for image in images:
+            if image.is_image:
+                self.image(image, configs.get(image.manifest.digest), facts)
+        self.checked["manifests"] = len(self.manifests)
+
+    def tree(self, roots: list[tuple[Manifest, str]]) -> None:
+        """Read all manifests, each once."""
+        level = roots
+        for dummy in range(_MAX_DEPTH):
+            self.manifests.update((manifest.digest, (manifest, what)) for manifest, what in level)
+            below = [item for manifest, dummy in level if manifest.is_index for item in self.members(manifest)]
+            new: dict[str, Descriptor] = {}
+            for item in below:
+                if item.media_type not in INDEXES | MANIFESTS:
+                    self.odd.append(item)
+                elif item.digest not in self.named and item.digest not in self.manifests:
+                    new[item.digest] = item
+            for item in below:
+                self.named.setdefault(item.digest, []).append(item)
+            fetched = self.session.map(self.fetch, new.values())
+            self.problems += [got for got in fetched if isinstance(got, str)]
+            level = [
+                (got, self.name("manifest", item))
+                for item, got in zip(new.values(), fetched)
+                if not isinstance(got, str)
+            ]
+            if not level:
+                return
+        self.problems.append("%s nests its indexes too deeply." % self.where)
+
+    def members(self, index: Manifest) -> list[Descriptor]:
+        """Return the members of an index that are to be checked."""
+        found = readable_parts(index, "manifests")
+        if not self.patterns:
+            return found
+        chosen = set()
+        for item in found:
+            hits = [pattern for pattern in self.patterns if pattern.matches(platform_of(item))]
+            self.matched.update(hits)
+            if hits or (item.media_type in INDEXES and not platform_of(item)):
+                chosen.add(item.digest)
+        return [item for item in found if item.digest in chosen or attests(item) in chosen]
+
+    def fetch(self, item: Descriptor) -> Manifest | str:
+        """Return a manifest, or why there is none."""
+        try:
+            return self.source.manifest(item)
+        except FAULTS as exc:
+            return str(exc)
+
+    def configs(self, images: list[_Image]) -> dict[str, Json]:
+        """Read the configs of images; return them by the digests of the manifests."""
+        wanted = {image.configs[0].digest: image.configs[0] for image in images if image.is_image}
+        read = dict(zip(wanted, self.session.map(self.config, wanted.values())))
+        self.problems += [got for got in read.values() if isinstance(got, str)]
+        self.checked["configs"] = len(wanted)
+        found: dict[str, Json] = {}
+        for image in images:
+            got = read.get(image.configs[0].digest) if image.is_image else None
+            if isinstance(got, dict):
+                found[image.manifest.digest] = got
+        return found
+
+    def config(self, item: Descriptor) -> Json | str:
+        """Return a config, or why there is none."""
+        what = self.name("config", item)
+        try:
+            raw = self.source.read(item)
+            if len(raw) != item.size:
+                return "%s is %d bytes long, but its descriptor says %d." % (what, len(raw), item.size)
+            return parse_json(raw, what)
+        except FAULTS as exc:
+            return str(exc)
+
+    def check_platforms(self, roots: list[tuple[Manifest, str]], configs: dict[str, Json]) -> None:
+        """Raise ContentError (PLATFORM_NOT_FOUND) where a platform that was asked for is not there."""
+        for manifest, dummy in roots:
+            own = Platform.from_json(configs.get(manifest.digest))
+            self.matched.update(pattern for pattern in self.patterns if pattern.matches(own))
+        for pattern in self.patterns:
+            if pattern not in self.matched and len(roots) == 1 and roots[0][0].is_index:
+                raise no_platform(roots[0][0], pattern, self.where)
+            if pattern not in self.matched:
+                raise ContentError("%s has no image for %s." % (self.where, pattern), "PLATFORM_NOT_FOUND")
+
+    def content(self, images: list[_Image]) -> dict[Key, LayerFacts]:
+        """Read or look for every blob once, those that take longest first; return what layers are."""
+        layers: dict[Key, Descriptor] = {}
+        blobs = {(item.digest, item.size): item for item in self.odd}
+        for image in images:
+            kind = layers if image.is_image else blobs
+            kind.update({(item.digest, item.size): item for item in image.blobs})
+        self.checked["layers"], self.checked["blobs"] = len(layers), len(blobs.keys() - layers.keys())
+        wanted = {**blobs, **layers}
+        order = sorted(wanted, key=lambda key: -key[1])
+        read = dict(zip(order, self.session.map(lambda key: self.blob(wanted[key], key in layers), order)))
+        self.problems += [problem for key in wanted for problem in read[key].broken]
+        return read
+
+    def blob(self, item: Descriptor, is_layer: bool) -> LayerFacts:
+        what = self.name("layer" if is_layer else "blob", item)
+        try:
+            if self.fast or is_foreign(item.media_type):
+                there = self.source.has(item)
+                if not there and is_foreign(item.media_type):
+                    self.notes.append("%s is not here; it may not be distributed." % what)
+                    return LayerFacts()
+                if self.fast:
+                    text = "%s is not here, or not %d bytes long."
+                    return LayerFacts(() if there else (text % (what, item.size),))
+            if is_layer:
+                return read_layer(self.source.chunks(item), what)
+        except FAULTS as exc:
+            return LayerFacts((str(exc),))
+        return LayerFacts(tuple(blob_problems(self.source.chunks(item))))
+
+    def image(self, image: _Image, config: Json | None, facts: t.Mapping[Key, LayerFacts]) -> None:
+        """Check an image: its config, its platform, and its layers against the config."""
+        what, ids = self.name("config", image.configs[0]), []
+        if config is not None:
+            ids = diff_ids(config)
+            self.problems += config_problems(config, image.layers, what)
+            for item in self.named.get(image.manifest.digest, ()):
+                self.problems += platform_problems(item, config, image.what)
+        for number, item in enumerate(image.layers):
+            diff_id = ids[number] if len(ids) == len(image.layers) else None
+            layer = self.name("layer", item)
+            known = facts[item.digest, item.size]
+            self.problems += layer_problems(item, known, diff_id, layer, image.configs[0].digest)
+
+
+def validate(
+    session: Session, *, name: str | None, path: str | None, fast: bool, platforms: list[str], fail_on_invalid: bool
+) -> dict[str, t.Any]:
+    """Check an image in full, or without its layers' bodies (``fast``).
+
+    What is wrong with it never raises: each is a sentence in ``problems``. An absent image does, and what keeps us from
+    reading it.
+    """
+    patterns = [Platform.parse(text) for text in platforms]
+    if name is not None:
+        check, digest = _check_registry(session, name, fast, patterns)
+    else:
+        check, digest = _check_file(session, str(path), fast, patterns)
+    problems = list(dict.fromkeys(check.problems))
+    reference = Reference.parse(name).with_digest(digest) if name is not None and digest else None
+    found: dict[str, t.Any] = {
+        "valid": not problems,
+        "problems": problems,
+        "notes": sorted(check.notes),
+        "digest": digest,
+        "reference": str(reference) if reference else None,
+        "checked": {kind: check.checked.get(kind, 0) for kind in ("manifests", "configs", "layers", "blobs")},
+    }
+    if problems and fail_on_invalid:
+        text = "%s is not valid: %s" % (check.where, problems[0])
+        text += " (The first of %d problems.)" % len(problems) if problems[1:] else ""
+        registry = Reference.parse(name).registry if name is not None else None
+        found.update(failed=True, msg=text, error_code="INVALID_IMAGE", registry=registry, status=None)
+    return found
+
+
+def _check_registry(session: Session, name: str, fast: bool, patterns: list[Platform]) -> tuple[_Check, str | None]:
+    reference = Reference.parse(name)
+    repository = session.repository(reference)
+    check = _Check(session, _Remote(repository), str(reference), fast, patterns)
+    try:
+        root = repository.get(reference.target)
+    except ContentError as exc:
+        check.problems.append(str(exc))
+        return check, reference.digest
+    with repository.named():
+        check.run([(root, "The manifest %s of %s" % (root.digest, reference))])
+    return check, root.digest
+
+
+def _check_file(session: Session, path: str, fast: bool, patterns: list[Platform]) -> tuple[_Check, str | None]:
+    roots: list[tuple[Manifest, str]] = []
+    try:
+        images = open_images(path)
+    except ContentError as exc:
+        return _Check(session, t.cast(_Source, None), path, fast, patterns, [str(exc)]), None
+    check = _Check(session, images, path, fast, patterns)
+    for entry in images.entries:
+        try:
+            root = images.root(entry)
+            roots.append((root, "The manifest %s of %s" % (root.digest, path)))
+            if entry.item:
+                check.named.setdefault(root.digest, []).append(entry.item)
+        except FAULTS as exc:
+            check.problems.append(str(exc))
+    check.run(roots)
+    return check, roots[0][0].digest if len(images.entries) == len(roots) == 1 else None

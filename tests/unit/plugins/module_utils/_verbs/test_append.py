@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Appending layers, once."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import (
+    ContentError,
+    InvalidInput,
+    NotFound,
+    OCIError,
+)
+from ansible_collections.quayside.registry.plugins.module_utils._oci import newlayer
+from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
+from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
+from ansible_collections.quayside.registry.plugins.module_utils._verbs.append import plan_append
+from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    FakeRegistry,
+    digest_of,
+)
+from ansible_collections.quayside.registry.tests.unit.kit import (
+    LAYERS,
+    REPO,
+    add_platforms,
+    apply,
+    complete,
+    fails,
+    login,
+    make_session,
+)
+
+MOTD = [{"path": "/etc/motd", "content": "hello"}]
+TIME = "2024-05-06T07:08:09Z"
+
+
+def plan(
+    registry: FakeRegistry, name: str | None = ":1", dest: str | None = None, **options: Any
+) -> tuple[Session, Plan]:
+    session = make_session(login(registry))
+    defaults: dict[str, Any] = {"layers": None, "files": None, "format": "oci", "base_annotations": False}
+    defaults.update({"platforms": [], "created": None, "compression": "gzip", "on_existing": "replace"})
+    places = {
+        "name": None if name is None else f"{registry.host}/{REPO}{name}",
+        "dest": f"{registry.host}/{dest}" if dest else None,
+    }
+    return session, plan_append(session, **places, **{**defaults, **options})
+
+
+def run(registry: FakeRegistry, *args: Any, **options: Any) -> Plan:
+    session, planned = plan(registry, *args, **options)
+    apply(session, planned)
+    return planned
+
+
+@pytest.fixture
+def registry() -> Any:
+    with FakeRegistry() as found:
+        yield found
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> Path:
+    path = tmp_path / "app.tar"
+    with tarfile.open(path, "w") as archive:
+        info = tarfile.TarInfo("app")
+        info.size = 3000
+        archive.addfile(info, io.BytesIO(b"x" * 3000))
+    return path
+
+
+@pytest.mark.parametrize(("media", "kind"), [("oci", OCI_LAYER), ("docker", DOCKER_LAYER)])
+def test_layers_and_history(registry: FakeRegistry, layer: Path, media: str, kind: str) -> None:
+    config = {"moby.unknown": 1, "config": {"Labels": {"a": "b"}}}
+    registry.add_image(REPO, "1", LAYERS, media=media, config=config, annotations={"x": "y"})
+    old, manifest = registry.config(REPO, "1"), registry.manifest(REPO, "1")
+    planned = run(registry, layers=[str(layer)], files=MOTD)
+    new, grown = registry.config(REPO, "1"), registry.manifest(REPO, "1")
+    assert grown["layers"][:2] == manifest["layers"]
+    assert [item["mediaType"] for item in grown["layers"]] == [kind] * 4
+    assert grown["annotations"] == {"x": "y"}
+    assert {**new, "rootfs": 0, "history": 0} == {**old, "rootfs": 0, "history": 0}
+    assert new["history"][:2] == old["history"]
+    assert new["history"][2:] == [
+        {"created": old["created"], "created_by": "oci_append app.tar"},
+        {"created": old["created"], "created_by": "oci_append /etc/motd"},
+    ]
+    assert [item["diff_id"] for item in planned.result["layers"]] == new["rootfs"]["diff_ids"][2:]
+    for told, stored in zip(planned.result["layers"], grown["layers"][2:]):
+        assert (told["digest"], told["size"]) == (stored["digest"], stored["size"])
+        assert digest_of(gzip.decompress(registry.blobs(REPO)[told["digest"]])) == told["diff_id"]
+    assert new["rootfs"]["diff_ids"][2] == digest_of(layer.read_bytes())
+    assert registry.count("GET", "/blobs/") == 1  # the config; the layers of the image itself are not needed
+
+
+@pytest.mark.parametrize("dest", [None, "team/new:1", f"{REPO}:new"])
+def test_the_second_time_nothing_is_packed_or_sent(
+    registry: FakeRegistry, layer: Path, dest: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.add_image(REPO, "1", LAYERS)
+    first = run(registry, dest=dest, layers=[str(layer)], files=MOTD)
+    packed: list[str] = []
+    real = newlayer.compressor
+    monkeypatch.setattr(newlayer, "compressor", lambda out, kind, *rest: packed.append(kind) or real(out, kind, *rest))
+    registry.reset_log()
+    again = run(registry, dest=dest, layers=[str(layer)], files=MOTD)
+    assert not again.changed
+    assert again.result == {**first.result, "previous_digest": first.result["digest"]}
+    assert set(packed) == {"none"}
+    assert registry.count("GET", "/blobs/") == (2 if dest else 1)
+
+
+def test_what_another_encoder_packed_is_up_to_date(registry: FakeRegistry, layer: Path) -> None:
+    registry.add_image(REPO, "1", LAYERS)
+    run(registry, dest="team/new:1", layers=[str(layer)])
+    manifest = registry.manifest("team/new", "1")
+    packed = gzip.compress(layer.read_bytes(), 1, mtime=9)
+    manifest["layers"][2].update(digest=registry.add_blob("team/new", packed), size=len(packed))
+    registry.add_manifest("team/new", manifest, tag="1")
+    planned = run(registry, dest="team/new:1", layers=[str(layer)])
+    assert not planned.changed
+    assert planned.result["layers"][0]["digest"] == digest_of(packed)
+
+
+def test_an_index_and_its_attestations(registry: FakeRegistry) -> None:
+    add_platforms(registry)
+    old = registry.manifest(REPO, "1")["manifests"]
+    planned = run(registry, files=MOTD)
+    new = registry.manifest(REPO, "1")["manifests"]
+    assert [member["platform"] for member in new] == [member["platform"] for member in old[:2]]
+    assert [len(registry.manifest(REPO, member["digest"])["layers"]) for member in new] == [3, 3]
+    assert planned.actions[-1].startswith(f"Drop the attestation {old[2]['digest']}")
+    assert complete(registry, REPO, "1")
+    assert not run(registry, files=MOTD).changed
+
+
+def test_one_platform(registry: FakeRegistry) -> None:
+    add_platforms(registry)
+    old = registry.manifest(REPO, "1")["manifests"]
+    run(registry, dest="team/new:1", files=MOTD, platforms=["linux/arm64"])
+    new = registry.manifest("team/new", "1")["manifests"]
+    assert (new[0], new[2]) == (old[0], old[2])
+    assert len(registry.manifest("team/new", new[1]["digest"])["layers"]) == 3
+    assert not run(registry, dest="team/new:1", files=MOTD, platforms=["linux/arm64"]).changed
+
+
+@pytest.mark.parametrize(
+    ("family", "types"),
+    [("oci", (OCI_MANIFEST, OCI_CONFIG, OCI_LAYER)), ("docker", (DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER))],
+)
+def test_from_scratch(registry: FakeRegistry, family: str, types: tuple[str, ...]) -> None:
+    planned = run(registry, None, "team/new:1", files=MOTD, format=family, created=TIME)
+    manifest, config = registry.manifest("team/new", "1"), registry.config("team/new", "1")
+    found = (manifest["mediaType"], manifest["config"]["mediaType"], manifest["layers"][0]["mediaType"])
+    assert found == types
+    assert (config["os"], config["architecture"], config["created"]) == ("linux", "amd64", TIME)
+    assert config["history"] == [{"created": TIME, "created_by": "oci_append /etc/motd"}]
+    assert planned.result["previous_digest"] is None
+    assert complete(registry, "team/new", "1")
+    again = run(registry, None, "team/new:1", files=MOTD, format=family, created=TIME)
+    assert (again.changed, again.result["digest"]) == (False, planned.result["digest"])
+
+
+@pytest.mark.parametrize(("family", "kind"), [("oci", OCI_INDEX), ("docker", DOCKER_LIST)])
+def test_from_scratch_for_several_platforms(registry: FakeRegistry, family: str, kind: str) -> None:
+    options = {"files": MOTD, "format": family, "platforms": ["linux/amd64", "linux/arm/v7"]}
+    run(registry, None, "team/new:1", **options)
+    index = registry.manifest("team/new", "1")
+    assert index["mediaType"] == kind
+    assert [member["platform"] for member in index["manifests"]] == [
+        {"architecture": "amd64", "os": "linux"},
+        {"architecture": "arm", "os": "linux", "variant": "v7"},
+    ]
+    assert complete(registry, "team/new", "1")
+    assert not run(registry, None, "team/new:1", **options).changed
+
+
+def test_windows(registry: FakeRegistry) -> None:
+    images = [registry.add_image(REPO, layers=LAYERS, platform=name) for name in ("windows/amd64", "linux/amd64")]
+    registry.add_index(REPO, "1", images)
+    run(registry, files=MOTD)
+    found = []
+    for member in registry.manifest(REPO, "1")["manifests"]:
+        layer = registry.manifest(REPO, member["digest"])["layers"][-1]
+        data = gzip.decompress(registry.blobs(REPO)[layer["digest"]])
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            found.append(archive.getnames())
+    assert found == [["Files", "Hives", "Files/etc", "Files/etc/motd"], ["etc", "etc/motd"]]
+    assert not run(registry, files=MOTD).changed
+
+
+def test_base_annotations(registry: FakeRegistry) -> None:
+    base = registry.add_image(REPO, "1", LAYERS, annotations={"x": "y"})
+    run(registry, dest="team/new:1", files=MOTD, base_annotations=True)
+    assert registry.manifest("team/new", "1")["annotations"] == {
+        "x": "y",
+        "org.opencontainers.image.base.digest": base,
+        "org.opencontainers.image.base.name": f"{registry.host}/{REPO}:1",
+    }
+    assert not run(registry, dest="team/new:1", files=MOTD, base_annotations=True).changed
+    run(registry, f"@{base}", "team/new:2", files=MOTD, base_annotations=True)
+    assert "org.opencontainers.image.base.name" not in registry.manifest("team/new", "2")["annotations"]
+
+
+def test_created(registry: FakeRegistry) -> None:
+    registry.add_image(REPO, "1", LAYERS)
+    run(registry, files=MOTD, created=TIME)
+    config = registry.config(REPO, "1")
+    assert config["created"] == config["history"][-1]["created"] == TIME
+    layer = registry.manifest(REPO, "1")["layers"][-1]["digest"]
+    with tarfile.open(fileobj=io.BytesIO(registry.blobs(REPO)[layer]), mode="r:gz") as archive:
+        assert {info.mtime for info in archive} == {1714979289}
+
+
+def test_a_history_that_tells_less_is_left_as_it_is(registry: FakeRegistry) -> None:
+    registry.add_image(REPO, "1", LAYERS, config={"history": []})
+    run(registry, files=MOTD)
+    assert registry.config(REPO, "1")["history"] == []
+
+
+def test_planning_writes_nothing(registry: FakeRegistry) -> None:
+    registry.add_image(REPO, "1", LAYERS)
+    state = registry.state()
+    assert plan(registry, files=MOTD)[1].changed
+    assert plan(registry, None, "team/new:1", files=MOTD)[1].changed
+    assert registry.state() == state
+
+
+def test_a_full_disk(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.add_image(REPO, "1", LAYERS)
+
+    def full(*dummy: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(newlayer, "scratch", full)
+    with fails(OCIError, "NO_SPACE", says="to pack the layers"):
+        plan(registry, files=MOTD)
+
+
+def test_what_cannot_be(registry: FakeRegistry, tmp_path: Path) -> None:
+    registry.add_image(REPO, "1", LAYERS)
+    state = registry.state()
+    (tmp_path / "bad.tar").write_bytes(b"x" * 2000)
+    with fails(InvalidInput, "INVALID_OPTION", says="nothing to append"):
+        plan(registry, layers=[])
+    with fails(InvalidInput, "INVALID_OPTION", says="created must be a time"):
+        plan(registry, files=MOTD, created="yesterday")
+    with fails(InvalidInput, "INVALID_OPTION", says="not 'linux' alone"):
+        plan(registry, None, "team/new:1", files=MOTD, platforms=["linux"])
+    with fails(InvalidInput, "INVALID_OPTION", says="one platform twice"):
+        plan(registry, None, "team/new:1", files=MOTD, platforms=["linux/amd64", "linux/x86_64"])
+    with fails(ContentError, "INVALID_LAYER", says="bad.tar"):
+        plan(registry, layers=[str(tmp_path / "bad.tar")])
+    with fails(NotFound, "MANIFEST_UNKNOWN", registry.host, 404):
+        plan(registry, ":absent", layers=[str(tmp_path / "never read")])
+    assert registry.state() == state
