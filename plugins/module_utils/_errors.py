@@ -10,7 +10,7 @@ class OCIError(Exception):
     code = "ERROR"
 
     def __init__(self, text: str, code: str = "", registry: str | None = None, status: int | None = None) -> None:
-        super().__init__(text)
+        super().__init__("".join(char if char.isprintable() else " " for char in text))  # a server may have said it
         self.code = code or self.code
         self.registry = registry
         self.status = status

@@ -47,8 +47,8 @@ OUTSIDERS = {
 }
 
 # Bytes of source. Every call sends, unpacks and compiles them; 100 KB cost 40 ms.
-# What they ship today is held here, so that it can only shrink. Code alone, without a word of explanation, is 61,000
-# for the smallest that writes.
+# What they ship today is held here, so that it can only shrink. Without docstrings and comments, oci_tag would ship
+# 59,400 bytes, oci_delete 62,800.
 SMALL, LARGE = 76_000, 137_000
 # The modules that are neither small nor below LARGE, with their limit and the reason beside it.
 EXCEPTIONS: dict[str, int] = dict.fromkeys(

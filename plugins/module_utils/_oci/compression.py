@@ -126,6 +126,7 @@ class _Decompressor(io.RawIOBase):
 
     def readinto(self, buffer: t.Any) -> int:
         while not self._output:
+            self._output = memoryview(b"")  # lets go of what was read, before as much again comes
             data, self._input = self._input or self._stream.read(self._piece), b""
             if not data and not self._decoder:
                 return 0

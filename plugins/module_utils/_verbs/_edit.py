@@ -24,8 +24,7 @@ from .._registry.session import Session
 from .._registry.upload import Open
 from ._content import Wanted, plan_content
 from ._destination import destination
-from ._opened import Image as Image
-from ._opened import read_image as read_image
+from ._opened import Image, read_image
 from ._target import Target
 
 _MAX_DEPTH = 8

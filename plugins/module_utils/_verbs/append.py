@@ -23,7 +23,8 @@ from .._oci.scratch import room
 from .._plan import Plan
 from .._registry.client import Repository
 from .._registry.session import Session
-from ._edit import Edited, Image, Tree, as_it_is, plan_edit, rewrite
+from ._edit import Edited, Tree, as_it_is, plan_edit, rewrite
+from ._opened import Image
 
 _PACKING = "to pack the layers"
 _BASE = "org.opencontainers.image.base."
@@ -174,12 +175,12 @@ class _Appending:
         return found
 
     def reused(self, image: Image, there: Image | None, layers: list[NewLayer]) -> list[Json]:
-        """Return the layers as the destination has them, if it has them on top of the same image; else none."""
+        """Return the layers as the destination has them, if it has them on top of the same files; else none."""
         if there is None or is_docker(there.manifest.media_type) != is_docker(image.manifest.media_type):
             return []
         count, found = len(image.layers), (there.config.get("rootfs") or {}).get("diff_ids")
         wanted = [layer_type(image.manifest.media_type, layer.compression or self.compression) for layer in layers]
-        same = found == image.diff_ids + [layer.diff_id for layer in layers] and there.layers[:count] == image.layers
+        same = found == image.diff_ids + [layer.diff_id for layer in layers]
         tail = there.layers[count:]
         return [layer.json for layer in tail] if same and [layer.media_type for layer in tail] == wanted else []
 

@@ -15,7 +15,8 @@ from .._oci.provenance import flattened
 from .._oci.scratch import pieces, room, scratch
 from .._plan import Plan
 from .._registry.session import Session
-from ._edit import Edited, Image, as_it_is, plan_edit, rewrite
+from ._edit import Edited, as_it_is, plan_edit, rewrite
+from ._opened import Image
 from ._rootfs import merge, parse_limits, unpacking
 
 

@@ -15,7 +15,8 @@ from .._oci.layertypes import is_docker, layer_type
 from .._oci.manifest import Json, Manifest
 from .._plan import Plan
 from .._registry.session import Session
-from ._edit import Edited, Image, plan_edit, rewrite
+from ._edit import Edited, plan_edit, rewrite
+from ._opened import Image
 
 
 def plan_mutate(

@@ -17,7 +17,8 @@ from .._oci.select import no_platform, platform_of
 from .._plan import Plan
 from .._registry.client import Repository
 from .._registry.session import Session
-from ._edit import Edited, Image, plan_edit, read_image, rewrite
+from ._edit import Edited, plan_edit, rewrite
+from ._opened import Image, read_image
 
 
 @dataclass(frozen=True)

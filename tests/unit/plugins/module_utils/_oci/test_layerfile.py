@@ -99,14 +99,14 @@ def test_an_empty_tar_is_a_layer(file: Path) -> None:
         (b"", "is not a tar archive, or is cut off"),
         (b"x", "is not a tar archive"),
         (b"words " * 500, "is not a tar archive"),
-        (gzip.compress(b""), "is not a tar archive, or is cut off"),
-        (gzip.compress(b"words " * 500), "is not a tar archive"),
+        (gzip.compress(b"", mtime=0), "is not a tar archive, or is cut off"),
+        (gzip.compress(b"words " * 500, mtime=0), "is not a tar archive"),
         (TAR[:700], "cut off in the middle of a file"),
         (TAR[:-15000], "cut off in the middle of a file"),
         (TAR[:1536], "is cut off: it does not end with a block of zeros"),
         (TAR[:1700], "cut off in the middle of a header"),
-        (gzip.compress(TAR)[:-20], "ends in the middle of its compressed data"),
-        (gzip.compress(TAR[:1536]), "is cut off: it does not end with a block of zeros"),
+        (gzip.compress(TAR, mtime=0)[:-20], "ends in the middle of its compressed data"),
+        (gzip.compress(TAR[:1536], mtime=0), "is cut off: it does not end with a block of zeros"),
         (b"\xfd7zXZ\0" + b"x" * 600, "is compressed with xz"),
         (b"BZh9" + zlib.compress(TAR), "is compressed with bzip2"),
     ],
@@ -131,7 +131,7 @@ def test_no_file(file: Path) -> None:
 
 @pytest.mark.parametrize("change", [lambda raw: raw[:-1] + b"x", lambda raw: raw[:-1]])
 def test_a_file_that_changes_is_not_sent(file: Path, change: object) -> None:
-    raw = gzip.compress(TAR)
+    raw = gzip.compress(TAR, mtime=0)
     file.write_bytes(raw)
     layer = read_layer_file(str(file))
     file.write_bytes(change(raw))  # type: ignore[operator]

@@ -54,11 +54,9 @@ def plan(
     session = make_session(login(registry))
     defaults: dict[str, Any] = {"layers": None, "files": None, "format": "oci", "base_annotations": False}
     defaults.update({"platforms": [], "created": None, "compression": "gzip", "on_existing": "replace"})
-    places = {
-        "name": None if name is None else f"{registry.host}/{REPO}{name}",
-        "dest": f"{registry.host}/{dest}" if dest else None,
-    }
-    return session, plan_append(session, **places, **{**defaults, **options})
+    source = None if name is None else f"{registry.host}/{REPO}{name}"
+    arguments = {"dest": f"{registry.host}/{dest}" if dest else None, **defaults, **options}
+    return session, plan_append(session, name=source, **arguments)
 
 
 def run(registry: FakeRegistry, *args: Any, **options: Any) -> Plan:
