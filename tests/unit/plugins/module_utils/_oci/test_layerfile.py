@@ -110,6 +110,7 @@ def test_an_empty_tar_is_a_layer(file: Path) -> None:
         (b"\xfd7zXZ\0" + b"x" * 600, "is compressed with xz"),
         (b"BZh9" + zlib.compress(TAR), "is compressed with bzip2"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_no_tar_and_cut_off(file: Path, content: bytes, says: str) -> None:
     file.write_bytes(content)

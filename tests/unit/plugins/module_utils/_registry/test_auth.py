@@ -147,6 +147,10 @@ class Lab:
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
         return SimpleNamespace(status=status, read=lambda limit, what: raw, discard=lambda: raw)
 
+    def again(self, attempt):
+        """Be the transport, too, for one try."""
+        return attempt()
+
     def learn(self, header, sent=None, scopes=SCOPES):
         return self.auth.learn(header, "a/b", scopes, sent)
 
