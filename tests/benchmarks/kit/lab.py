@@ -89,12 +89,12 @@ class RandomLayer:
     """A tar.gz with one file of random bytes, the same for the same seed, made piece by piece as it is read."""
 
     def __init__(self, size: int, seed: int) -> None:
-        self._size = size
+        self._size, self._name = size, f"random-{seed}"
         self._random = random.Random(seed)
         self._plain = hashlib.sha256()
 
     def _tar(self) -> t.Iterator[bytes]:
-        entry = tarfile.TarInfo("random")
+        entry = tarfile.TarInfo(self._name)
         entry.size = self._size
         yield entry.tobuf(tarfile.USTAR_FORMAT)
         for start in range(0, self._size, MEBI):
