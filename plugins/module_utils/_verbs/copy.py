@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Copy images between registries and repositories, byte for byte (crane copy).
 
-What only a copy with something to do needs is imported where it is used.
+What only a copy with something to do needs is imported where it is used, but never in a thread: in Python 3.9 a module
+that one thread imports from a zip looks complete to the others before it is.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import typing as t
 from functools import partial
 
-from .._errors import ContentError, InvalidInput, NotFound
-from .._oci.manifest import Descriptor, Manifest, parse_json
+from .._errors import InvalidInput, NotFound
+from .._oci.manifest import Descriptor, Manifest
 from .._oci.reference import Reference
 from .._plan import Plan, Step
 from .._registry.client import Repository
@@ -20,6 +21,9 @@ from ._target import Target
 if t.TYPE_CHECKING:
     from .._oci.platform import Platform
     from ._content import Wanted
+
+
+_Choose = t.Callable[[Repository, Reference, "tuple[Platform, ...]"], Manifest]
 
 
 class _Pair(t.NamedTuple):
@@ -61,7 +65,12 @@ def plan_copy(
 ) -> Plan:
     """Plan a copy: one HEAD on each side settles what is up to date; content goes before tags."""
     pairs = _pairs(session, src, dest, images, platforms, all_tags)
-    copies = session.map(partial(_look, session), pairs)
+    choose: _Choose | None = None
+    if any(pair.platforms for pair in pairs):
+        from ._filtered import filtered
+
+        choose = filtered
+    copies = session.map(partial(_look, session, choose), pairs)
     _refuse_conflicts(copies)
     settled = [copy.target.settles(copy.wanted.digest, on_existing) for copy in copies]
     moving = [copy for copy, done in zip(copies, settled) if not done]
@@ -91,9 +100,8 @@ def _with_steps(
         from ._referrers import find_referrers, list_steps
 
         extra, tagged = find_referrers(landed)
-        beside = [
-            _look(session, _Pair(copy.pair.src.with_tag(tag), copy.pair.dest.with_tag(tag), ())) for copy, tag in tagged
-        ]
+        cosign = [_Pair(copy.pair.src.with_tag(tag), copy.pair.dest.with_tag(tag), ()) for copy, tag in tagged]
+        beside = [_look(session, None, pair) for pair in cosign]
         beside = [copy for copy in beside if not copy.target.settles(copy.wanted.digest, "replace")]
         needs += [*extra, *(copy.need() for copy in beside)]
         moving = moving + beside
@@ -145,16 +153,16 @@ def _platforms(texts: list[str]) -> tuple[Platform, ...]:
     return tuple(Platform.parse(text) for text in texts)
 
 
-def _look(session: Session, pair: _Pair) -> Copy:
+def _look(session: Session, choose: _Choose | None, pair: _Pair) -> Copy:
     """Find out what the source has and the destination has; a source by digest that is there already is not asked."""
     source = session.repository(pair.src)
     target = Target.look(session.repository(pair.dest, "pull", "push"), pair.dest)
     filtered = None
     if target.found and not pair.platforms and pair.src.digest == target.previous:
         wanted: Descriptor | None = target.found
-    elif pair.platforms:
+    elif choose and pair.platforms:
         with source.named():
-            filtered = _filtered(source, pair)
+            filtered = choose(source, pair.src, pair.platforms)
         wanted = filtered.descriptor
     else:
         wanted = source.head(pair.src.target)
@@ -164,26 +172,6 @@ def _look(session: Session, pair: _Pair) -> Copy:
         text = f"{pair.src} cannot be copied to {pair.dest}: its digest is {wanted.digest}"
         raise InvalidInput(f"{text}, and a digest cannot be chosen.")
     return Copy(source, target, pair, wanted, filtered)
-
-
-def _filtered(source: Repository, pair: _Pair) -> Manifest:
-    """Return the source's index with the wanted platforms alone; a single image is as good if it is of one of them."""
-    from .._oci.filter import filter_index
-    from .._oci.parts import checked, parts
-    from .._oci.platform import Platform
-    from .._registry.read import read_blob
-
-    manifest = checked(source.get(pair.src.target), str(pair.src))
-    if manifest.is_index:
-        return filter_index(manifest, pair.platforms, str(pair.src))
-    configs = parts(manifest, "config")
-    config = parse_json(read_blob(source, configs[0]), f"The config of {pair.src}") if configs else None
-    own = Platform.from_json(config)
-    for wanted in pair.platforms:
-        if not wanted.matches(own):
-            text = f"{pair.src} is a single image for {own or 'no platform'}, and {wanted} was asked for."
-            raise ContentError(text, "PLATFORM_NOT_FOUND", pair.src.registry)
-    return manifest
 
 
 def _refuse_conflicts(copies: list[Copy]) -> None:
