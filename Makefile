@@ -6,15 +6,17 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 LANES := $(CACHE)/nox/bin/python tests/tools/two_lanes.py $(CACHE)
 
 # Quick feedback first, then the long ones, then what fills the gaps.
-TESTS := lint units units_target integration sanity build demo
+TESTS := lint units units_target integration faults sanity build demo
 
-.PHONY: help test quick demo bench clean
+.PHONY: help test quick demo bench faults fuzz clean
 
 help:
 	@echo 'make demo   take a tour of the modules on a registry of your own, and leave nothing behind'
 	@echo 'make test   everything that CI runs'
 	@echo 'make quick  lint, and the unit tests on the newest ansible-core'
 	@echo 'make bench  measure'
+	@echo 'make faults copy hundreds of times through connections that break, and judge what comes of it'
+	@echo 'make fuzz   look for input that breaks the parsers'
 	@echo 'make clean  remove $(CACHE)'
 	@echo
 	@echo 'One check alone: $(NOX) -s "integration(2.21)" -- oci_tag'
@@ -30,6 +32,12 @@ demo: $(NOX)
 
 bench: $(NOX)
 	@$(NOX) -s bench
+
+faults: $(NOX)
+	@$(NOX) -s faults -- long
+
+fuzz: $(NOX)
+	@$(NOX) -s fuzz
 
 clean:
 	rm -rf $(CACHE)

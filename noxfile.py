@@ -388,6 +388,37 @@ def heirs(folder: Path) -> list[str]:
     return found
 
 
+@nox.session(python=CORES[NEWEST])
+def faults(session: nox.Session) -> None:
+    """Secrets, interruptions, and copies through damaged connections; `-- long` makes hundreds, and skopeo's beside."""
+    debian(session, "docker-registry", "skopeo")
+    requirements = ("-r", str(ROOT / "tests" / "unit" / "requirements.txt"))
+    session.install(f"ansible-core=={NEWEST}.*", *LIBRARIES, *PYTEST, *requirements)
+    copy = stage(name_of(session))
+    session.env.update({"ANSIBLE_COLLECTIONS_PATH": str(copy.parents[2]), "PYTHONPATH": str(copy.parents[2])})
+    command = ("python", "-m", "pytest", "tests/faults", "--timeout", "300", "-p", "no:cacheprovider")
+    counts = re.findall(r"^=+ (.* passed.*) in .*=+$", listen(session, *command, cwd=copy), re.MULTILINE)
+    short = ("--copies", "10", "--rates", "10", "30", "--flips", "6", "--modules", "0")
+    amount = ("--skopeo", "8") if "long" in session.posargs else short
+    output = listen(session, "python", "tests/faults/campaign.py", *amount, cwd=copy)
+    done = sum(int(count) for count in re.findall(r"(\d+) copies,", output))
+    if not counts or not done:
+        session.error("there was no test that passed, or no copy")
+    result(f"{counts[-1]}, {done} copies through faults")
+
+
+@nox.session(python=CORES[NEWEST], default=False)
+def fuzz(session: nox.Session) -> None:
+    """Look for input that breaks the parsers: about a minute of random examples, then some guided by coverage."""
+    requirements = ("-r", str(ROOT / "tests" / "unit" / "requirements.txt"))
+    session.install(f"ansible-core=={NEWEST}.*", *PYTEST, "atheris", *requirements)
+    copy = stage(name_of(session))
+    session.env.update({"HYPOTHESIS_PROFILE": "fuzz", "PYTHONPATH": str(copy.parents[2])})
+    session.chdir(copy)
+    session.run("python", "-m", "pytest", "tests/unit/test_fuzz.py", "-n", "2", "-p", "no:cacheprovider")
+    session.run("python", "tests/tools/guided_fuzz.py", *(session.posargs or ("40",)))
+
+
 @nox.session(python=CORES[NEWEST], default=False)
 def bench(session: nox.Session) -> None:
     """Measure: each tests/benchmarks/*.py in turn, or those named after `--`."""

@@ -8,6 +8,7 @@ class OCIError(Exception):
     """A sentence or two that name the thing and what to change, and what stands beside them in the result."""
 
     code = "ERROR"
+    final = False  # is another try of no help, or were all of them made?
 
     def __init__(self, text: str, code: str = "", registry: str | None = None, status: int | None = None) -> None:
         super().__init__("".join(char if char.isprintable() else " " for char in text))  # a server may have said it
@@ -33,10 +34,9 @@ class CredentialError(OCIError):
 
 
 class ConnectionFailed(OCIError):
-    """No answer came; ``final`` where another try cannot help."""
+    """No answer came, or not all of it."""
 
     code = "UNREACHABLE"
-    final = False
 
 
 class RegistryError(OCIError):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -66,6 +67,7 @@ def run_module(
     constraints["required_together"] = _TOGETHER + constraints.get("required_together", [])
     module = AnsibleModule(argument_spec={**_SHARED, **spec}, supports_check_mode=True, **constraints)
     vars(module)["add_path_info"] = dict  # owner, mode and so on of a `path` in the result; check mode could not tell
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that temporary files are removed
     session: Session | None = None
     result: Result = {}
     failure: Result = {}

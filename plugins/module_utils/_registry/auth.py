@@ -14,7 +14,7 @@ from .._errors import ContentError, CredentialError, Denied
 from .._oci.manifest import parse_json
 from .._oci.reference import DOCKER_HUB
 from .credentials import Credential
-from .transport import Settings, Transport
+from .transport import Response, Settings, Transport
 from .urls import LOOPBACK, guard, network
 
 Scopes = tuple[str, ...]
@@ -66,12 +66,14 @@ class Registry:
         self.base_url = f"http{'' if plain else 's'}://{'registry-1.docker.io' if host == DOCKER_HUB else host}"
         self.settings = settings
         self.transport = transport
+        self.parts = False  # does it take large blobs in parts alone?
         self.scheme = ""  # of the challenge, once it asked who we are: basic or bearer
         self.parameters: dict[str, str] = {}
         self.credential = lru_cache(maxsize=None)(find)
         self._lock = threading.RLock()
         self._demanded: dict[tuple[str, Scopes], Scopes] = {}
         self._tokens: dict[tuple[str, Scopes], Token] = {}
+        self._newest: dict[str, str] = {}  # what replaced an identity token
 
     def who(self, repository: str) -> str:
         """Say in words who we are to this registry."""
@@ -113,7 +115,8 @@ class Registry:
         with self._lock:
             token = self._tokens.get(key)
             if token is None or monotonic() >= token.renew_at:
-                token = self._tokens[key] = self._exchange(repository, self._demanded.get(key, scopes))
+                wanted = self._demanded.get(key, scopes)
+                token = self._tokens[key] = self.transport.again(lambda: self._exchange(repository, wanted))
                 self.transport.secrets.add(token.value)
             return token
 
@@ -122,10 +125,13 @@ class Registry:
         server, service = f"token server {urlsplit(realm).netloc} of {self.host}", self.parameters.get("service")
         form = {"client_id": "quayside.registry", "service": service or "", "scope": " ".join(scopes)}
         user, password, identity = credential[:3] if credential else (None, None, None)
+
+        def post(**more: str) -> Response:
+            return self.transport.send("POST", realm, self.settings, _FORM, urlencode({**form, **more}).encode("ascii"))
+
         if identity:
-            form.update(grant_type="refresh_token", refresh_token=identity)
-        else:
-            form.update(grant_type="password", username=user or "", password=password or "")
+            response = post(grant_type="refresh_token", refresh_token=self._newest.get(identity, identity))
+        if not identity or (password and response.status in (404, 405)):
             query = [*([] if service is None else [("service", service)]), *(("scope", scope) for scope in scopes)]
             headers = {}
             if credential and password:
@@ -133,8 +139,8 @@ class Registry:
                 headers["Authorization"] = f"Basic {credential.basic}"
             url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
             response = self.transport.send("GET", url, self.settings, headers)
-        if identity or (credential and response.status in (404, 405)):  # no GET here
-            response = self.transport.send("POST", realm, self.settings, _FORM, urlencode(form).encode("ascii"))
+            if credential and response.status in (404, 405):  # no GET here
+                response = post(grant_type="password", username=user or "", password=password or "")
         status = response.status
         if status in (400, 401, 403):
             text = f"The {server} refused us (HTTP {status}); we asked {self.who(repository)}."
@@ -146,5 +152,8 @@ class Registry:
         value, lifetime = answer.get("token") or answer.get("access_token"), answer.get("expires_in")
         if not isinstance(value, str) or not re.fullmatch("[!-~]+", value):
             raise ContentError(f"The {server} sent no usable token.", registry=self.host)
+        if identity and isinstance(newest := answer.get("refresh_token"), str):
+            self._newest[identity] = newest
+            self.transport.secrets.add(newest)
         seconds = max(60, lifetime) if isinstance(lifetime, int) else 60
         return Token(value, seconds, monotonic() + seconds - min(30, seconds // 6))

@@ -114,6 +114,8 @@ class Repository:
             text = f"{host} throttles us (HTTP 429{said}){asks}. Try again later, log in, or lower jobs."
         elif status == 400 and b"HTTPS server" in body:
             text = f"{text[:-1]} (set plain_http: false, it speaks https)."
+        elif response.headers.get("Location", response.url)[:6] == "https:" > self.registry.base_url[:6]:
+            text = f"{text[:-1]} (set plain_http: false, it sends us to https)."
         return kind(text, code or default, host, status)
 
     def full(self, target: str) -> str:
@@ -143,6 +145,9 @@ class Repository:
 
     def get(self, target: str) -> Manifest:
         """Return a manifest, checked against the digest that it was asked for by, or that the registry names."""
+        return self.registry.transport.again(lambda: self._get(target))
+
+    def _get(self, target: str) -> Manifest:
         what = self.full(target)
         response = self.request("GET", f"manifests/{target}", headers={"Accept": ACCEPT})
         if response.status != 200:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+from functools import partial
 from itertools import chain
 from urllib.parse import quote, urlsplit
 
@@ -51,21 +52,28 @@ def _pages(repository: Repository, path: str, key: str, what: str) -> t.Iterator
     seen: set[str] = set()
     while url and url not in visited:
         visited.add(url)
-        response = repository.request("GET", url)
-        if response.status == 400 and len(visited) == 1:  # some allow no n, or none as large
-            response.discard()
-            response = repository.request("GET", path)
-        if response.status != 200:
-            raise repository.refusal(response, what)
-        with repository.named():
-            body = response.read(_MAX_BYTES, what)
-            repository.registry.transport.count(bytes_received=len(body))
-            names = parse_json(body, what).get(key) or []
-            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise ContentError(f"{what} is not a list of names.")
+        bare = path if len(visited) == 1 else ""
+        names, response = repository.registry.transport.again(partial(_page, repository, url, bare, key, what))
         fresh = [name for name in dict.fromkeys(names) if name not in seen]
         seen.update(fresh)
         yield fresh
         url = next_page(repository, response)
         if not url and fresh and len(names) == _PAGE:
             url = f"{path}?n={_PAGE}&last={quote(names[-1], safe='')}"
+
+
+def _page(repository: Repository, url: str, bare: str, key: str, what: str) -> tuple[list[str], Response]:
+    """Read one page; where ``n`` is refused, ``bare`` is asked for."""
+    response = repository.request("GET", url)
+    if response.status == 400 and bare:  # some allow no n, or none as large
+        response.discard()
+        response = repository.request("GET", bare)
+    if response.status != 200:
+        raise repository.refusal(response, what)
+    with repository.named():
+        body = response.read(_MAX_BYTES, what)
+        repository.registry.transport.count(bytes_received=len(body))
+        names = parse_json(body, what).get(key) or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ContentError(f"{what} is not a list of names.")
+        return names, response

@@ -13,6 +13,10 @@ _MAX_BYTES = 32 << 20
 
 def read_blob(repository: Repository, blob: Descriptor) -> bytes:
     """Return a small blob, verified. Raises ContentError, NotFound."""
+    return repository.registry.transport.again(lambda: _read(repository, blob))
+
+
+def _read(repository: Repository, blob: Descriptor) -> bytes:
     what = "The blob %s" % repository.full(blob.digest)
     with repository.named():
         if blob.size > _MAX_BYTES:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import typing as t
+from functools import partial
 
 from .._errors import NotFound
 from .._oci.image import artifact_type, build
@@ -12,6 +13,7 @@ from .._oci.mediatype import OCI_INDEX, bare
 from .._oci.parts import checked, members
 from .client import MAX_MANIFEST, Repository
 from .lists import next_page
+from .transport import Response
 
 COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
 
@@ -29,19 +31,26 @@ def referrers_by_api(repository: Repository, digest: str) -> list[Descriptor] | 
     visited: set[str] = set()
     while url not in visited:
         visited.add(url)
-        response = repository.request("GET", url, headers={"Accept": OCI_INDEX})
-        other = response.status == 200 and bare(response.headers.get("Content-Type")) != OCI_INDEX
-        if len(visited) == 1 and (other or response.status in (400, 404, 405, 406, 501)):
+        index, response = repository.registry.transport.again(partial(_page, repository, url, what))
+        if not index and len(visited) == 1 and response.status in (200, 400, 404, 405, 406, 501):
             response.discard()
             return None
-        if response.status != 200:
+        if not index:
             raise repository.refusal(response, what)
-        with repository.named():
-            index = checked(Manifest.parse(response.read(MAX_MANIFEST, what), OCI_INDEX, what), what)
-        repository.registry.transport.count(bytes_received=len(index.raw))
         found.update({member.digest: member for member in members(index)})
         url = next_page(repository, response) or url
     return list(found.values())
+
+
+def _page(repository: Repository, url: str, what: str) -> tuple[Manifest | None, Response]:
+    """Read one page; None where this is none."""
+    response = repository.request("GET", url, headers={"Accept": OCI_INDEX})
+    if response.status != 200 or bare(response.headers.get("Content-Type")) != OCI_INDEX:
+        return None, response
+    with repository.named():
+        index = checked(Manifest.parse(response.read(MAX_MANIFEST, what), OCI_INDEX, what), what)
+    repository.registry.transport.count(bytes_received=len(index.raw))
+    return index, response
 
 
 def referrers_by_tag(repository: Repository, digest: str) -> Manifest | None:

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import os
+import threading
 import typing as t
+from collections import deque
+from contextlib import suppress
 
 from .._oci.reference import Reference, parse_host
 from .auth import Registry
 from .client import Repository
 from .credentials import Credential, RunCommand, auth_files, candidates, find_credential
-from .transport import Settings, Transport
+from .transport import Settings, Transport, passing
 
 Item = t.TypeVar("Item")
 Outcome = t.TypeVar("Outcome")
@@ -76,11 +79,36 @@ class Session:
         return found
 
     def map(self, function: t.Callable[[Item], Outcome], items: t.Iterable[Item]) -> list[Outcome]:
-        """Apply a function to items, ``jobs`` at a time; return the outcomes in order, or raise the first error."""
-        todo = list(items)
-        if len(todo) < 2 or self.jobs == 1:
-            return [function(item) for item in todo]
-        from concurrent.futures import ThreadPoolExecutor
+        """Apply a function to items, ``jobs`` at a time; return the outcomes in order, or raise the first error.
 
-        with ThreadPoolExecutor(self.jobs) as pool:
-            return list(pool.map(function, todo))
+        What fails by passing trouble is tried once more after the others, while most of these succeed.
+        """
+        waiting = deque(enumerate(items))
+        outcomes: dict[int, Outcome] = {}
+        errors: list[BaseException] = []
+        failed = {0} if len(waiting) == 1 else set()
+
+        def work() -> None:
+            while waiting and not errors:
+                with suppress(IndexError):
+                    at, item = waiting.popleft()
+                    try:
+                        outcomes[at] = function(item)
+                    except BaseException as exc:
+                        if at in failed or len(failed) > len(outcomes) or not passing(exc):
+                            errors.append(exc)
+                        failed.add(at)
+                        waiting.append((at, item))
+
+        # Daemons, which nobody waits for who is interrupted.
+        threads = [threading.Thread(target=work, daemon=True) for dummy in range(min(self.jobs, len(waiting)))]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:
+            waiting.clear()
+        if errors:
+            raise errors[0]
+        return [outcomes[at] for at in sorted(outcomes)]

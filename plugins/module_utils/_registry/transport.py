@@ -11,7 +11,8 @@ import typing as t
 from contextlib import suppress
 from types import SimpleNamespace
 
-from .._errors import ConnectionFailed, ContentError, InvalidInput, MissingLibrary
+from .._errors import ConnectionFailed, ContentError, InvalidInput, MissingLibrary, OCIError
+from .failures import failure
 from .urls import guard, origin
 
 BROKEN: tuple[type[BaseException], ...] = (OSError,)
@@ -25,7 +26,9 @@ except ImportError as exc:
 
 Headers = t.Mapping[str, str]
 Body = t.Union[bytes, t.Iterable[bytes], None]
+Outcome = t.TypeVar("Outcome")
 
+_DAMAGE = frozenset(("DIGEST_MISMATCH", "DIGEST_INVALID", "MANIFEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "SIZE_MISMATCH"))
 RETRIED = frozenset((408, 425, 429, 499, 500, 502, 503, 504, 522))
 _MAX_REDIRECTS = 5
 _FIRST_WAIT = 0.25  # seconds; doubled at each try
@@ -59,8 +62,8 @@ class Response:
         try:
             while chunk := self._raw.read(size):
                 yield chunk
-        except BROKEN as exc:
-            raise _failure(exc, self.url) from None
+        except (OSError, ValueError, urllib3.exceptions.HTTPError) as exc:  # ValueError: a chunk of negative length
+            raise failure(exc, self.url) from None
         finally:
             self._raw.close()
             self._raw.release_conn()
@@ -85,10 +88,14 @@ class Response:
         return body
 
 
-def _failure(exc: BaseException, url: str) -> ConnectionFailed:
-    from .failures import failure
+def damaged(exc: OCIError) -> bool:
+    """May bits that flipped on the way be behind this?"""
+    return exc.code in _DAMAGE or (exc.code, exc.status) == ("UNKNOWN", 400)
 
-    return failure(exc, url)
+
+def passing(exc: BaseException) -> bool:
+    """May the same succeed at another time?"""
+    return isinstance(exc, OCIError) and (isinstance(exc, ConnectionFailed) or exc.status in RETRIED or damaged(exc))
 
 
 def retry_after(headers: Headers) -> float | None:
@@ -131,18 +138,33 @@ class Transport:
 
         With ``repeat``, broken connections and passing errors (429, 5xx) are tried again.
         """
-        tried = 0
-        while True:
-            last = not repeat or tried == self.retries
+
+        def attempt() -> Response:
             try:
-                response = self._follow(method, url, settings, dict(headers or {}), body)
-                if last or response.status not in RETRIED or not self.pause(tried, retry_after(response.headers)):
-                    return response
-                response.discard()
+                return self._follow(method, url, settings, dict(headers or {}), body)
             except BROKEN as exc:
-                failed = _failure(exc, url)
-                if last or failed.final or not self.pause(tried):
-                    raise failed from None
+                raise failure(exc, url) from None
+
+        return self.again(attempt) if repeat else attempt()
+
+    def again(self, attempt: t.Callable[[], Outcome]) -> Outcome:
+        """Return an outcome; after passing trouble ``attempt`` is made again, unless the same damage comes twice."""
+        tried, said = 0, ""
+        while True:
+            try:
+                outcome = attempt()
+                if getattr(outcome, "status", 0) not in RETRIED or tried == self.retries:
+                    return outcome
+                response = t.cast(Response, outcome)
+                if not self.pause(tried, retry_after(response.headers)):
+                    return outcome
+                response.discard()
+            except OCIError as exc:
+                exc.final |= not isinstance(exc, ConnectionFailed) and (not damaged(exc) or str(exc) == said)
+                if exc.final or tried == self.retries or not self.pause(tried):
+                    exc.final = True
+                    raise
+                said = str(exc)
             tried += 1
 
     def pause(self, tried: int, asked: float | None = None) -> bool:
@@ -177,7 +199,7 @@ class Transport:
                 decode_content=False,
                 enforce_content_length=True,
             )
-            code, *text = raw.headers.get("Warning", "").split('"')
+            code, *text = "".join(filter(str.isprintable, raw.headers.get("Warning", ""))).split('"')
             if code.startswith("299") and text and text[0] not in self.warnings:
                 self.warnings.append(text[0])
             response, location = Response(raw, url), raw.headers.get("Location")

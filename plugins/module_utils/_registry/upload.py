@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import typing as t
 from contextlib import suppress
+from itertools import chain
 from urllib.parse import quote
 
 from .._errors import ConnectionFailed, ContentError, Denied, OCIError, RegistryError
 from .._oci.manifest import Descriptor
 from .blobs import has_blob
 from .client import Repository
-from .transport import RETRIED, Response
+from .transport import Response, passing
 from .urls import guard
 
+CHUNK = 4 << 20  # bytes of one request, where a registry takes no large ones; some allow no more
 # Opens the content from its beginning; called once for each try.
 Open = t.Callable[[], t.Iterable[bytes]]
 
@@ -36,21 +38,23 @@ def upload_blob(repository: Repository, blob: Descriptor, content: Open) -> None
 
     ``content`` must verify what it yields. Raises RegistryError, ConnectionFailed, and what ``content`` raises.
     """
-    transport = repository.registry.transport
+    transport, damage = repository.registry.transport, ""
     for tried in range(transport.retries + 1):
         try:
             _try_upload(repository, blob, content)
             transport.count(bytes_sent=blob.size)
             return
         except (ConnectionFailed, RegistryError) as exc:
-            passing = (isinstance(exc, ConnectionFailed) and not exc.final) or exc.status in RETRIED
-            passing = passing or exc.code in ("BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN")
-            passing = passing or (exc.status == 401 and not tried)  # the token died under way
-            if not passing or tried == transport.retries or not transport.pause(tried):
+            again = (passing(exc) and not exc.final) or exc.code in ("BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN")
+            again = again or (exc.status == 401 and not tried)  # the token died under way
+            if exc.status in (413, 416) and blob.size > CHUNK and not repository.registry.parts:
+                again = repository.registry.parts = True
+            if not again or tried == transport.retries or not transport.pause(tried):
                 raise
-        except ContentError:
-            if tried:  # flipped bits may be a passing fault of the network, but not twice
+        except ContentError as exc:
+            if str(exc) == damage or tried == transport.retries:  # bits that flip on the way are not the same twice
                 raise
+            damage = str(exc)
         if has_blob(repository, blob.digest):
             return
 
@@ -63,7 +67,10 @@ def _try_upload(repository: Repository, blob: Descriptor, content: Open) -> None
     response.discard()
     begun, location = response, _location(repository, response, what)
     try:
-        response = _send(repository, "PATCH", location, blob.size, content)
+        if repository.registry.parts and blob.size > CHUNK:
+            response, location = _send_parts(repository, begun, location, content(), what)
+        else:
+            response = _send(repository, "PATCH", location, blob.size, content)
         if response.status in (404, 405, 501):  # a registry that wants the body in the closing PUT
             response.discard()
             response = _send(repository, "PUT", _closing(location, blob.digest), blob.size, content)
@@ -73,12 +80,34 @@ def _try_upload(repository: Repository, blob: Descriptor, content: Open) -> None
             if not finished:
                 location = _location(repository, response, what, location)
                 response = _send(repository, "PUT", _closing(location, blob.digest))
-    except ContentError:
+        if response.status not in (200, 201, 202, 204):
+            raise repository.refusal(response, what)
+    except (ContentError, RegistryError):
         _cancel(repository, begun)
         raise
-    if response.status not in (200, 201, 202, 204):
-        raise repository.refusal(response, what)
     response.discard()
+
+
+def _send_parts(
+    repository: Repository, begun: Response, location: str, content: t.Iterable[bytes], what: str
+) -> tuple[Response, str]:
+    """Send content in requests of CHUNK bytes, or of the least that the registry wants; stop where it refuses one."""
+    least, at, response = begun.headers.get("OCI-Chunk-Min-Length", ""), 0, begun
+    size = max(CHUNK, int(least) if least.isdecimal() and len(least) < 9 else 0)
+    part = bytearray()
+    for piece in chain(content, [b""]):
+        part += piece
+        while len(part) >= size or (part and not piece):
+            body = bytes(part[:size])
+            headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{at}-{at + len(body) - 1}"}
+            response = repository.request("PATCH", location, headers=headers, body=body, repeat=False)
+            if response.status not in (201, 202, 204):
+                return response, location
+            response.discard()
+            location = _location(repository, response, what, location)
+            at += len(body)
+            del part[:size]
+    return response, location
 
 
 def _send(repository: Repository, method: str, url: str, size: int = 0, content: Open | None = None) -> Response:

@@ -9,14 +9,24 @@ from .client import Repository
 
 
 def put(repository: Repository, target: str, manifest: Manifest) -> None:
-    """Store a manifest under a tag or its digest. Its blobs and members must be there already."""
+    """Store a manifest under a tag or its digest. Its blobs and members must be there already.
+
+    What is stored is looked at: a registry takes under a tag whatever bytes arrive.
+    """
+    repository.registry.transport.again(lambda: _put(repository, target, manifest))
+
+
+def _put(repository: Repository, target: str, manifest: Manifest) -> None:
     headers = {"Content-Type": manifest.media_type}
     response = repository.request("PUT", "manifests/" + target, headers=headers, body=manifest.raw)
     if response.status not in (200, 201, 202):
         raise repository.refusal(response, repository.full(target))
     response.discard()
     repository.registry.transport.count(bytes_sent=len(manifest.raw))
-    stored = response.headers.get("Docker-Content-Digest") or manifest.digest
+    stored = response.headers.get("Docker-Content-Digest")
+    if not stored:
+        found = repository.head(target)
+        stored = found.digest if found else manifest.digest
     if stored != manifest.digest and stored.split(":")[0] == manifest.digest.split(":")[0]:
         what = "%s, as the registry stored it," % repository.full(target)
         raise mismatch(what, manifest.digest, stored, repository.registry.host)

@@ -553,7 +553,7 @@ def test_manifest_that_is_too_large(action: str) -> None:
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{", b"\xff", b'{"a": 1, "a": 2}', b"[" * 99999])
 def test_manifest_that_is_none(body: bytes) -> None:
     with FakeRegistry() as registry:
-        registry.fault(path=MANIFEST, status=200, body=body, headers={"Content-Type": OCI_MANIFEST})
+        registry.fault(path=MANIFEST, status=200, body=body, headers={"Content-Type": OCI_MANIFEST}, times=2)
         with fails(ContentError, "MANIFEST_INVALID", registry.host):
             repository(registry).get("1")
 
@@ -594,7 +594,7 @@ def test_put_of_a_manifest_without_its_blobs() -> None:
 def test_put_that_stores_another_digest() -> None:
     with FakeRegistry() as registry:
         digest = add_image(registry)
-        registry.fault("PUT", status=201, headers={"Docker-Content-Digest": digest_of(b"x")})
+        registry.fault("PUT", status=201, headers={"Docker-Content-Digest": digest_of(b"x")}, times=2)
         with fails(ContentError, "DIGEST_MISMATCH", registry.host, None, "as the registry stored it"):
             put(repository(registry), "2", copy_of(registry, digest))
 

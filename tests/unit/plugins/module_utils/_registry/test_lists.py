@@ -87,7 +87,7 @@ def test_pages_on_another_host() -> None:
 )
 def test_answers_that_are_no_json(body: bytes) -> None:
     with stocked(Quirks()) as registry:
-        registry.fault(status=200, body=body)
+        registry.fault(status=200, body=body, times=2)
         with fails(
             ContentError, "MANIFEST_INVALID", registry.host, None, f"The list of tags of {registry.host}/{REPO}"
         ):

@@ -98,7 +98,7 @@ def test_pages_on_another_host() -> None:
 def test_answers_that_are_no_index(body: bytes) -> None:
     registry, subject, expected = stocked()
     with registry:
-        registry.fault(path="/referrers/", status=200, headers={"Content-Type": OCI_INDEX}, body=body)
+        registry.fault(path="/referrers/", status=200, headers={"Content-Type": OCI_INDEX}, body=body, times=2)
         with fails(ContentError, "MANIFEST_INVALID", registry.host, None, "The list of referrers of"):
             referrers(repository(registry, "pull"), subject)
 

@@ -159,7 +159,7 @@ def test_config() -> None:
 def test_config_that_is_damaged_or_no_json() -> None:
     with FakeRegistry() as registry:
         registry.add_image(REPO, "1", layers=LAYERS)
-        registry.fault(path="/blobs/", action="flip")
+        registry.fault(path="/blobs/", action="flip", times=2)
         with fails(ContentError, "DIGEST_MISMATCH", registry.host):
             config_info(make_session(), name=f"{registry.host}/{REPO}:1", platform=None, query=None)
         blob = {"mediaType": "text/plain", "digest": registry.add_blob(REPO, b"text"), "size": 4}
