@@ -31,3 +31,8 @@ if "ansible_collections.quayside.registry" not in sys.modules and ROOT.parent.pa
 settings.register_profile("tests", derandomize=True, deadline=None, database=None)
 settings.register_profile("fuzz", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name content by its kind: compressed bytes hold the time, and both workers have to find the same names."""
+    return "bytes" if isinstance(val, bytes) else None
