@@ -188,7 +188,7 @@ class Transport:
             headers["Content-Length"] = "0"
         for dummy in range(_MAX_REDIRECTS + 1):
             self.count(requests=1)
-            raw = self._manager(url, settings).urlopen(
+            raw = self._manager(url, settings).request(
                 method,
                 url,
                 body=body or None,
