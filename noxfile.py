@@ -360,11 +360,13 @@ def tour(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
     """`make demo` as someone meets it who has just unpacked the collection: no git, an empty cache."""
+    debian(session, *TOOLS)
     copy = stage("demo")
     cache = Path(session.create_tmp()) / "cache"
     shutil.rmtree(cache, ignore_errors=True)
     try:
-        output = listen(session, "make", "demo", cwd=copy, XDG_CACHE_HOME=str(cache), MAKEFLAGS="")
+        env = {"XDG_CACHE_HOME": str(cache), "MAKEFLAGS": "", "TOUR_AFTERWARDS": str(copy / "tests/tools/judge_tour.yml")}
+        output = listen(session, "make", "demo", cwd=copy, **env)
         strays = heirs(cache)
     finally:
         shutil.rmtree(cache, ignore_errors=True)
