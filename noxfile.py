@@ -365,7 +365,11 @@ def demo(session: nox.Session) -> None:
     cache = Path(session.create_tmp()) / "cache"
     shutil.rmtree(cache, ignore_errors=True)
     try:
-        env = {"XDG_CACHE_HOME": str(cache), "MAKEFLAGS": "", "TOUR_AFTERWARDS": str(copy / "tests/tools/judge_tour.yml")}
+        env = {
+            "XDG_CACHE_HOME": str(cache),
+            "MAKEFLAGS": "",
+            "TOUR_AFTERWARDS": str(copy / "tests/tools/judge_tour.yml"),
+        }
         output = listen(session, "make", "demo", cwd=copy, **env)
         strays = heirs(cache)
     finally:
