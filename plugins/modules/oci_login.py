@@ -91,13 +91,13 @@ auth_file:
   description: The file that has, or had, the credentials, or that names the credential helper.
   type: str
   returned: success
-  sample: /root/.docker/config.json
+  sample: /home/ci/.docker/config.json
 actions:
   description: What was done, or would be done in check mode.
   type: list
   elements: str
   returned: success
-  sample: ["Store the credentials of ci for localhost:5001 in /root/.docker/config.json."]
+  sample: ["Store the credentials of ci for localhost:5001 in /home/ci/.docker/config.json."]
 diff:
   description: Whose credentials are stored, and where. A new password for the same user shows no difference.
   type: dict
@@ -106,8 +106,8 @@ diff:
     before: {type: dict, description: What was there.}
     after: {type: dict, description: What is there now.}
   sample:
-    before: {registry: "localhost:5001", stored_in: /root/.docker/config.json, username: null}
-    after: {registry: "localhost:5001", stored_in: /root/.docker/config.json, username: ci}
+    before: {registry: "localhost:5001", stored_in: /home/ci/.docker/config.json, username: null}
+    after: {registry: "localhost:5001", stored_in: /home/ci/.docker/config.json, username: ci}
 transfer:
   description: What went over the wire.
   type: dict

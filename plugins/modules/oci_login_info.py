@@ -40,7 +40,7 @@ source:
   description: The file or credential helper that has the credentials, V(the task's options), or null if there are none.
   type: str
   returned: success
-  sample: /root/.docker/config.json
+  sample: /home/ci/.docker/config.json
 username: {type: str, returned: success, description: "The user, or null if there is none, as with tokens."}
 transfer:
   description: What went over the wire.

@@ -19,7 +19,7 @@ from .mediatype import OCI_INDEX
 from .parts import checked, members
 from .tarstream import printable
 
-DOCKER_ARCHIVE, OCI_ARCHIVE, OCI_LAYOUT = FORMATS = ("docker-archive", "oci-archive", "oci-layout")
+DOCKER_ARCHIVE, OCI_ARCHIVE, OCI_LAYOUT = "docker-archive", "oci-archive", "oci-layout"
 REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"  # the full name; containerd, and Docker with it, load by this
 _MAX_MANIFEST = 8 << 20
