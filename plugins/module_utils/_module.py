@@ -117,8 +117,7 @@ def _open(module: AnsibleModule) -> Session:
         own.settings,
         run,
         [_entry(entry) for entry in params["registries"]],
-        own.credential,
-        hosts,
+        dict.fromkeys(hosts, own.credential),
         params["auth_file"],
         params["jobs"],
     )

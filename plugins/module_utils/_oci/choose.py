@@ -11,11 +11,7 @@ from .patterns import pattern_filter
 from .version import Version, parse_range
 
 # The tag schema for referrers (distribution-spec) and cosign's tags: sha256-<hex>, sha256-<hex>.sig.
-_DIGEST_TAG = re.compile(r"sha(256-[0-9a-f]{64}|512-[0-9a-f]{64,128})(\..+)?")
-
-
-def is_digest_tag(tag: str) -> bool:
-    return bool(_DIGEST_TAG.fullmatch(tag))
+is_digest_tag = re.compile(r"sha(256-[0-9a-f]{64}|512-[0-9a-f]{64,128})(\..+)?").fullmatch
 
 
 def tag_chooser(
@@ -38,8 +34,8 @@ def tag_chooser(
         chosen = [tag for tag in tags if fits(tag) and not (omit_digest_tags and is_digest_tag(tag))]
         if not in_range and newest is None:
             return chosen
-        parsed = [(tag, Version.parse(tag)) for tag in chosen]
-        versions = {tag: version for tag, version in parsed if version and (not in_range or in_range(version))}
+        parsed = {tag: version for tag in chosen if (version := Version.parse(tag))}
+        versions = {tag: version for tag, version in parsed.items() if not in_range or in_range(version)}
         if newest is None:
             return list(versions)
         return sorted(versions, key=lambda tag: (versions[tag].key, tag), reverse=True)[:newest]

@@ -11,10 +11,10 @@ from .._errors import InvalidInput
 
 def pattern_filter(include: t.Sequence[str], exclude: t.Sequence[str]) -> t.Callable[[str], bool]:
     """Return a test: some ``include`` is found in the name (or there is none), and no ``exclude`` is."""
-    wanted, unwanted = [_compile(text) for text in include], [_compile(text) for text in exclude]
+    wanted, unwanted = [_compile(text) for text in include or [""]], [_compile(text) for text in exclude]
 
     def test(name: str) -> bool:
-        return (not wanted or any(p.search(name) for p in wanted)) and not any(p.search(name) for p in unwanted)
+        return any(p.search(name) for p in wanted) and not any(p.search(name) for p in unwanted)
 
     return test
 

@@ -19,9 +19,9 @@ def compile_query(text: str | None) -> Query:
         import jmespath
     except ImportError as exc:
         raise MissingLibrary("jmespath") from exc
-    try:
+    try:  # all that jmespath raises is a ValueError
         compiled = jmespath.compile(text)
-    except (jmespath.exceptions.JMESPathError, ValueError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:
         raise _invalid(text, exc) from None
 
     def search(value: t.Any) -> t.Any:
@@ -29,7 +29,7 @@ def compile_query(text: str | None) -> Query:
             found = compiled.search(value)
             json.dumps(found, allow_nan=False)  # not '&name' alone, which finds no value, nor to_number('nan')
             return found
-        except (jmespath.exceptions.JMESPathError, ValueError, TypeError, OverflowError) as exc:
+        except (ValueError, TypeError, OverflowError) as exc:
             raise _invalid(text, exc) from None
 
     return search

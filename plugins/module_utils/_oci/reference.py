@@ -30,9 +30,9 @@ def parse_host(text: str) -> str:
     """Return a registry's ``host[:port]`` in its normal form, or raise InvalidInput."""
     match = _HOST.fullmatch(text)
     try:
-        if not match or not 0 < int(match.group(2) or 1) < 65536:
+        if not match or not 0 < int(match[2] or 1) < 65536:
             raise ValueError
-        ipaddress.IPv6Address(match.group(1) or "::")
+        ipaddress.IPv6Address(match[1] or "::")
     except ValueError:
         why = "write host or host:port, without a scheme (set plain_http for http)"
         raise _invalid(text, why, "a registry") from None
@@ -49,17 +49,10 @@ def check_tag(tag: str, text: str = "") -> str:
 
 def check_repository(name: str, text: str = "") -> str:
     """Return a valid name of a repository, or raise InvalidInput about it or the reference that it is of."""
-    odd = next((part for part in name.split("/") if not _COMPONENT.fullmatch(part)), None)
-    if odd is None and len(name) < 256:
+    if len(name) < 256 and all(map(_COMPONENT.fullmatch, name.split("/"))):
         return name
-    why = f"{odd!r} must be lower-case letters and digits, with single '.', '_', '__' or '-' between"
-    if not name:
-        why = "its repository name is missing"
-    elif name != name.lower():
-        why = f"its repository name {name} must be lower case"
-    elif len(name) > 255:
-        why = "its repository name is longer than 255 characters"
-    raise _invalid(text or name, why)
+    why = "must be lower case, 1 to 255 letters and digits with single '.', '_', '__', '-' or '/' between"
+    raise _invalid(text or name, f"its repository name {name!r} {why}")
 
 
 @dataclass(frozen=True)

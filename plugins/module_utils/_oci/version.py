@@ -3,26 +3,16 @@
 
 from __future__ import annotations
 
-import operator
 import re
 import typing as t
 from itertools import takewhile
 
 from .._errors import InvalidInput
 
-_VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?((?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:[+_][0-9A-Za-z.-]+)?")
-_COMPARATOR = re.compile(r"(>=|<=|>|<|=|!=|\^|~)?\s*v?([0-9xX*][0-9A-Za-z.*+_-]*)")
+_VERSION = re.compile(r"v?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:[+_][0-9A-Za-z.-]+)?")
+_COMPARATOR = re.compile(r"(>=|<=|>|<|=|!=|\^|~|)\s*v?([0-9xX*][0-9A-Za-z.*+_-]*)")
 
 Key = tuple[t.Any, ...]
-_COMPARE: dict[str, t.Callable[[Key, Key], bool]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    ">": operator.gt,
-    "<": operator.lt,
-    "=": operator.eq,
-    "!=": operator.ne,
-    "outside": lambda mine, bound: mine[0][: len(bound[0])] != bound[0],
-}
 
 
 class Version(t.NamedTuple):
@@ -37,10 +27,9 @@ class Version(t.NamedTuple):
         match = _VERSION.fullmatch(text)
         if not match or len(text) > 128:  # no tag is longer
             return None
-        numbers = [*match.group(1, 2, 3), *match.group(4).split(".")[1:]]
-        return cls(
-            tuple(int(number or 0) for number in numbers), tuple(filter(None, (match.group(5) or "").split(".")))
-        )
+        numbers = [int(number) for number in match[1].split(".")]
+        numbers += [0] * (3 - len(numbers))
+        return cls(tuple(numbers), tuple(filter(None, (match[2] or "").split("."))))
 
     @property
     def key(self) -> Key:
@@ -49,42 +38,41 @@ class Version(t.NamedTuple):
         return self.numbers, not self.prerelease, parts
 
 
-Check = t.Callable[[Version], bool]
+class _Bound(t.NamedTuple):
+    """A comparison with the versions from ``low`` to below ``high``; 1.2 means all from 1.2.0 to before 1.3.0."""
+
+    sign: str
+    low: Version
+    high: Key
+
+    def admits(self, version: Version) -> bool:
+        above, below = version.key >= self.low.key, version.key < self.high
+        named = {">=": above, "<": not above, ">": not below, "<=": below, "!=": not (above and below)}
+        return named.get(self.sign, above and below)
 
 
-def _bounds(sign: str, text: str) -> list[tuple[str, Version]]:
-    """Turn ``^1.2``, ``~1.2.3``, ``1.x`` into plain comparisons."""
+def _bound(sign: str, text: str) -> _Bound:
+    """Read ``>=1.2``, ``^1.2``, ``~1.2.3``, ``1.x``; the last two, and ``1.2``, stand for more than one version."""
     numbers = re.split(r"[-+_]", text, maxsplit=1)[0].split(".")
     legal = len(text) < 129 and all(number.isdigit() or number in ("x", "X", "*") for number in numbers)
-    given = [int(number) for number in takewhile(str.isdigit, numbers)] if legal else []
-    wild = len(given) < len(numbers) or len(given) < 3
-    low = Version.parse(text) if len(given) == len(numbers) else Version(tuple(([*given, 0, 0, 0])[:3]))
+    given = [int(number) for number in takewhile(str.isdigit, numbers if legal else [])]
+    whole = len(given) == len(numbers)
+    low = Version.parse(text) if whole else Version((*given, 0, 0, 0)[:3])
     if low is None or not legal:
-        raise _invalid(f"{text!r} is not a version; write one such as 1.2.3.")
-    if sign in (">=", "<"):
-        return [(sign, low)]
-    if sign == "!=" and wild:
-        return [("outside", Version(tuple(given)))]
-    if not given:  # * matches all
-        return [(">=", Version((0, 0, 0)))] if sign in ("", "=", "<=", "^", "~") else [("<", Version((0, 0, 0)))]
+        raise InvalidInput(f"{text!r} is not a version; write one such as 1.2.3.", "INVALID_RANGE")
     keep = len(given)
     if sign == "^":
         keep = next((place for place, number in enumerate(given, 1) if number), keep)
     elif sign == "~":
         keep = min(keep, 2)
-    elif not wild:
-        return [(sign or "=", low)]
-    high = Version(tuple(([*given[: keep - 1], given[keep - 1] + 1, 0, 0, 0])[:3]))
-    if sign == "<=":
-        return [("<", high)]
-    return [(">=", high)] if sign == ">" else [(">=", low), ("<", high)]
+    elif whole and keep > 2:
+        return _Bound(sign, low, (*low.key, 0))  # the next key that there can be
+    if not given:
+        return _Bound(sign, low, ((float("inf"),),))
+    return _Bound(sign, low, ((*given[: keep - 1], given[keep - 1] + 1, 0, 0)[:3], False, []))
 
 
-def _invalid(text: str) -> InvalidInput:
-    return InvalidInput(text, "INVALID_RANGE")
-
-
-def parse_range(text: str) -> Check:
+def parse_range(text: str) -> t.Callable[[Version], bool]:
     """Return the test for a range: comparators joined by spaces or commas (and), ``||`` between alternatives.
 
     ``>=1.2 <2``, ``^1.4`` (below 2), ``~1.4`` (below 1.5), ``1.x``. As in npm and cargo, a pre-release is only in a
@@ -96,16 +84,16 @@ def parse_range(text: str) -> Check:
         while rest:
             match = _COMPARATOR.match(rest)
             if not match:
-                raise _invalid(f"{text!r} is not a version range; write one such as '>=1.2 <2', '^1.4' or '1.x'.")
-            bounds += _bounds(match.group(1) or "", match.group(2))
+                why = f"{text!r} is not a version range; write one such as '>=1.2 <2', '^1.4' or '1.x'."
+                raise InvalidInput(why, "INVALID_RANGE")
+            bounds.append(_bound(*match.groups()))
             rest = rest[match.end() :].lstrip()
         if not bounds:
-            raise _invalid(f"The version range {text!r} is empty.")
+            raise InvalidInput(f"The version range {text!r} is empty.", "INVALID_RANGE")
         alternatives.append(bounds)
     return lambda version: any(_within(version, bounds) for bounds in alternatives)
 
 
-def _within(version: Version, bounds: list[tuple[str, Version]]) -> bool:
-    if version.prerelease and not any(bound.prerelease and bound.numbers == version.numbers for dummy, bound in bounds):
-        return False
-    return all(_COMPARE[sign](version.key, bound.key) for sign, bound in bounds)
+def _within(version: Version, bounds: list[_Bound]) -> bool:
+    named = any(bound.low.prerelease and bound.low.numbers == version.numbers for bound in bounds)
+    return (named or not version.prerelease) and all(bound.admits(version) for bound in bounds)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import typing as t
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import urljoin
 
 from .._errors import ContentError, Denied, NotFound, OCIError, RegistryError, Unsupported
@@ -33,16 +34,16 @@ def read_error(body: bytes) -> tuple[str | None, str]:
     code = re.fullmatch(r"[A-Z0-9_]{1,64}", str(first.get("code") or ""))
     text = str(first.get("message") or first.get("details") or value.get("message") or "")
     words = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return code and code.group(), words[:200].rstrip(".")
+    return code and code[0], words[:200].rstrip(".")
 
 
+@dataclass(frozen=True, eq=False)
 class Repository:
     """One repository, or with an empty name the registry itself. Targets are tags or digests."""
 
-    def __init__(self, registry: Registry, name: str, scopes: Scopes) -> None:
-        self.registry = registry
-        self.name = name
-        self.scopes = scopes
+    registry: Registry
+    name: str
+    scopes: Scopes
 
     def __str__(self) -> str:
         return f"{self.registry.host}/{self.name}"
@@ -94,29 +95,29 @@ class Repository:
         code, words = read_error(body)
         said = f": {words}" if words else ""
         spoke = _VERSION in response.headers or (body[:1] == b"{" and words)
-        kind, default = RegistryError, "UNKNOWN"
+        kind: type[OCIError] = RegistryError
         text = f"{what}: {host} answered HTTP {status}{said}."
         if status in (401, 403):
-            kind, default = Denied, "UNAUTHORIZED" if status == 401 else "DENIED"
+            kind, code = Denied, code or ("UNAUTHORIZED" if status == 401 else "DENIED")
             text = f"{what} is not allowed to us (HTTP {status}{said}); we asked {self.registry.who(self.name)}."
             text += " It may also not exist; check the name and login."
         elif status == 404 and (code in _ABSENT or (not code and spoke)):
-            kind, default, text = NotFound, "NOT_FOUND", f"{what} does not exist{said}."
+            kind, text = NotFound, f"{what} does not exist{said}."
         elif status == 404 and not code:
-            default = "NOT_A_REGISTRY"
+            code = "NOT_A_REGISTRY"
             text = f"{host} answered HTTP 404, but not as a registry does; check its host, port and path."
         elif status in (405, 501) or code == "UNSUPPORTED":
-            kind, code, default = Unsupported, None, Unsupported.code
+            kind, code = Unsupported, None
             text = f"{what}: {host} does not support this (HTTP {status}{said})."
         elif status == 429:
-            wait, default = retry_after(response.headers), "TOOMANYREQUESTS"
+            wait, code = retry_after(response.headers), code or "TOOMANYREQUESTS"
             asks = f"; it asks to wait {wait:.0f} s" if wait else ""
             text = f"{host} throttles us (HTTP 429{said}){asks}. Try again later, log in, or lower jobs."
-        elif status == 400 and b"HTTPS server" in body:
+        elif self.registry.base_url[:5] == "http:" and (
+            b"HTTPS server" in body or response.headers.get("Location", response.url)[:6] == "https:"
+        ):
             text = f"{text[:-1]} (set plain_http: false, it speaks https)."
-        elif response.headers.get("Location", response.url)[:6] == "https:" > self.registry.base_url[:6]:
-            text = f"{text[:-1]} (set plain_http: false, it sends us to https)."
-        return kind(text, code or default, host, status)
+        return kind(text, code or "", host, status)
 
     def full(self, target: str) -> str:
         """Name a target for people: ``host/repo:tag`` or ``host/repo@digest``."""

@@ -33,7 +33,7 @@ class Credential(t.NamedTuple):
     @property
     def basic(self) -> str:
         """What follows ``Basic`` in an Authorization header (RFC 7617)."""
-        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
+        return base64.b64encode(f"{self.username or ''}:{self.password}".encode()).decode("ascii")
 
     def secrets(self) -> set[str]:
         basic = self.basic if self.password else None
@@ -93,8 +93,9 @@ def decode_entry(entry: Json, source: str) -> Credential | None:
             username, password = text.rstrip("\0").split(":", 1)
         except ValueError:  # also binascii.Error and UnicodeDecodeError
             raise CredentialError(f"The 'auth' value in {source} is not base64 of user:password.") from None
-    found = Credential(username, password, entry.get("identitytoken"), entry.get("registrytoken"), source)
-    return found if (username and password) or found.identity_token or found.registry_token else None
+    parts = username, password, entry.get("identitytoken"), entry.get("registrytoken")
+    found = Credential._make([*(part if isinstance(part, str) else None for part in parts), source])
+    return found if found.secrets() else None
 
 
 def ask_helper(helper: str, server: str, run: RunCommand) -> Credential | None:

@@ -38,7 +38,7 @@ def failure(exc: BaseException, url: str) -> ConnectionFailed:
     kinds = {kind.__name__ for link in chain for kind in type(link).__mro__}
     text = " ".join(map(str, chain)).lower().replace("_", " ")
     last = (str(chain[-1]) or type(chain[-1]).__name__)[:120]
-    code, final = "UNREACHABLE", False
+    code, final = "", False
     if kinds & {"SSLError", "CertificateError"}:
         known = [why for mark, why in _TLS.items() if re.search(mark, text)]
         code, final = "TLS_ERROR", bool(known)  # another try may help where the connection only broke off

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists that come in pages: tags and the catalog (distribution-spec, "Listing Tags")."""
+"""Lists that come in pages, such as tags (distribution-spec, "Listing Tags")."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from urllib.parse import quote, urlsplit
 
 from .._errors import ContentError, NotFound
 from .._oci.manifest import parse_json
-from .auth import Registry
 from .client import Repository
 from .transport import Response
 from .urls import guard
@@ -23,21 +22,15 @@ _PAGE = 1000
 def tags(repository: Repository) -> list[str]:
     """Return all tags, sorted; an unknown repository has none."""
     try:
-        return sorted(chain(*_pages(repository, "tags/list", "tags", f"The list of tags of {repository}")))
+        return sorted(chain(*pages(repository, "tags/list", "tags", f"The list of tags of {repository}")))
     except NotFound:
         return []
-
-
-def catalog(registry: Registry) -> t.Iterator[list[str]]:
-    """Yield the pages of names of the registry's repositories, as far as it tells them to us."""
-    whole = Repository(registry, "", ("registry:catalog:*",))
-    return _pages(whole, "/v2/_catalog", "repositories", f"The catalog of {registry.host}")
 
 
 def next_page(repository: Repository, response: Response) -> str:
     """Return where a list goes on (``Link``, RFC 8288), or nothing; it must be at this registry."""
     link = re.search(r'<([^<>]*)>\s*;[^,]*rel="?next"?', response.headers.get("Link", ""))
-    url = guard(response.url, link.group(1)) if link else ""
+    url = guard(response.url, link[1]) if link else ""
     if url and not repository.owns(url):
         host = repository.registry.host
         text = f"A list of {host} goes on at another host, {urlsplit(url).netloc}, which is not followed."
@@ -45,7 +38,7 @@ def next_page(repository: Repository, response: Response) -> str:
     return url
 
 
-def _pages(repository: Repository, path: str, key: str, what: str) -> t.Iterator[list[str]]:
+def pages(repository: Repository, path: str, key: str, what: str) -> t.Iterator[set[str]]:
     """Yield pages, each name once, following ``Link``; where there is none, ``last`` after a full page."""
     url = f"{path}?n={_PAGE}"
     visited: set[str] = set()
@@ -54,8 +47,8 @@ def _pages(repository: Repository, path: str, key: str, what: str) -> t.Iterator
         visited.add(url)
         bare = path if len(visited) == 1 else ""
         names, response = repository.registry.transport.again(partial(_page, repository, url, bare, key, what))
-        fresh = [name for name in dict.fromkeys(names) if name not in seen]
-        seen.update(fresh)
+        fresh = {*names} - seen
+        seen |= fresh
         yield fresh
         url = next_page(repository, response)
         if not url and fresh and len(names) == _PAGE:

@@ -8,6 +8,7 @@ import threading
 import typing as t
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from .._oci.reference import Reference, parse_host
 from .auth import Registry
@@ -27,38 +28,31 @@ class Entry(t.NamedTuple):
     credential: Credential | None = None
 
 
+@dataclass
 class Session:
     """Hands out registries and repositories.
 
-    A credential comes from the entry with the longest fitting name, ``shorthand`` (for these hosts), files and helpers.
+    A credential comes from the entry with the longest fitting name, ``shorthand`` (by host), files and helpers.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        defaults: Settings,
-        run: RunCommand,
-        entries: t.Iterable[Entry] = (),
-        shorthand: Credential | None = None,
-        shorthand_hosts: t.Iterable[str] = (),
-        auth_file: str | None = None,
-        jobs: int = 4,
-    ) -> None:
-        self.transport = transport
-        self.run = run
-        self.jobs = jobs
-        self._defaults = Entry("", defaults)
-        self._shorthand = dict.fromkeys(shorthand_hosts, shorthand)
-        self._auth_file = auth_file
+    transport: Transport
+    defaults: Settings
+    run: RunCommand
+    entries: t.Sequence[Entry] = ()
+    shorthand: t.Mapping[str, Credential | None] = field(default_factory=dict)
+    auth_file: str | None = None
+    jobs: int = 4
+
+    def __post_init__(self) -> None:
+        self._registries: dict[tuple[str, Settings], Registry] = {}
         self._entries: dict[str, Entry] = {}
-        for entry in entries:
+        for entry in self.entries:
             host, slash, path = entry.name.strip("/").partition("/")
             self._entries[parse_host(host) + slash + path] = entry
-        self._registries: dict[tuple[str, Settings], Registry] = {}
 
     def _entry(self, host: str, repository: str) -> Entry:
         found = (self._entries[key] for key in candidates(host, repository) if key in self._entries)
-        return next(found, self._defaults)
+        return next(found, Entry("", self.defaults))
 
     def registry(self, host: str, repository: str = "") -> Registry:
         """Return the registry at ``host[:port]``, as it is set up for a repository."""
@@ -73,8 +67,8 @@ class Session:
 
     def credential(self, host: str, repository: str) -> Credential | None:
         """Return the credential for a repository, or for the registry itself where that is empty."""
-        found = self._entry(host, repository).credential or self._shorthand.get(host)
-        found = found or find_credential(host, repository, auth_files(self._auth_file, os.environ), self.run)
+        found = self._entry(host, repository).credential or self.shorthand.get(host)
+        found = found or find_credential(host, repository, auth_files(self.auth_file, os.environ), self.run)
         self.transport.secrets |= found.secrets() if found else set()
         return found
 
@@ -102,9 +96,9 @@ class Session:
 
         # Daemons, which nobody waits for who is interrupted.
         threads = [threading.Thread(target=work, daemon=True) for dummy in range(min(self.jobs, len(waiting)))]
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             for thread in threads:
                 thread.join()
         finally:

@@ -8,19 +8,15 @@ import random
 import threading
 import time
 import typing as t
-from contextlib import suppress
 from types import SimpleNamespace
 
 from .._errors import ConnectionFailed, ContentError, InvalidInput, MissingLibrary, OCIError
 from .failures import failure
 from .urls import guard, origin
 
-BROKEN: tuple[type[BaseException], ...] = (OSError,)
 IMPORT_ERROR: ImportError | None = None
 try:
     import urllib3
-
-    BROKEN += (urllib3.exceptions.HTTPError,)
 except ImportError as exc:
     IMPORT_ERROR = exc
 
@@ -78,14 +74,11 @@ class Response:
         return bytes(body)
 
     def discard(self) -> bytes:
-        """Return what is left, up to 64 KiB of it; the connection can serve again."""
-        body = b""
-        with suppress(ConnectionFailed):
-            for chunk in self.chunks(1 << 14):
-                body += chunk
-                if len(body) >= 1 << 16:
-                    break
-        return body
+        """Read what is left, so that the connection can serve again, and return it if it is whole and small."""
+        try:
+            return self.read(1 << 16, self.url)
+        except OCIError:
+            return b""
 
 
 def damaged(exc: OCIError) -> bool:
@@ -120,8 +113,8 @@ class Transport:
         self.secrets: set[str] = set()  # all that were used, so that none of them is shown
         self.warnings: list[str] = []
         self._lock = threading.Lock()
-        self._managers: dict[tuple[Settings, str | None], urllib3.PoolManager] = {}
-        self._options = {"timeout": timeout, "maxsize": pool + 1, "num_pools": 16}
+        self._managers: dict[tuple[Settings, tuple[str, str, int]], urllib3.PoolManager] = {}
+        self._options = {"timeout": timeout, "maxsize": pool + 1}
         self._patience = _PATIENCE
         self._sleep = sleep
 
@@ -142,7 +135,7 @@ class Transport:
         def attempt() -> Response:
             try:
                 return self._follow(method, url, settings, dict(headers or {}), body)
-            except BROKEN as exc:
+            except (OSError, urllib3.exceptions.HTTPError) as exc:
                 raise failure(exc, url) from None
 
         return self.again(attempt) if repeat else attempt()
@@ -218,41 +211,38 @@ class Transport:
         raise ContentError(f"{where} redirected us more than {_MAX_REDIRECTS} times.", "UNSAFE_URL", where)
 
     def _manager(self, url: str, settings: Settings) -> urllib3.PoolManager:
-        proxy = _proxy(url)
-        key = settings, proxy
+        key = settings, origin(url)
         with self._lock:
             if key not in self._managers:
-                options = {**self._options, **_tls(settings)}
-                self._managers[key] = _through(proxy, options) if proxy else urllib3.PoolManager(**options)
+                self._managers[key] = _connections(url, {**self._options, **_tls(settings)})
             return self._managers[key]
 
 
-def _proxy(url: str) -> str | None:
+def _connections(url: str, options: dict[str, t.Any]) -> urllib3.PoolManager:
+    """Return connections to a server, through the proxy that the environment names for it."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):
-        return None
+        return urllib3.PoolManager(**options)
     try:
+        from requests.adapters import HTTPAdapter
         from requests.utils import get_environ_proxies, select_proxy
     except ImportError as exc:
         raise MissingLibrary("requests") from exc
-    return select_proxy(url, get_environ_proxies(url))
-
-
-def _through(proxy: str, options: dict[str, t.Any]) -> urllib3.PoolManager:
-    from requests.adapters import HTTPAdapter
-
-    adapter = HTTPAdapter(options.pop("num_pools"), options.pop("maxsize"))
+    proxy = select_proxy(url, get_environ_proxies(url))
+    if not proxy:
+        return urllib3.PoolManager(**options)
     proxy = proxy if "://" in proxy else f"http://{proxy}"
+    adapter = HTTPAdapter(pool_maxsize=options.pop("maxsize"))
     return t.cast(urllib3.PoolManager, adapter.proxy_manager_for(proxy, **options))
 
 
 def _tls(settings: Settings) -> dict[str, t.Any]:
-    dummy, verify, ca_path, cert, key = settings
-    if not verify:
-        return {"cert_reqs": "CERT_NONE", "cert_file": cert, "key_file": key}
-    for path in filter(None, (ca_path, cert, key)):
+    for path in filter(None, settings[2:]):
         if not os.path.exists(path):
             raise InvalidInput(f"The certificate file {path} does not exist on this host.")
-    bundles = (ca_path, os.environ.get("SSL_CERT_FILE"), os.environ.get("REQUESTS_CA_BUNDLE"), *_CA_BUNDLES)
+    own = {"cert_file": settings.client_cert, "key_file": settings.client_key}
+    if not settings.validate_certs:
+        return {"cert_reqs": "CERT_NONE", **own}
+    bundles = (settings.ca_path, os.environ.get("SSL_CERT_FILE"), os.environ.get("REQUESTS_CA_BUNDLE"), *_CA_BUNDLES)
     found = next(filter(os.path.exists, filter(None, bundles)), None)
     kind = "ca_cert_dir" if found and os.path.isdir(found) else "ca_certs"
-    return {"cert_reqs": "CERT_REQUIRED", "cert_file": cert, "key_file": key, kind: found}
+    return {"cert_reqs": "CERT_REQUIRED", kind: found, **own}

@@ -71,13 +71,11 @@ class _Delete(t.NamedTuple):
     def users(self) -> tuple[list[str], list[str]]:
         """Return the tags that point at the digest, and those of the indexes that it is a member of."""
         tags = list_tags(self.repository)
-        found = zip(tags, self.session.map(self.repository.head, tags))
-        heads = {tag: head for tag, head in found if head}
+        heads = {tag: head for tag, head in zip(tags, self.session.map(self.repository.head, tags)) if head}
         same = [tag for tag, head in heads.items() if head.digest == self.digest]
         indexes = {tag: head.digest for tag, head in heads.items() if head.media_type in INDEXES}
-        digests = list({*indexes.values()} - {self.digest})
-        read = zip(digests, self.session.map(self.repository.get, digests))
-        holding = {digest for digest, index in read if self.digest in str(index.json)}  # as a member, or mentioned
+        read = self.session.map(self.repository.get, {*indexes.values()} - {self.digest})
+        holding = {index.digest for index in read if self.digest in str(index.json)}  # as a member, or mentioned
         return same, [tag for tag, digest in indexes.items() if digest in holding]
 
     def shared(self, others: str) -> OCIError:
@@ -90,8 +88,7 @@ class _Delete(t.NamedTuple):
 
     def untag(self) -> None:
         if not self.remove(str(self.tag), (400, 405, 501)):
-            self.plan_manifest()
-            self.delete()
+            self.plan_manifest().run()
 
     def delete(self) -> None:
         self.remove(self.digest)
@@ -101,15 +98,16 @@ class _Delete(t.NamedTuple):
         host, full = self.repository.registry.host, self.repository.full(target)
         response = self.repository.request("DELETE", f"manifests/{target}")
         status = response.status
-        if status not in (200, 202, 204, 404, 405, 501, *cannot):
-            raise self.repository.refusal(response, full)
-        response.discard()
         if status in cannot:
+            response.discard()
             return False
         if status in (405, 501):
             text = f"{host} does not allow deletes (HTTP {status}). On distribution, set storage.delete.enabled: true"
             text += " (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their own interface."
             raise Unsupported(text, registry=host, status=status)
+        if status not in (200, 202, 204, 404):
+            raise self.repository.refusal(response, full)
+        response.discard()
         for tried in range(_POLLS):
             if self.repository.head(target, writing=True) is None:
                 return True

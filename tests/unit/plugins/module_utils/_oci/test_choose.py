@@ -33,7 +33,7 @@ SIG = "sha256-" + "0a" * 32
     ],
 )
 def test_is_digest_tag(tag, wanted):
-    assert is_digest_tag(tag) is wanted
+    assert bool(is_digest_tag(tag)) is wanted
 
 
 @pytest.mark.parametrize(

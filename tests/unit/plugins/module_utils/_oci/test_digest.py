@@ -24,29 +24,16 @@ def test_good_digests(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "word"),
+    "text",
     [
-        ("", "algorithm:hex"),
-        (None, "algorithm:hex"),
-        (7, "algorithm:hex"),
-        (b"sha256:" + b"0" * 64, "algorithm:hex"),
-        ("0" * 64, "algorithm:hex"),
-        ("sha256:", "algorithm:hex"),
-        (":" + "0" * 64, "algorithm:hex"),
-        ("SHA256:" + "0" * 64, "algorithm:hex"),
-        ("sha256:" + "0" * 64 + "\n", "algorithm:hex"),
-        ("sha256:" + "0" * 64 + "/..", "algorithm:hex"),
-        ("sha256:" + "0" * 63, "64"),
-        ("sha256:" + "0" * 65, "64"),
-        ("sha256:" + "0" * 128, "64"),
-        ("sha256:" + "F" * 64, "lower-case"),
-        ("sha512:" + "0" * 64, "128"),
-        ("md5:" + "0" * 32, "md5"),
-        ("sha256+b64u:" + "0" * 43, "sha256+b64u"),
+        *("", None, 7, b"sha256:" + b"0" * 64, "0" * 64, "sha256:", ":" + "0" * 64, "SHA256:" + "0" * 64),
+        *("sha256:" + "0" * 64 + "\n", "sha256:" + "0" * 64 + "/..", "sha256:" + "F" * 64),
+        *("sha256:" + "0" * 63, "sha256:" + "0" * 65, "sha256:" + "0" * 128, "sha512:" + "0" * 64),
+        *("md5:" + "0" * 32, "sha256+b64u:" + "0" * 43),
     ],
 )
-def test_bad_digests(text, word):
-    assert word in digest_problem(text)
+def test_bad_digests(text):
+    assert "sha256: and 64 lower-case hex digits" in digest_problem(text)
 
 
 def test_digest_of_and_hasher_agree_with_hashlib():

@@ -14,6 +14,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     Unsupported,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._registry import lists
+from ansible_collections.quayside.registry.plugins.module_utils._verbs.catalog_info import catalog
 from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, PROFILES, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, Quirks
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, fails, login, make_session, repository, switches
@@ -142,8 +143,8 @@ def test_catalog() -> None:
     with FakeRegistry(Quirks(page_limit=2), Auth(users={USER: PASSWORD})) as registry:
         for name in "edcba":
             registry.create_repo(f"team/{name}")
-        pages = list(lists.catalog(make_session(login(registry)).registry(registry.host)))
-        assert pages == [["team/a", "team/b"], ["team/c", "team/d"], ["team/e"]]
+        pages = list(catalog(make_session(login(registry)).registry(registry.host)))
+        assert pages == [{"team/a", "team/b"}, {"team/c", "team/d"}, {"team/e"}]
         assert registry.count(path="/token") == 1
 
 
@@ -151,5 +152,5 @@ def test_catalog_is_read_no_further_than_needed() -> None:
     with FakeRegistry(Quirks(page_limit=1)) as registry:
         for name in "abc":
             registry.create_repo(name)
-        assert next(lists.catalog(make_session().registry(registry.host))) == ["a"]
+        assert next(catalog(make_session().registry(registry.host))) == {"a"}
         assert registry.count() == 1

@@ -34,8 +34,7 @@ def test_the_longest_entry_wins(host: str, repository: str, user: str | None) ->
     session = make_session(
         Entry(HOST, Settings(), WHOLE),
         Entry(f"{HOST}/team/", Settings(), TEAM),
-        shorthand=SHORT,
-        shorthand_hosts=[HOST, "short.example"],
+        shorthand=dict.fromkeys([HOST, "short.example"], SHORT),
     )
     found = session.credential(host, repository)
     assert (found.username if found else None) == user

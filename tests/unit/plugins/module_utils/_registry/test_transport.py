@@ -462,7 +462,7 @@ def test_too_large_a_body(action: str) -> None:
 def test_discard_ends() -> None:
     with FakeRegistry() as registry:
         registry.fault(action="endless")
-        assert 1 << 16 <= len(Client(registry)("/v2/").discard()) < 1 << 17
+        assert Client(registry)("/v2/").discard() == b""
 
 
 def test_connections_are_used_again() -> None:
