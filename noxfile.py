@@ -14,12 +14,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import nox
 
 ROOT = Path(__file__).resolve().parent
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background may ignore it; tests send it
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quayside-registry"
 CI = bool(os.environ.get("CI"))
 

@@ -70,7 +70,7 @@ def run_module(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that temporary files are removed
     session: Session | None = None
     result: Result = {}
-    failure: Result = {}
+    error: OCIError | None = None
     try:
         session = _open(module)
         outcome = verb(session, **{name: module.params[name] for name in spec})
@@ -80,16 +80,18 @@ def run_module(
             attributes = module.load_file_common_arguments(module.params)
             result["changed"] = module.set_fs_attributes_if_different(attributes, result["changed"])
     except OCIError as exc:
-        failure = {"msg": str(exc), "error_code": exc.code, "registry": exc.registry, "status": exc.status}
-        if isinstance(exc, MissingLibrary):
-            failure.update(msg=missing_required_lib(str(exc)), exception=str(exc.__cause__))
+        error = exc
     except OSError as exc:
-        failure = {"msg": f"{exc.filename or 'A file'}: {exc.strerror or exc}.", "error_code": "FILE_ERROR"}
-    # Secrets that were found on the way stay out of everything that is printed, but for the one that was asked for.
-    module.no_log_values.update((session.transport.secrets if session else set()) - {result.get("token")})
-    if failure or not session:
-        module.fail_json(**failure)
-    for warning in session.transport.warnings:
+        error = OCIError(f"{exc.filename or 'A file'}: {exc.strerror or exc}.", "FILE_ERROR")
+    if session:
+        # Secrets that were found on the way stay out of everything that is printed, but for the one that was asked for.
+        module.no_log_values.update(session.transport.secrets - {result.get("token")})
+    if error:
+        result = {"msg": str(error), "error_code": error.code, "registry": error.registry, "status": error.status}
+        if isinstance(error, MissingLibrary):
+            result.update(msg=missing_required_lib(str(error)), exception=str(error.__cause__))
+        module.fail_json(**result)
+    for warning in session.transport.warnings if session else ():
         module.warn(warning)
     module.exit_json(**result)
 
@@ -102,7 +104,7 @@ def _open(module: AnsibleModule) -> Session:
     own = _entry(params)
     hosts = _acted_on(params) if own.credential else set()
     if len(hosts) > 1:
-        text = "username and password are for one registry, but this task acts on %s; give each its own in registries."
+        text = "username and password are for one registry, not for %s; give each its own in registries."
         raise InvalidInput(text % " and ".join(sorted(hosts)))
 
     def run(command: list[str], text: str) -> tuple[int, str]:

@@ -7,13 +7,13 @@ import hashlib
 import io
 import os
 import stat
-import tempfile
 import typing as t
 from dataclasses import dataclass
 from functools import partial
 
 from .._errors import ContentError, InvalidInput
 from .compression import GZIP_MAGIC, Written, compressor, decompressor
+from .scratch import pieces, scratch
 from .tarstream import BLOCK, entries
 
 _PIECE = 1 << 20
@@ -70,7 +70,7 @@ def read_layer_file(path: str, compression: str = "gzip") -> LayerFile:
     _check_tar(decompressor(_hashed(file, coded), path), path, plain.update)
     digest, size = "sha256:%s" % coded.hexdigest(), file.tell()
     diff_id = "sha256:%s" % plain.hexdigest()
-    return LayerFile(digest, size, diff_id, found, partial(_pieces, file, digest, size, path))
+    return LayerFile(digest, size, diff_id, found, partial(_unchanged, file, digest, size, path))
 
 
 def _compression(magic: bytes, path: str) -> str:
@@ -104,18 +104,17 @@ def _check_tar(stream: t.BinaryIO, path: str, sink: t.Callable[[bytes], object])
 
 def _compressed(file: t.BinaryIO, path: str, compression: str) -> LayerFile:
     """Compress a plain tar into a temporary file."""
-    packed = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as what is returned
+    packed = scratch()
     file.seek(0)
-    with file, compressor(t.cast(t.BinaryIO, packed), compression) as writer:
+    with file, compressor(packed, compression) as writer:
         _check_tar(file, path, writer.write)
         written: Written = writer.close()
     packed.flush()
-    digest, size = written.digest, written.size
-    opener = partial(_pieces, t.cast(t.BinaryIO, packed), digest, size, path)
-    return LayerFile(digest, size, written.diff_id, compression, opener)
+    opener = partial(pieces, packed, written.size)
+    return LayerFile(written.digest, written.size, written.diff_id, compression, opener)
 
 
-def _pieces(file: t.BinaryIO, digest: str, size: int, path: str) -> t.Iterator[bytes]:
+def _unchanged(file: t.BinaryIO, digest: str, size: int, path: str) -> t.Iterator[bytes]:
     """Yield a file's bytes without moving its position; the last piece only after its digest was found right."""
     found, at = hashlib.sha256(), 0
     while at < size:

@@ -113,7 +113,7 @@ class Transport:
         self.secrets: set[str] = set()  # all that were used, so that none of them is shown
         self.warnings: list[str] = []
         self._lock = threading.Lock()
-        self._managers: dict[tuple[Settings, tuple[str, str, int]], urllib3.PoolManager] = {}
+        self._managers: dict[tuple[t.Any, ...], urllib3.PoolManager] = {}
         self._options = {"timeout": timeout, "maxsize": pool + 1}
         self._patience = _PATIENCE
         self._sleep = sleep

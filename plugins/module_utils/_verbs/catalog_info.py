@@ -32,12 +32,15 @@ def catalog_info(
         raise InvalidInput(f"limit must be at least 1, not {limit}.")
     host = parse_host(registry)
     names: list[str] = []
+    source = session.registry(host)
     try:
-        for page in catalog(session.registry(host)):
+        for page in catalog(source):
             names += [name for name in page if name.startswith(prefix or "") and fits(name)]
             if limit is not None and len(names) >= limit:
                 break
     except (Denied, NotFound, Unsupported) as exc:
+        if exc.status == 401 and source.scheme == "basic":  # a token server that knows us answers the same
+            raise
         text = f"{host} does not show us its catalog: {exc} Many registries offer none (Docker Hub, GHCR)"
         text += " or to administrators only; name the repositories instead."
         raise Unsupported(text, registry=host, status=exc.status) from None

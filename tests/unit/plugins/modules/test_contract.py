@@ -170,7 +170,7 @@ OFFLINE: dict[str, None] = dict.fromkeys(
 )
 HIDDEN = {
     name: ("UNSUPPORTED_BY_REGISTRY", int(name) if name.isdigit() else 401)
-    for name in ("401", "403", "wrong password, basic", "wrong password, bearer")
+    for name in ("401", "403", "wrong password, bearer")
 }
 
 CASES: dict[str, list[Case]] = {
