@@ -14,7 +14,7 @@ _GRAMMAR = re.compile("sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
 def digest_problem(text: object) -> str | None:
     """Say what is wrong with a digest; None when nothing is."""
     good = isinstance(text, str) and _GRAMMAR.fullmatch(text)
-    return None if good else "is not sha256: and 64 lower-case hex digits, or sha512: and 128"
+    return None if good else "must be sha256: and 64 lower-case hex digits, or sha512: and 128"
 
 
 def hasher(digest: str) -> hashlib._Hash:
