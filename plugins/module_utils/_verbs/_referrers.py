@@ -68,17 +68,19 @@ def list_steps(referrers: list[Wanted], content: Content) -> list[Step]:
                     f"List {len(members(new))} referrers of {digest} under {repository.full(tag)}.",
                     partial(_put_list, repository, tag, manifests),
                     Cost(bytes_sent=len(new.raw), bytes_received=len(new.raw) + (len(old.raw) if old else 0)),
+                    stage="lists of referrers",
                 )
             )
     return steps
 
 
 def _put_list(repository: Repository, tag: str, manifests: list[Manifest]) -> None:
-    """Write the list, and look again: another writer may have read the same old list and written after us."""
+    """Write the list, and look again later: another writer may have read the same old list and written after us."""
     subject = tag.replace("-", ":", 1)
-    for dummy in range(5):
+    for tried in range(5):
         old = referrers_by_tag(repository, subject)
         new = merged_index(old, manifests)
         if old is not None and new.digest == old.digest:
             return
         put(repository, tag, new)
+        repository.registry.transport.pause(tried + 1)
