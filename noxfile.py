@@ -44,7 +44,7 @@ LINT_TOOLS = (
 )
 TOOLS = ("docker-registry", "skopeo", "umoci", "buildah", "podman", "debootstrap")
 LIBRARIES = ("requests", "jmespath")
-PYTEST = ("pytest", "pytest-timeout", "pytest-xdist")
+PYTEST = ("pytest", "pytest-timeout", "pytest-xdist", "-r", str(ROOT / "tests" / "unit" / "requirements.txt"))
 
 
 def find_pythons() -> tuple[dict[str, Path], str]:
@@ -206,7 +206,7 @@ def site_packages(session: nox.Session) -> str:
 
 def run_pytest(session: nox.Session, core: str, *arguments: str) -> None:
     """Run unit tests from the checkout, two at a time."""
-    session.install(f"ansible-core=={core}.*", *PYTEST, "-r", str(ROOT / "tests" / "unit" / "requirements.txt"))
+    session.install(f"ansible-core=={core}.*", *PYTEST)
     session.env["PYTHONDONTWRITEBYTECODE"] = "1"
     arguments = (*(session.posargs or arguments), "-n", "2", "--timeout", "120", "-p", "no:cacheprovider")
     output = listen(session, "python", "-m", "pytest", *arguments)
@@ -400,8 +400,7 @@ def heirs(folder: Path) -> list[str]:
 def faults(session: nox.Session) -> None:
     """Secrets, interruptions, and copies through damaged connections; `-- long` makes hundreds, and skopeo's beside."""
     debian(session, "docker-registry", "skopeo")
-    requirements = ("-r", str(ROOT / "tests" / "unit" / "requirements.txt"))
-    session.install(f"ansible-core=={NEWEST}.*", *LIBRARIES, *PYTEST, *requirements)
+    session.install(f"ansible-core=={NEWEST}.*", *LIBRARIES, *PYTEST)
     copy = stage(name_of(session))
     session.env.update({"ANSIBLE_COLLECTIONS_PATH": str(copy.parents[2]), "PYTHONPATH": str(copy.parents[2])})
     command = ("python", "-m", "pytest", "tests/faults", "--timeout", "300", "-p", "no:cacheprovider")
@@ -418,8 +417,7 @@ def faults(session: nox.Session) -> None:
 @nox.session(python=CORES[NEWEST], default=False)
 def fuzz(session: nox.Session) -> None:
     """Look for input that breaks the parsers: about a minute of random examples, then some guided by coverage."""
-    requirements = ("-r", str(ROOT / "tests" / "unit" / "requirements.txt"))
-    session.install(f"ansible-core=={NEWEST}.*", *PYTEST, "atheris", *requirements)
+    session.install(f"ansible-core=={NEWEST}.*", *PYTEST, "atheris")
     copy = stage(name_of(session))
     session.env.update({"HYPOTHESIS_PROFILE": "fuzz", "PYTHONPATH": str(copy.parents[2])})
     session.chdir(copy)

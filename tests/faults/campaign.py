@@ -24,25 +24,17 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import O
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings, Transport
 from ansible_collections.quayside.registry.plugins.module_utils._runner import finish
-from ansible_collections.quayside.registry.plugins.module_utils._verbs.copy import plan_copy
 from ansible_collections.quayside.registry.tests.benchmarks.kit.lab import Registry
 from ansible_collections.quayside.registry.tests.faults.judge import ABSENT, Image, look, push_index
 from ansible_collections.quayside.registry.tests.faults.plays import Play, skopeo_copy
 from ansible_collections.quayside.registry.tests.faults.proxy import KINDS, Proxy
+from ansible_collections.quayside.registry.tests.unit.kit import copy_plan, is_sentence
 
 Outcomes = dict[str, Counter[str]]  # by a label that begins with the fault rate in per cent
 
 FINE = ("completed", "failed cleanly")
 GOOD_RATE, GOOD_SHARE = 30, 0.9
 LIMIT = 60  # seconds that one copy may take before it counts as hung; waits between tries are cut short
-OPTIONS = {
-    "images": None,
-    "platforms": [],
-    "all_tags": False,
-    "repair": False,
-    "referrers": False,
-    "on_existing": "replace",
-}
 
 
 class Lab(t.NamedTuple):
@@ -61,7 +53,7 @@ def copy(src: str, dest: str, nap: float = 0.002) -> None:
     """Copy as the module does, in this process, with short waits."""
     transport = Transport(timeout=10, retries=3, pool=4, sleep=lambda seconds: time.sleep(min(seconds, nap)))
     session = Session(transport, defaults=Settings(), run=lambda command, text: (127, ""))
-    finish(session, plan_copy(session, src=src, dest=dest, **OPTIONS), check=False, diff=False)
+    finish(session, copy_plan(session, src, dest), check=False, diff=False)
 
 
 def within(seconds: float, function: t.Callable[..., None], *arguments: t.Any) -> BaseException | str | None:
@@ -80,10 +72,9 @@ def within(seconds: float, function: t.Callable[..., None], *arguments: t.Any) -
     return "HUNG" if thread.is_alive() else next(iter(raised), None)
 
 
-def is_sentence(text: str) -> bool:
-    """Something for people: printable, not long, ended, without an object's repr."""
-    unwanted = ("Traceback", "object at 0x", "Max retries", "HTTPConnection")
-    return 0 < len(text) < 700 and text.isprintable() and text.endswith(".") and not any(w in text for w in unwanted)
+def is_ended(text: str) -> bool:
+    """Is it a sentence for people, and all of it?"""
+    return is_sentence(text) and text.endswith(".")
 
 
 def judge(lab: Lab, name: str, before: str, done: bool) -> str:
@@ -100,7 +91,7 @@ def try_copy(lab: Lab, name: str, before: str) -> tuple[str, str]:
     if ended == "HUNG":
         return "HUNG", ""
     said = "" if ended is None else str(ended)
-    if ended is not None and not (isinstance(ended, OCIError) and is_sentence(said)):
+    if ended is not None and not (isinstance(ended, OCIError) and is_ended(said)):
         return "CRASHED", repr(ended)
     return judge(lab, name, before, ended is None), said
 
@@ -172,7 +163,7 @@ def play_campaign(lab: Lab, rates: t.Sequence[int], copies: int, seed: int) -> O
             result = results.get(name)
             if result is None:
                 outcome = "HUNG"
-            elif result.get("failed") and not is_sentence(str(result.get("msg"))):
+            elif result.get("failed") and not is_ended(str(result.get("msg"))):
                 outcome = "CRASHED"
             else:
                 outcome = judge(lab, name, before, not result.get("failed"))

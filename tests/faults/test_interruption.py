@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from ansible_collections.quayside.registry.tests.faults.judge import (
     push_index,
     push_referrer,
 )
-from ansible_collections.quayside.registry.tests.faults.plays import Module, Play
+from ansible_collections.quayside.registry.tests.faults.plays import Module, Play, command_lines
 from ansible_collections.quayside.registry.tests.faults.proxy import Proxy
 
 
@@ -142,12 +141,5 @@ def test_a_play_that_is_stopped(lab: Lab, number: signal.Signals) -> None:
 
 def modules_of(folder: Path) -> list[str]:
     """Processes that run something in this folder."""
-    found = []
-    for process in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            line = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace")
-        except OSError:  # it has ended
-            continue
-        if str(folder / "remote") in line:
-            found.append(line)
-    return found
+    lines = (line.decode(errors="replace") for line in command_lines())
+    return [line for line in lines if str(folder / "remote") in line]

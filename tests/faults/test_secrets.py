@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.quayside.registry.tests.faults.plays import Play
+from ansible_collections.quayside.registry.tests.faults.plays import Play, command_lines
 from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, _Token
 from ansible_collections.quayside.registry.tests.unit.plugins.modules import test_contract as contract
 
@@ -116,9 +114,7 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         while not self.done.wait(0.01):
-            for process in filter(str.isdigit, os.listdir("/proc")):
-                with suppress(OSError), open(f"/proc/{process}/cmdline", "rb") as line:  # it may have ended
-                    self.seen.add(line.read())
+            self.seen.update(command_lines())
 
 
 def forms(secret: str, user: str) -> Iterator[str]:

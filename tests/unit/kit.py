@@ -21,6 +21,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.client
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Entry, Session
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings, Transport
+from ansible_collections.quayside.registry.plugins.module_utils._verbs.copy import plan_copy
 from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry import FakeRegistry, Quirks, digest_of
 
@@ -71,6 +72,12 @@ def switches(value: object) -> str | None:
     if not isinstance(value, Quirks):
         return None
     return ",".join(f"{name}={said}" for name, said in vars(value).items() if said != getattr(Quirks, name)) or "plain"
+
+
+def copy_plan(session: Session, src: str | None = None, dest: str | None = None, **options: Any) -> Plan:
+    """A copy with every option as it is by default, but for those that are given."""
+    defaults = {"images": None, "platforms": [], "all_tags": False, "repair": False, "referrers": False}
+    return plan_copy(session, src=src, dest=dest, **{**defaults, "on_existing": "replace", **options})
 
 
 def apply(session: Session, plan: Plan) -> Cost:

@@ -25,7 +25,6 @@ import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import OCIError
 from ansible_collections.quayside.registry.plugins.module_utils._oci import image
 from ansible_collections.quayside.registry.plugins.module_utils._oci.compression import decompressor
-from ansible_collections.quayside.registry.plugins.module_utils._oci.digest import digest_of
 from ansible_collections.quayside.registry.plugins.module_utils._oci.dockerarchive import DockerArchive
 from ansible_collections.quayside.registry.plugins.module_utils._oci.filter import filter_index
 from ansible_collections.quayside.registry.plugins.module_utils._oci.flatten import LayerSource, Limits, flatten
@@ -58,6 +57,21 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.lists 
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import merged_index
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import retry_after
 from ansible_collections.quayside.registry.plugins.module_utils._registry.urls import guard
+from ansible_collections.quayside.registry.tests.unit.fake_registry import OCI_CONFIG, OCI_LAYER
+from ansible_collections.quayside.registry.tests.unit.image_files import (
+    VERSION,
+    blob,
+    blobs,
+    config_of,
+    docker_files,
+    entry,
+    hexes,
+    index_of,
+    layout_files,
+    oci_image,
+    tar_of,
+    to_json,
+)
 from ansible_collections.quayside.registry.tests.unit.kit import make_session
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -373,44 +387,26 @@ def test_layers(raws: list[bytes]) -> None:
 # --- files of images: docker-archive and oci-archive
 
 
-def tar_of(files: dict[str, Any]) -> bytes:
-    """A tar of these files; what is no bytes is written as JSON."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, value in files.items():
-            data = value if isinstance(value, bytes) else json.dumps(value).encode()
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()
-
-
 LAYER = tar_of({"etc/motd": b"hello"})
-CONFIG = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [digest_of(LAYER)]}}
 
 
 @st.composite
 def archives(draw: st.DrawFn) -> bytes:
     """Images as `docker save` writes them, or an OCI layout, in which something is wrong."""
 
-    def stored(value: Any) -> tuple[bytes, dict[str, Any]]:
-        raw = value if isinstance(value, bytes) else json.dumps(draw(changed(value))).encode()
-        return raw, {"digest": digest_of(raw), "size": len(raw)}
+    def wrong(raw: bytes) -> bytes:
+        return to_json(draw(changed(json.loads(raw))))
 
-    config, described = stored(CONFIG)
+    config = wrong(config_of([LAYER]))
     if draw(st.booleans()):
-        name = draw(st.sampled_from(["config.json", described["digest"][7:] + ".json", "../c", "a\0b"]))
-        listing = [{"Config": name, "RepoTags": ["q.io/team/app:1"], "Layers": ["layer.tar"]}]
-        return tar_of({name: config, "layer.tar": LAYER, "manifest.json": draw(changed(listing))})
+        name = draw(st.sampled_from(["config.json", hexes(config) + ".json", "../c", "a\0b"]))
+        listing = to_json([{"Config": name, "RepoTags": ["q.io/team/app:1"], "Layers": ["layer.tar"]}])
+        return tar_of({name: config, "layer.tar": LAYER, "manifest.json": wrong(listing)})
     layer = gzip.compress(LAYER, mtime=0)
-    layers = [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", **stored(layer)[1]}]
-    about = {"mediaType": "application/vnd.oci.image.config.v1+json", **described}
-    root, item = stored({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": about, "layers": layers})
-    item.update(mediaType=OCI_MANIFEST, annotations={"org.opencontainers.image.ref.name": "1"})
-    index = {"schemaVersion": 2, "manifests": [item]}
-    blobs = {f"blobs/sha256/{digest_of(raw)[7:]}": raw for raw in (root, config, layer)}
-    layout = draw(changed({"imageLayoutVersion": "1.0.0"}))
-    return tar_of({**blobs, "oci-layout": layout, "index.json": draw(changed(index))})
+    value = {"mediaType": OCI_MANIFEST, "config": blob(config, OCI_CONFIG), "layers": [blob(layer, OCI_LAYER)]}
+    root = wrong(to_json({"schemaVersion": 2, **value}))
+    layout = {name: wrong(raw) for name, raw in {**VERSION, "index.json": index_of(entry(root, "1"))}.items()}
+    return tar_of({**blobs(root, config, layer), **layout})
 
 
 def read_archive(raw: bytes) -> int:
@@ -419,21 +415,22 @@ def read_archive(raw: bytes) -> int:
         file.write(raw)
         file.flush()
         images = open_images(file.name)
-        for entry in images.entries:
-            root = images.root(entry)
+        for one in images.entries:
+            root = images.root(one)
             for item in [] if root.is_index else image.blobs(root):
                 assert not images.has(item) or len(b"".join(images.chunks(item))) == item.size
             for member in members(root):
                 images.manifest(member)
             if isinstance(images, DockerArchive):
-                for layer in images.layers(entry):
+                for layer in images.layers(one):
                     images.packed(layer)
         return len(images.entries)
 
 
 def test_archives_that_are_whole() -> None:
-    listing = [{"Config": "c", "RepoTags": None, "Layers": ["l"]}]
-    assert read_archive(tar_of({"c": CONFIG, "l": LAYER, "manifest.json": listing})) == 1
+    assert read_archive(tar_of(docker_files((["q.io/team/app:1"], [LAYER])))) == 1
+    root, files = oci_image([LAYER])
+    assert read_archive(tar_of(layout_files(("1", root, files)))) == 1
 
 
 @some(1500, 100)

@@ -98,16 +98,15 @@ class _Delete(t.NamedTuple):
         host, full = self.repository.registry.host, self.repository.full(target)
         response = self.repository.request("DELETE", f"manifests/{target}")
         status = response.status
+        if status not in (200, 202, 204, 404, 405, 501, *cannot):
+            raise self.repository.refusal(response, full)
+        response.discard()
         if status in cannot:
-            response.discard()
             return False
         if status in (405, 501):
             text = f"{host} does not allow deletes (HTTP {status}). On distribution, set storage.delete.enabled: true"
             text += " (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their own interface."
             raise Unsupported(text, registry=host, status=status)
-        if status not in (200, 202, 204, 404):
-            raise self.repository.refusal(response, full)
-        response.discard()
         for tried in range(_POLLS):
             if self.repository.head(target, writing=True) is None:
                 return True

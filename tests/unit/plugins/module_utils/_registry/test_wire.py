@@ -24,15 +24,16 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 )
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Descriptor
 from ansible_collections.quayside.registry.plugins.module_utils._oci.reference import Reference
+from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry import upload
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.lists import tags
 from ansible_collections.quayside.registry.plugins.module_utils._registry.read import read_blob
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import referrers_by_api
+from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
 from ansible_collections.quayside.registry.plugins.module_utils._registry.upload import upload_blob
 from ansible_collections.quayside.registry.plugins.module_utils._registry.write import put
-from ansible_collections.quayside.registry.plugins.module_utils._verbs.copy import plan_copy
 from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, Quirks, digest_of
 from ansible_collections.quayside.registry.tests.unit.kit import (
@@ -41,6 +42,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     add_platforms,
     apply,
     complete,
+    copy_plan,
     fails,
     is_sentence,
     login,
@@ -227,7 +229,7 @@ def test_the_token_ends_between_the_parts_of_a_copy() -> None:
     with FakeRegistry(auth=Auth(users=USERS)) as here, FakeRegistry(auth=Auth(users=USERS)) as there:
         add_platforms(here)
         session = make_session(login(here), login(there), jobs=1)
-        plan = plan_copy(session, **copy_options(here, there))
+        plan = a_copy(session, here, there)
         for step in plan.steps:
             here.expire_tokens()
             there.expire_tokens()
@@ -235,10 +237,8 @@ def test_the_token_ends_between_the_parts_of_a_copy() -> None:
         assert complete(there, REPO, "1")
 
 
-def copy_options(here: FakeRegistry, there: FakeRegistry) -> dict[str, Any]:
-    options = {"images": None, "platforms": [], "all_tags": False, "repair": False, "referrers": False}
-    names = {"src": f"{here.host}/{REPO}:1", "dest": f"{there.host}/{REPO}:1"}
-    return {**options, **names, "on_existing": "replace"}
+def a_copy(session: Session, here: FakeRegistry, there: FakeRegistry) -> Plan:
+    return copy_plan(session, f"{here.host}/{REPO}:1", f"{there.host}/{REPO}:1")
 
 
 # --- uploads in parts, for those who take no large request
@@ -434,7 +434,7 @@ def test_no_more_requests_at_once_than_jobs(jobs: int) -> None:
         for registry in (here, there):
             count_at_once(registry)
         session = make_session(jobs=jobs)
-        apply(session, plan_copy(session, **copy_options(here, there)))
+        apply(session, a_copy(session, here, there))
         assert complete(there, REPO, "1")
         assert there.most == jobs  # type: ignore[attr-defined]
         assert here.most <= jobs  # type: ignore[attr-defined]
@@ -467,7 +467,7 @@ def test_an_interrupted_copy_ends_at_once() -> None:
     with FakeRegistry() as here, FakeRegistry() as there:
         here.add_image(REPO, "1", layers=[bytes([number]) * 3000 for number in range(8)])
         session = make_session(jobs=3, timeout=30)
-        plan = plan_copy(session, **copy_options(here, there))
+        plan = a_copy(session, here, there)
         there.fault("PATCH", action="stall", seconds=20, times=2, skip=1)
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         began = time.monotonic()

@@ -19,7 +19,6 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Cost, Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import digest_tag
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
-from ansible_collections.quayside.registry.plugins.module_utils._verbs.copy import plan_copy
 from ansible_collections.quayside.registry.tests.unit.fake_profiles import PROFILES
 from ansible_collections.quayside.registry.tests.unit.fake_registry import (
     OCI_MANIFEST,
@@ -40,14 +39,10 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     make_session,
     switches,
 )
+from ansible_collections.quayside.registry.tests.unit.kit import copy_plan as plan
 
 SBOM = "application/vnd.example.sbom"
 COPY = "team/copy"
-
-
-def plan(session: Session, src: str | None = None, dest: str | None = None, **options: Any) -> Plan:
-    defaults = {"images": None, "platforms": [], "all_tags": False, "repair": False, "referrers": False}
-    return plan_copy(session, src=src, dest=dest, **{**defaults, "on_existing": "replace", **options})
 
 
 class Pair:
