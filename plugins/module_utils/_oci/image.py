@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from .._errors import ContentError
 from .digest import digest_of
 from .manifest import Descriptor, Json, Manifest, canonical_json
+from .mediatype import CONFIGS
 from .parts import parts
 
 
@@ -37,3 +39,21 @@ def attests(member: Descriptor) -> str | None:
 def is_foreign(media_type: str) -> bool:
     """Is this a layer that may have to be fetched from its own ``urls`` (non-distributable)?"""
     return ".nondistributable." in media_type or "rootfs.foreign." in media_type
+
+
+def not_image(manifest: Manifest) -> str | None:
+    """Say what makes a manifest something else than an image (an artifact, a signature, an attestation); else None."""
+    if manifest.is_index:
+        return "it is an index"
+    configs = parts(manifest, "config")
+    if not configs or configs[0].media_type not in CONFIGS:
+        return "its config has the type %s" % (configs[0].media_type if configs else "none")
+    odd = [layer.media_type for layer in parts(manifest, "layers") if ".tar" not in layer.media_type]
+    return "it has a layer of the type %s" % odd[0] if odd else None
+
+
+def check_image(manifest: Manifest, what: str) -> None:
+    """Raise ContentError (NOT_AN_IMAGE) unless this is an image; ``what`` names it."""
+    why = not_image(manifest)
+    if why:
+        raise ContentError("%s is not an image: %s." % (what, why), "NOT_AN_IMAGE")

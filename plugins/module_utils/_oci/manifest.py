@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from .._errors import ContentError
 from .digest import digest_of
-from .mediatype import INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST, SCHEMA1, SCHEMA1_SIGNED, bare
+from .mediatype import INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST, SCHEMA1, SCHEMA1_SIGNED, strip_parameters
 
 Json = dict[str, t.Any]
 
@@ -65,7 +65,7 @@ class Manifest:
     def parse(cls, raw: bytes, content_type: str | None, what: str, algorithm: str = "sha256") -> Manifest:
         """Read bytes that claim to be a manifest; its media type is the Content-Type's, the body's, or its shape's."""
         value = parse_json(raw, what)
-        said, own, known = bare(content_type), value.get("mediaType"), INDEXES | MANIFESTS
+        said, own, known = strip_parameters(content_type), value.get("mediaType"), INDEXES | MANIFESTS
         why, code = "", "UNSUPPORTED_MEDIA_TYPE"
         media_type = said if said in known else own
         if media_type is None and value.keys() & {"manifests", "layers", "config"}:

@@ -18,6 +18,26 @@ MANIFESTS = frozenset((OCI_MANIFEST, DOCKER_MANIFEST, OCI_ARTIFACT))
 ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST, OCI_ARTIFACT, SCHEMA1_SIGNED, SCHEMA1))
 
 
-def bare(content_type: str | None) -> str:
+def strip_parameters(content_type: str | None) -> str:
     """Strip the parameters of a Content-Type: ``a/b; charset=utf-8`` becomes ``a/b``."""
     return (content_type or "").split(";")[0].strip().lower()
+
+
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+CONFIGS = frozenset((OCI_CONFIG, DOCKER_CONFIG))
+
+_OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+_DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+
+
+def is_docker(media_type: str) -> bool:
+    """Is a manifest or index of this media type of Docker's family?"""
+    return media_type in (DOCKER_MANIFEST, DOCKER_LIST)
+
+
+def layer_type(manifest_type: str, compression: str) -> str:
+    """Return the media type of a layer (``gzip``, ``zstd`` or ``none``) in a manifest of a type."""
+    if is_docker(manifest_type):
+        return _DOCKER_LAYER + {"gzip": ".gzip", "zstd": ".zstd", "none": ""}[compression]
+    return _OCI_LAYER + {"gzip": "+gzip", "zstd": "+zstd", "none": ""}[compression]

@@ -6,8 +6,8 @@ from __future__ import annotations
 import typing as t
 
 from .image import is_foreign
-from .layertypes import is_docker, layer_type
 from .manifest import Json
+from .mediatype import is_docker, layer_type
 
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"

@@ -15,7 +15,7 @@ from .._oci.manifest import parse_json
 from .._oci.reference import DOCKER_HUB
 from .credentials import Credential
 from .transport import Response, Settings, Transport
-from .urls import LOOPBACK, guard, network
+from .urls import LOOPBACK, network, resolve_untrusted_url
 
 Scopes = tuple[str, ...]
 
@@ -121,7 +121,7 @@ class Registry:
             return token
 
     def _exchange(self, repository: str, scopes: Scopes) -> Token:
-        realm, credential = guard(self.base_url, self.parameters["realm"]), self.credential(repository)
+        realm, credential = resolve_untrusted_url(self.base_url, self.parameters["realm"]), self.credential(repository)
         server, service = f"token server {urlsplit(realm).netloc} of {self.host}", self.parameters.get("service")
         form = {"client_id": "quayside.registry", "service": service or "", "scope": " ".join(scopes)}
         user, password, identity = credential[:3] if credential else (None, None, None)

@@ -7,9 +7,11 @@ import re
 import typing as t
 
 from .._errors import ConnectionFailed, ContentError
-from .._oci.digest import hasher, mismatch
+from .._oci.digest import digest_of, hasher, mismatch
 from .._oci.manifest import Descriptor
 from .client import Repository
+
+_MAX_SMALL = 32 << 20
 
 
 def has_blob(repository: Repository, digest: str) -> bool:
@@ -82,3 +84,28 @@ def _rest(repository: Repository, blob: Descriptor, done: int, digest: str, what
             raise ContentError("%s changed between two tries." % what, "DIGEST_MISMATCH")
         if chunk:
             yield chunk
+
+
+_MAX_SMALL = 32 << 20
+
+
+def read_blob(repository: Repository, blob: Descriptor) -> bytes:
+    """Return a small blob, verified. Raises ContentError, NotFound."""
+    return repository.registry.transport.again(lambda: _read(repository, blob))
+
+
+def _read(repository: Repository, blob: Descriptor) -> bytes:
+    what = "The blob %s" % repository.full(blob.digest)
+    with repository.named():
+        if blob.size > _MAX_SMALL:
+            text = "%s is %d bytes long; at most %d are read of its kind." % (what, blob.size, _MAX_SMALL)
+            raise ContentError(text, "TOO_LARGE")
+        response = repository.request("GET", "blobs/" + blob.digest)
+        if response.status != 200:
+            raise repository.refusal(response, what)
+        raw = response.read(blob.size, what)
+        repository.registry.transport.count(bytes_received=len(raw))
+        found = digest_of(raw, blob.digest.split(":")[0])
+        if found != blob.digest:
+            raise mismatch(what, blob.digest, found)
+    return raw

@@ -12,13 +12,14 @@ from urllib.parse import urljoin
 from .._errors import ContentError, Denied, NotFound, OCIError, RegistryError, Unsupported
 from .._oci.digest import digest_of, digest_problem, mismatch
 from .._oci.manifest import Descriptor, Manifest, parse_json
-from .._oci.mediatype import ACCEPT, INDEXES, MANIFESTS, SCHEMA1, SCHEMA1_SIGNED, bare
+from .._oci.mediatype import ACCEPT, INDEXES, MANIFESTS, SCHEMA1, SCHEMA1_SIGNED, strip_parameters
 from .auth import Registry, Scopes
 from .transport import Body, Headers, Response, retry_after
 from .urls import origin
 
 MAX_MANIFEST = 8 << 20
 _ABSENT = frozenset(("MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND", "TAG_UNKNOWN"))
+_SIGNED = (SCHEMA1, SCHEMA1_SIGNED)  # these sign themselves, so that their digest is of another form
 _VERSION = "Docker-Distribution-Api-Version"
 
 
@@ -131,7 +132,7 @@ class Repository:
         response = self.request("HEAD", f"manifests/{target}", headers={"Accept": ACCEPT})
         response.discard()
         status, headers = response.status, response.headers
-        digest, media_type = headers.get("Docker-Content-Digest", ""), bare(headers.get("Content-Type"))
+        digest, media_type = headers.get("Docker-Content-Digest", ""), strip_parameters(headers.get("Content-Type"))
         size = headers.get("Content-Length", "")
         if status == 200 and media_type in INDEXES | MANIFESTS and size.isdecimal() and not digest_problem(digest):
             if ":" in target and digest != target:
@@ -160,6 +161,9 @@ class Repository:
             wanted = target if ":" in target else "" if digest_problem(said) else said
             algorithm = wanted.split(":")[0] or "sha256"
             found = digest_of(raw, algorithm)
-            if wanted not in ("", found) and bare(kind) not in (SCHEMA1, SCHEMA1_SIGNED):  # those sign themselves
+            if wanted not in ("", found) and strip_parameters(kind) not in (
+                SCHEMA1,
+                SCHEMA1_SIGNED,
+            ):  # those sign themselves
                 raise mismatch(what, wanted, found)
             return Manifest.parse(raw, kind, what, algorithm)

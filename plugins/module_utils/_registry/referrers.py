@@ -9,10 +9,10 @@ from functools import partial
 from .._errors import NotFound
 from .._oci.image import artifact_type, build
 from .._oci.manifest import Descriptor, Json, Manifest
-from .._oci.mediatype import OCI_INDEX, bare
+from .._oci.mediatype import OCI_INDEX, strip_parameters
 from .._oci.parts import checked, members
 from .client import MAX_MANIFEST, Repository
-from .lists import next_page
+from .pages import next_page
 from .transport import Response
 
 COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
@@ -45,7 +45,7 @@ def referrers_by_api(repository: Repository, digest: str) -> list[Descriptor] | 
 def _page(repository: Repository, url: str, what: str) -> tuple[Manifest | None, Response]:
     """Read one page; None where this is none."""
     response = repository.request("GET", url, headers={"Accept": OCI_INDEX})
-    if response.status != 200 or bare(response.headers.get("Content-Type")) != OCI_INDEX:
+    if response.status != 200 or strip_parameters(response.headers.get("Content-Type")) != OCI_INDEX:
         return None, response
     with repository.named():
         index = checked(Manifest.parse(response.read(MAX_MANIFEST, what), OCI_INDEX, what), what)

@@ -14,7 +14,7 @@ from .._oci.reference import Reference, parse_host
 from .auth import Registry
 from .client import Repository
 from .credentials import Credential, RunCommand, auth_files, candidates, find_credential
-from .transport import Settings, Transport, passing
+from .transport import Settings, Transport, is_transient
 
 Item = t.TypeVar("Item")
 Outcome = t.TypeVar("Outcome")
@@ -89,7 +89,7 @@ class Session:
                     try:
                         outcomes[at] = function(item)
                     except BaseException as exc:
-                        if at in failed or len(failed) > len(outcomes) or not passing(exc):
+                        if at in failed or len(failed) > len(outcomes) or not is_transient(exc):
                             errors.append(exc)
                         failed.add(at)
                         waiting.append((at, item))

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 from .._errors import ConnectionFailed, ContentError, InvalidInput, MissingLibrary, OCIError
 from .failures import failure
-from .urls import guard, origin
+from .urls import origin, resolve_untrusted_url
 
 IMPORT_ERROR: ImportError | None = None
 try:
@@ -81,14 +81,14 @@ class Response:
             return b""
 
 
-def damaged(exc: OCIError) -> bool:
+def is_corrupt(exc: OCIError) -> bool:
     """May bits that flipped on the way be behind this?"""
     return exc.code in _DAMAGE or (exc.code, exc.status) == ("UNKNOWN", 400)
 
 
-def passing(exc: BaseException) -> bool:
+def is_transient(exc: BaseException) -> bool:
     """May the same succeed at another time?"""
-    return isinstance(exc, OCIError) and (isinstance(exc, ConnectionFailed) or exc.status in RETRIED or damaged(exc))
+    return isinstance(exc, OCIError) and (isinstance(exc, ConnectionFailed) or exc.status in RETRIED or is_corrupt(exc))
 
 
 def retry_after(headers: Headers) -> float | None:
@@ -153,7 +153,7 @@ class Transport:
                     return outcome
                 response.discard()
             except OCIError as exc:
-                exc.final |= not isinstance(exc, ConnectionFailed) and (not damaged(exc) or str(exc) == said)
+                exc.final |= not isinstance(exc, ConnectionFailed) and (not is_corrupt(exc) or str(exc) == said)
                 if exc.final or tried == self.retries or not self.pause(tried):
                     exc.final = True
                     raise
@@ -199,7 +199,7 @@ class Transport:
             followed = (301, 302, 303, 307, 308) if method in ("GET", "HEAD") else (307, 308)
             if response.status not in followed or not location or not isinstance(body, (bytes, type(None))):
                 return response
-            target = guard(url, location)
+            target = resolve_untrusted_url(url, location)
             if origin(target) != origin(url):
                 if body:  # it may be a form with a password
                     return response

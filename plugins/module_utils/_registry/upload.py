@@ -12,8 +12,8 @@ from .._errors import ConnectionFailed, ContentError, Denied, OCIError, Registry
 from .._oci.manifest import Descriptor
 from .blobs import has_blob
 from .client import Repository
-from .transport import Response, passing
-from .urls import guard
+from .transport import Response, is_transient
+from .urls import resolve_untrusted_url
 
 CHUNK = 4 << 20  # bytes of one request, where a registry takes no large ones; some allow no more
 # Opens the content from its beginning; called once for each try.
@@ -45,7 +45,7 @@ def upload_blob(repository: Repository, blob: Descriptor, content: Open) -> None
             transport.count(bytes_sent=blob.size)
             return
         except (ConnectionFailed, RegistryError) as exc:
-            again = (passing(exc) and not exc.final) or exc.code in ("BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN")
+            again = (is_transient(exc) and not exc.final) or exc.code in ("BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN")
             again = again or (exc.status == 401 and not tried)  # the token died under way
             if exc.status in (413, 416) and blob.size > CHUNK and not repository.registry.parts:
                 again = repository.registry.parts = True
@@ -122,7 +122,7 @@ def _location(repository: Repository, response: Response, what: str, default: st
     if not location:
         text = "%s: the registry did not say where to send it (no Location)." % what
         raise RegistryError(text, "BLOB_UPLOAD_INVALID", repository.registry.host, response.status)
-    return guard(response.url, location)
+    return resolve_untrusted_url(response.url, location)
 
 
 def _closing(location: str, digest: str) -> str:

@@ -39,7 +39,7 @@ def network(host: str) -> int:
     return OPEN if address.is_global else PRIVATE  # also 100.64.0.0/10, where some clouds keep their metadata
 
 
-def guard(base: str, target: str) -> str:
+def resolve_untrusted_url(base: str, target: str) -> str:
     """Return the URL that a server at ``base`` told us to use, absolute, or raise ContentError.
 
     Refused are other schemes, a step from https to http, credentials, and hosts in a network closer than the server's.

@@ -10,21 +10,29 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .._errors import InvalidInput
+from .._kit.edit import Edited, Tree, as_it_is, plan_edit, rewrite
+from .._kit.image import Image
+from .._layers.newlayer import NewLayer, from_files, from_path, parse_file, windows
+from .._layers.spool import explain_no_space
 from .._oci.digest import digest_of
 from .._oci.image import build
-from .._oci.layertypes import DOCKER_CONFIG, OCI_CONFIG, is_docker, layer_type
 from .._oci.manifest import Json, canonical_json
-from .._oci.mediatype import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from .._oci.newlayer import NewLayer, from_files, from_path, parse_file, windows
+from .._oci.mediatype import (
+    DOCKER_CONFIG,
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    is_docker,
+    layer_type,
+)
 from .._oci.parts import parts
 from .._oci.platform import Platform
 from .._oci.reference import Reference
-from .._oci.scratch import room
 from .._plan import Plan
 from .._registry.client import Repository
 from .._registry.session import Session
-from ._edit import Edited, Tree, as_it_is, plan_edit, rewrite
-from ._opened import Image
 
 _PACKING = "to pack the layers"
 _BASE = "org.opencontainers.image.base."
@@ -83,7 +91,7 @@ def _seconds(created: str) -> int:
 
 
 def _read(layers: list[str], files: list[dict[str, t.Any]], seconds: int, for_windows: bool) -> list[NewLayer]:
-    with room(_PACKING):
+    with explain_no_space(_PACKING):
         found = [from_path(path) for path in layers]
         if files:
             found.append(from_files([parse_file(value) for value in files], seconds))
@@ -144,7 +152,7 @@ class _Appending:
             elsewhere = {layer["digest"]: there.repository for layer in tail}
             new = replace(rewrite(image, config, before + tail, **notes), elsewhere=elsewhere, retold=True)
             return as_it_is(new, there)
-        with room(_PACKING):
+        with explain_no_space(_PACKING):
             packed = [layer.pack(self.compression) for layer in layers]
         media_type = image.manifest.media_type
         tail = [

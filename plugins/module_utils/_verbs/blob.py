@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import re
 
+from .._archives.atomic import check_file, digest_of_file, write_file
 from .._errors import InvalidInput, RegistryError
 from .._oci.manifest import Descriptor
 from .._oci.reference import Reference
-from .._oci.whole import check_file, digest_of_file, write_whole
 from .._plan import Cost, Plan, Step
 from .._registry.blobs import stream_blob
 from .._registry.client import Repository
@@ -32,7 +32,7 @@ def plan_blob(session: Session, *, name: str, path: str) -> Plan:
         size = blob.size
 
         def run() -> None:
-            write_whole(place, stream_blob(repository, blob))
+            write_file(place, stream_blob(repository, blob))
 
         steps.append(Step("Write %s (%d bytes) to %s." % (reference, size, path), run, Cost(bytes_received=size)))
     result = {"path": path, "size": size, "digest": digest, "previous_digest": before, "reference": str(reference)}

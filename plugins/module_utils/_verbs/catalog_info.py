@@ -9,9 +9,7 @@ from .._errors import Denied, InvalidInput, NotFound, Unsupported
 from .._oci.patterns import pattern_filter
 from .._oci.query import compile_query
 from .._oci.reference import parse_host
-from .._registry.auth import Registry
-from .._registry.client import Repository
-from .._registry.lists import pages
+from .._registry.catalog import catalog
 from .._registry.session import Session
 
 
@@ -46,9 +44,3 @@ def catalog_info(
         raise Unsupported(text, registry=host, status=exc.status) from None
     found = sorted(names)[:limit]
     return {"repositories": found, "query_result": search(found)}
-
-
-def catalog(registry: Registry) -> t.Iterator[set[str]]:
-    """Yield the pages of names of the registry's repositories, as far as it tells them to us."""
-    whole = Repository(registry, "", ("registry:catalog:*",))
-    return pages(whole, "/v2/_catalog", "repositories", f"The catalog of {registry.host}")

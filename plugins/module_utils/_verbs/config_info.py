@@ -6,12 +6,12 @@ from __future__ import annotations
 import typing as t
 
 from .._errors import ContentError
+from .._kit.image import described, find
 from .._oci.manifest import parse_json
 from .._oci.parts import parts
 from .._oci.query import compile_query
-from .._registry.read import read_blob
+from .._registry.blobs import read_blob
 from .._registry.session import Session
-from ._image import described, find
 
 
 def config_info(session: Session, *, name: str, platform: str | None, query: str | None) -> dict[str, t.Any]:

@@ -11,16 +11,16 @@ import typing as t
 from functools import partial
 
 from .._errors import InvalidInput, NotFound
+from .._kit.target import Target
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.reference import Reference
 from .._plan import Plan, Step
 from .._registry.client import Repository
 from .._registry.session import Session
-from ._target import Target
 
 if t.TYPE_CHECKING:
+    from .._kit.content import Wanted
     from .._oci.platform import Platform
-    from ._content import Wanted
 
 
 _Choose = t.Callable[[Repository, Reference, "tuple[Platform, ...]"], Manifest]
@@ -45,7 +45,7 @@ class Copy(t.NamedTuple):
 
     def need(self) -> Wanted:
         """Return the content that the destination needs."""
-        from ._content import Wanted
+        from .._kit.content import Wanted
 
         known = {self.filtered.digest: self.filtered} if self.filtered else {}
         return Wanted(self.source, self.target.repository, self.wanted, known)
@@ -67,7 +67,7 @@ def plan_copy(
     pairs = _pairs(session, src, dest, images, platforms, all_tags)
     choose: _Choose | None = None
     if any(pair.platforms for pair in pairs):
-        from ._filtered import filtered
+        from .._kit.image import filtered
 
         choose = filtered
     copies = session.map(partial(_look, session, choose), pairs)
@@ -91,13 +91,13 @@ def _with_steps(
     session: Session, plan: Plan, moving: list[Copy], landed: list[Copy], repair: bool, referrers: bool
 ) -> Plan:
     """Add what moves content and sets tags; ``landed`` are those that the destination has, or will have."""
-    from ._content import plan_content
+    from .._kit.content import plan_content
 
     needs = [copy.need() for copy in (landed if repair else moving)]
     extra: list[Wanted] = []
     steps: list[Step] = []
     if referrers:
-        from ._referrers import find_referrers, list_steps
+        from .._kit.referrers import find_referrers, list_steps
 
         extra, tagged = find_referrers(landed)
         cosign = [_Pair(copy.pair.src.with_tag(tag), copy.pair.dest.with_tag(tag), ()) for copy, tag in tagged]
@@ -126,7 +126,7 @@ def _pairs(
         return [_pair(item["src"], item["dest"], item.get("platforms") or platforms) for item in given]
     if not src or not dest:
         raise InvalidInput("all_tags needs src and dest, both of them repositories.")
-    from .._registry.lists import tags as list_tags
+    from .._registry.tags import list_tags
 
     source, target = Reference.parse_repository(src), Reference.parse_repository(dest)
     found = list_tags(session.repository(source))

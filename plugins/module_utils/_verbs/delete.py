@@ -10,8 +10,8 @@ from .._oci.mediatype import INDEXES
 from .._oci.reference import Reference
 from .._plan import Plan, Step
 from .._registry.client import Repository
-from .._registry.lists import tags as list_tags
 from .._registry.session import Session
+from .._registry.tags import list_tags
 
 _POLLS = 5
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import typing as t
 
+from .._kit.image import described, find
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._registry.session import Session
-from ._image import described, find
 
 
 def digest_info(session: Session, *, name: str, platform: str | None) -> dict[str, t.Any]:

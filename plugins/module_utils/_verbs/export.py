@@ -9,9 +9,13 @@ import typing as t
 from contextlib import suppress
 from dataclasses import dataclass
 
+from .._archives.atomic import atomic_write, check_file, digest_of_file
 from .._errors import NotFound
+from .._kit.image import Image, find, member, read_image
+from .._kit.rootfs import merge, parse_limits, unpacking
+from .._layers.flatten import Limits
+from .._layers.spool import explain_no_space, scratch
 from .._oci.digest import digest_of
-from .._oci.flatten import Limits
 from .._oci.image import attests
 from .._oci.manifest import Manifest, canonical_json
 from .._oci.mediatype import MANIFESTS
@@ -19,14 +23,9 @@ from .._oci.parts import checked, members
 from .._oci.platform import Platform
 from .._oci.provenance import is_flattened
 from .._oci.reference import Reference
-from .._oci.scratch import room, scratch
-from .._oci.whole import check_file, digest_of_file, whole
 from .._plan import Plan, Step
 from .._registry.client import Repository
 from .._registry.session import Session
-from ._image import find, member
-from ._opened import Image, read_image
-from ._rootfs import merge, parse_limits, unpacking
 
 # What a file is the export of, and its digest then: "1 LAYERS DIGEST". A file that was edited since has another digest.
 _NOTE = "user.quayside.export"
@@ -102,7 +101,7 @@ class _Export:
 
     @classmethod
     def make(cls, session: Session, image: Image, folder: str, limits: Limits) -> _Export:
-        with room(unpacking(image), folder):
+        with explain_no_space(unpacking(image), folder):
             file, digest = scratch(folder), hashlib.sha256()
             merge(session, image, t.cast(t.BinaryIO, _Hashed(file, digest)), limits, folder)
             file.flush()
@@ -122,7 +121,7 @@ class _Hashed:
 
 
 def _place(made: _Export, path: str, note: str) -> None:
-    with whole(path) as handle:
+    with atomic_write(path) as handle:
         at = 0
         while at < made.size:
             at += os.sendfile(handle, made.file.fileno(), at, made.size - at)

@@ -7,17 +7,17 @@ import typing as t
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from .._oci.compression import check_level, compressor, encoder_name
-from .._oci.flatten import Limits
-from .._oci.layertypes import layer_type
+from .._kit.edit import Edited, as_it_is, plan_edit, rewrite
+from .._kit.image import Image
+from .._kit.rootfs import merge, parse_limits, unpacking
+from .._layers.compression import check_level, compressor, encoder_name
+from .._layers.flatten import Limits
+from .._layers.spool import explain_no_space, pieces, scratch
+from .._oci.mediatype import layer_type
 from .._oci.parts import parts
 from .._oci.provenance import flattened
-from .._oci.scratch import pieces, room, scratch
 from .._plan import Plan
 from .._registry.session import Session
-from ._edit import Edited, as_it_is, plan_edit, rewrite
-from ._opened import Image
-from ._rootfs import merge, parse_limits, unpacking
 
 
 def plan_flatten(
@@ -84,7 +84,7 @@ class _Flattening:
         return as_it_is(new, there)
 
     def _made(self, image: Image, wanted: str) -> Edited:
-        with room(unpacking(image)):
+        with explain_no_space(unpacking(image)):
             file = scratch()
             with compressor(file, self.compression, self.level) as writer:
                 merge(self.session, image, t.cast(t.BinaryIO, writer), self.limits)

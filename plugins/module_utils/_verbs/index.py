@@ -8,25 +8,32 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from .._errors import ContentError, InvalidInput, NotFound, Refused
-from .._oci.filter import filter_index
-from .._oci.image import attests
-from .._oci.layertypes import is_docker, not_image
+from .._kit.content import Content, Wanted, plan_content
+from .._kit.target import Target, destination
+from .._oci.image import attests, not_image
+from .._oci.index import (
+    Changes,
+    Member,
+    check_index,
+    describe,
+    filter_index,
+    make_index,
+    merge,
+    place,
+    platform_of,
+    summary,
+    without,
+)
 from .._oci.manifest import Descriptor, Json, Manifest, parse_json
-from .._oci.mediatype import DOCKER_LIST, INDEXES, MANIFESTS, OCI_INDEX
-from .._oci.members import Changes, Member, check_index, describe, make_index, merge, place, without
+from .._oci.mediatype import DOCKER_LIST, INDEXES, MANIFESTS, OCI_INDEX, is_docker
 from .._oci.parts import checked, members, parts
 from .._oci.platform import Platform
 from .._oci.reference import Reference
-from .._oci.select import platform_of
 from .._plan import Plan, Step
+from .._registry.blobs import read_blob
 from .._registry.client import Repository
-from .._registry.read import read_blob
+from .._registry.manifests import put
 from .._registry.session import Session
-from .._registry.write import put
-from ._content import Content, Wanted, plan_content
-from ._destination import destination
-from ._target import Target
-from .index_info import summary
 
 _TRIES = 8
 _PAUSE = 0.1  # seconds, longer than it takes from a look at a tag to its PUT

@@ -6,11 +6,10 @@ from __future__ import annotations
 import typing as t
 
 from .._errors import ContentError
-from .._oci.manifest import Descriptor
+from .._kit.image import described, find
+from .._oci.index import summary
 from .._oci.parts import members
-from .._oci.select import platform_of
 from .._registry.session import Session
-from ._image import described, find
 
 
 def index_info(session: Session, *, name: str) -> dict[str, t.Any]:
@@ -20,15 +19,3 @@ def index_info(session: Session, *, name: str) -> dict[str, t.Any]:
         text = "%s is a single image, not an index; oci_manifest_info shows it." % reference
         raise ContentError(text, "NOT_AN_INDEX", reference.registry)
     return {**described(reference, index), "manifests": [summary(member) for member in members(index)] if index else []}
-
-
-def summary(member: Descriptor) -> dict[str, t.Any]:
-    """Return a member as the modules show it."""
-    platform = platform_of(member)
-    return {
-        "digest": member.digest,
-        "platform": str(platform) if platform else None,
-        "media_type": member.media_type,
-        "size": member.size,
-        "annotations": member.json.get("annotations") or {},
-    }

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import typing as t
 
+from .._kit.image import described, find
 from .._oci.query import compile_query
 from .._registry.session import Session
-from ._image import described, find
 
 
 def manifest_info(session: Session, *, name: str, platform: str | None, query: str | None) -> dict[str, t.Any]:

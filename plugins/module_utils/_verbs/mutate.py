@@ -8,15 +8,15 @@ from dataclasses import replace
 from functools import lru_cache
 
 from .._errors import ContentError, InvalidInput
-from .._oci.changes import edit_annotations, edit_manifest, patch, strings
-from .._oci.configedit import Changes, edit_config
-from .._oci.layerfile import LayerFile, read_layer_file
-from .._oci.layertypes import is_docker, layer_type
+from .._kit.edit import Edited, plan_edit, rewrite
+from .._kit.image import Image
+from .._layers.layerfile import LayerFile, read_layer_file
+from .._oci.config import Changes, edit_config
 from .._oci.manifest import Json, Manifest
+from .._oci.mediatype import is_docker, layer_type
+from .._oci.patches import edit_annotations, edit_manifest, patch, strings
 from .._plan import Plan
 from .._registry.session import Session
-from ._edit import Edited, plan_edit, rewrite
-from ._opened import Image
 
 
 def plan_mutate(

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from .._archives.layout import DOCKER_ARCHIVE
 from .._errors import InvalidInput
-from .._oci.layout import DOCKER_ARCHIVE
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._plan import Plan
@@ -28,9 +28,9 @@ def plan_pull(
     if not references:
         raise InvalidInput("names is empty; list the images to pull.")
     if format == DOCKER_ARCHIVE:
-        from ._dockerarchive import plan_docker_archive
+        from .._kit.save_archive import plan_docker_archive
 
         return plan_docker_archive(session, references, path, wanted, force)
-    from ._layout import plan_oci
+    from .._kit.save_layout import plan_oci
 
     return plan_oci(session, references, path, format, wanted, force)

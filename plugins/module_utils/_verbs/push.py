@@ -7,11 +7,13 @@ import typing as t
 from contextlib import suppress
 from functools import partial
 
+from .._archives.dockerarchive import DockerArchive, docker_manifest
+from .._archives.layout import DOCKER_ARCHIVE, OCI_ARCHIVE, Entry, Layout, formats_of, open_files, open_images
 from .._errors import ContentError, InvalidInput
-from .._oci.dockerarchive import DockerArchive, docker_manifest
+from .._kit.content import Content, Wanted, plan_content
+from .._kit.target import Target
 from .._oci.image import blobs as blobs_of
 from .._oci.image import is_foreign
-from .._oci.layout import DOCKER_ARCHIVE, OCI_ARCHIVE, Entry, Layout, formats_of, open_files, open_images
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.mediatype import INDEXES, MANIFESTS
 from .._oci.parts import members, parts
@@ -19,8 +21,6 @@ from .._oci.reference import Reference
 from .._plan import Plan, Step
 from .._registry.session import Session
 from .._registry.upload import Open
-from ._content import Content, Wanted, plan_content
-from ._target import Target
 
 _MAX_DEPTH = 8
 _SHOWN = 20

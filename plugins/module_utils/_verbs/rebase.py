@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .._errors import ContentError, InvalidInput, NotFound
+from .._kit.edit import Edited, plan_edit, rewrite
+from .._kit.image import Image, read_image
 from .._oci.digest import digest_problem
+from .._oci.index import no_platform, platform_of
 from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.parts import checked, members
 from .._oci.platform import Platform
 from .._oci.rebase import BASE_DIGEST, BASE_NAME, in_family, not_based_on, rebased_config
 from .._oci.reference import Reference
-from .._oci.select import no_platform, platform_of
 from .._plan import Plan
 from .._registry.client import Repository
 from .._registry.session import Session
-from ._edit import Edited, plan_edit, rewrite
-from ._opened import Image, read_image
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from .._errors import NotFound
+from .._kit.target import Target
 from .._oci.reference import Reference, check_tag
 from .._plan import Plan
 from .._registry.session import Session
-from ._target import Target
 
 
 def plan_tag(session: Session, *, name: str, tags: list[str], on_existing: str) -> Plan:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import typing as t
 
-from .._oci.choose import tag_chooser
 from .._oci.query import compile_query
 from .._oci.reference import Reference
-from .._registry.lists import tags as list_tags
+from .._oci.tagrules import tag_chooser
 from .._registry.session import Session
+from .._registry.tags import list_tags
 
 
 def tag_info(

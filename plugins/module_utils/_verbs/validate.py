@@ -6,31 +6,25 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from .._archives.layout import open_images
 from .._errors import ContentError
+from .._layers.inspect import FAULTS, LayerFacts, blob_problems, layer_problems, read_layer
 from .._oci.check import (
-    FAULTS,
-    LayerFacts,
-    blob_problems,
     config_problems,
     descriptor_problems,
     diff_ids,
-    layer_problems,
     manifest_problems,
     platform_problems,
-    read_layer,
     readable_parts,
 )
 from .._oci.image import attests, is_foreign
-from .._oci.layertypes import CONFIGS
-from .._oci.layout import open_images
+from .._oci.index import no_platform, platform_of
 from .._oci.manifest import Descriptor, Json, Manifest, parse_json
-from .._oci.mediatype import INDEXES, MANIFESTS
+from .._oci.mediatype import CONFIGS, INDEXES, MANIFESTS
 from .._oci.platform import Platform
 from .._oci.reference import Reference
-from .._oci.select import no_platform, platform_of
-from .._registry.blobs import stream_blob
+from .._registry.blobs import read_blob, stream_blob
 from .._registry.client import Repository
-from .._registry.read import read_blob
 from .._registry.session import Session
 
 _MAX_DEPTH = 8

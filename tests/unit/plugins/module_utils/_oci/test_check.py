@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ConnectionFailed, ContentError
-from ansible_collections.quayside.registry.plugins.module_utils._oci.check import LayerFacts, read_layer
+from ansible_collections.quayside.registry.plugins.module_utils._layers.inspect import LayerFacts, read_layer
 from ansible_collections.quayside.registry.plugins.module_utils._oci.digest import digest_of
 from hypothesis import given
 from hypothesis import strategies as st

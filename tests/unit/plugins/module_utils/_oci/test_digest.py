@@ -64,7 +64,7 @@ def test_a_mismatch_names_both_digests():
     ],
 )
 def test_bare_media_type(header, wanted):
-    assert mediatype.bare(header) == wanted
+    assert mediatype.strip_parameters(header) == wanted
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import C
 from ansible_collections.quayside.registry.plugins.module_utils._oci import mediatype as m
 from ansible_collections.quayside.registry.plugins.module_utils._oci.digest import digest_of
 from ansible_collections.quayside.registry.plugins.module_utils._oci.image import artifact_type, attests, blobs, build
+from ansible_collections.quayside.registry.plugins.module_utils._oci.index import platform_of
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import (
     Descriptor,
     Manifest,
@@ -22,7 +23,6 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.parts impor
     parts,
     read_descriptor,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._oci.select import platform_of
 from ansible_collections.quayside.registry.tests.unit.fake_registry import OCI_CONFIG, OCI_LAYER
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,12 +6,15 @@ from __future__ import annotations
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError
 from ansible_collections.quayside.registry.plugins.module_utils._oci import mediatype as m
-from ansible_collections.quayside.registry.plugins.module_utils._oci.filter import filter_index
 from ansible_collections.quayside.registry.plugins.module_utils._oci.image import build
+from ansible_collections.quayside.registry.plugins.module_utils._oci.index import (
+    filter_index,
+    no_platform,
+    select_member,
+)
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Manifest
 from ansible_collections.quayside.registry.plugins.module_utils._oci.parts import members
 from ansible_collections.quayside.registry.plugins.module_utils._oci.platform import Platform
-from ansible_collections.quayside.registry.plugins.module_utils._oci.select import no_platform, select_member
 
 
 def digest(number: int) -> str:

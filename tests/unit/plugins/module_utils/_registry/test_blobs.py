@@ -16,9 +16,8 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     Unsupported,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Descriptor
-from ansible_collections.quayside.registry.plugins.module_utils._registry.blobs import has_blob, stream_blob
+from ansible_collections.quayside.registry.plugins.module_utils._registry.blobs import has_blob, read_blob, stream_blob
 from ansible_collections.quayside.registry.plugins.module_utils._registry.client import Repository
-from ansible_collections.quayside.registry.plugins.module_utils._registry.read import read_blob
 from ansible_collections.quayside.registry.tests.unit.fake_registry import FakeRegistry, Quirks, digest_of
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, fails, make_session, repository, switches
 

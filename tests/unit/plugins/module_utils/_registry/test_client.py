@@ -20,8 +20,8 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.mediatype i
 from ansible_collections.quayside.registry.plugins.module_utils._registry import auth
 from ansible_collections.quayside.registry.plugins.module_utils._registry.client import read_error
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
+from ansible_collections.quayside.registry.plugins.module_utils._registry.manifests import put
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
-from ansible_collections.quayside.registry.plugins.module_utils._registry.write import put
 from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry import (
     DOCKER_SCHEMA1,

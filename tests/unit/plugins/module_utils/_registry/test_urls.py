@@ -5,7 +5,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError
-from ansible_collections.quayside.registry.plugins.module_utils._registry.urls import LOOPBACK, guard, network, origin
+from ansible_collections.quayside.registry.plugins.module_utils._registry.urls import (
+    LOOPBACK,
+    network,
+    origin,
+    resolve_untrusted_url,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -133,21 +138,21 @@ REFUSED = [
 
 @pytest.mark.parametrize(("base", "target", "wanted"), FOLLOWED)
 def test_followed(base, target, wanted):
-    assert guard(base, target) == wanted
-    assert guard(base, wanted) == wanted
+    assert resolve_untrusted_url(base, target) == wanted
+    assert resolve_untrusted_url(base, wanted) == wanted
 
 
 @pytest.mark.parametrize(("base", "target"), REFUSED)
 def test_refused(base, target):
     with pytest.raises(ContentError) as caught:
-        guard(base, target)
+        resolve_untrusted_url(base, target)
     assert caught.value.code == "UNSAFE_URL"
     assert str(caught.value).isascii() and str(caught.value).isprintable()
 
 
 def test_the_refusal_names_both_and_no_query():
     with pytest.raises(ContentError, match=r"q\.io:443.*http://cdn\.io/x") as caught:
-        guard(NAMED, "http://cdn.io/x?signature=s3cret")
+        resolve_untrusted_url(NAMED, "http://cdn.io/x?signature=s3cret")
     assert caught.value.registry == "q.io:443" and "s3cret" not in str(caught.value)
 
 
@@ -158,6 +163,6 @@ def test_the_refusal_names_both_and_no_query():
 )
 def test_any_target_is_followed_or_refused(base, target):
     try:
-        assert origin(guard(base, target))[0] in ("http", "https")
+        assert origin(resolve_untrusted_url(base, target))[0] in ("http", "https")
     except ContentError as exc:
         assert exc.code == "UNSAFE_URL"

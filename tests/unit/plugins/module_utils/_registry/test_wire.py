@@ -26,14 +26,14 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest im
 from ansible_collections.quayside.registry.plugins.module_utils._oci.reference import Reference
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry import upload
+from ansible_collections.quayside.registry.plugins.module_utils._registry.blobs import read_blob
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
-from ansible_collections.quayside.registry.plugins.module_utils._registry.lists import tags
-from ansible_collections.quayside.registry.plugins.module_utils._registry.read import read_blob
+from ansible_collections.quayside.registry.plugins.module_utils._registry.manifests import put
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import referrers_by_api
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
+from ansible_collections.quayside.registry.plugins.module_utils._registry.tags import list_tags
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
 from ansible_collections.quayside.registry.plugins.module_utils._registry.upload import upload_blob
-from ansible_collections.quayside.registry.plugins.module_utils._registry.write import put
 from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, Quirks, digest_of
 from ansible_collections.quayside.registry.tests.unit.kit import (
@@ -81,7 +81,7 @@ def read_config(registry: FakeRegistry) -> Any:
 
 
 def read_tags(registry: FakeRegistry) -> Any:
-    return tags(repository(registry, "pull"))
+    return list_tags(repository(registry, "pull"))
 
 
 def read_referrers(registry: FakeRegistry) -> Any:
@@ -381,7 +381,7 @@ def test_answers_that_no_registry_gives(answer: bytes) -> None:
 ASKS: list[Callable[[Any], Any]] = [
     lambda target: target.head("1"),
     lambda target: target.get("1"),
-    tags,
+    list_tags,
     lambda target: referrers_by_api(target, "sha256:" + "a" * 64),
     lambda target: upload_blob(target, Descriptor("", digest_of(b"x"), 1), lambda: [b"x"]),
 ]
@@ -394,7 +394,7 @@ def test_answers_without_end(answer: bytes) -> None:
     with raw_server(answer, endless=True) as host:
         session = make_session(retries=0, timeout=2)
         target = session.repository(Reference(host, REPO))
-        for ask in (target.head, target.get, lambda dummy: tags(target)):
+        for ask in (target.head, target.get, lambda dummy: list_tags(target)):
             with pytest.raises(OCIError) as caught:
                 ask("1")
             assert is_sentence(str(caught.value))

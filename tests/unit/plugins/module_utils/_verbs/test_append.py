@@ -17,7 +17,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     NotFound,
     OCIError,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._oci import newlayer
+from ansible_collections.quayside.registry.plugins.module_utils._layers import newlayer
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.append import plan_append

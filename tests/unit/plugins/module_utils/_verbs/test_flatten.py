@@ -19,9 +19,9 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     OCIError,
     Refused,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._kit import rootfs as _rootfs
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
-from ansible_collections.quayside.registry.plugins.module_utils._verbs import _rootfs
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.flatten import plan_flatten
 from ansible_collections.quayside.registry.tests.unit.fake_registry import (
     DOCKER_CONFIG,

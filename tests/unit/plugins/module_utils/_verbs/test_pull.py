@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._archives.layout import open_images
 from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     ContentError,
     InvalidInput,
@@ -18,8 +19,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     NotFound,
     OCIError,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._oci import compression
-from ansible_collections.quayside.registry.plugins.module_utils._oci.layout import open_images
+from ansible_collections.quayside.registry.plugins.module_utils._layers import compression
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.pull import plan_pull

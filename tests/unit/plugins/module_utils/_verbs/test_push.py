@@ -11,12 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.quayside.registry.plugins.module_utils._errors import (
-    ContentError,
-    InvalidInput,
-    Refused,
-)
-from ansible_collections.quayside.registry.plugins.module_utils._oci import dockerarchive
+from ansible_collections.quayside.registry.plugins.module_utils._archives import dockerarchive
+from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, InvalidInput, Refused
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.pull import plan_pull

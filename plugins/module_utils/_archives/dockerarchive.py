@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading what ``docker save`` writes, and podman and skopeo in its format (``docker-archive``)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+import typing as t
+from dataclasses import dataclass
+
+from .._errors import ContentError
+from .._layers.compression import compression_of, compressor
+from .._layers.spool import Spool
+from .._layers.streams import unpacked
+from .._layers.tarstream import printable
+from .._oci.digest import digest_of, mismatch
+from .._oci.image import build
+from .._oci.manifest import Descriptor, Json, Manifest, parse_json
+from .._oci.mediatype import DOCKER_CONFIG, DOCKER_MANIFEST, layer_type
+from .files import Files
+from .layout import DOCKER_ARCHIVE, Entry, verified
+
+_MAX_JSON = 32 << 20
+
+
+@dataclass(frozen=True)
+class StoredLayer:
+    """A layer as the archive has it: its name there, its size, how it is compressed, its uncompressed digest."""
+
+    name: str
+    size: int
+    compression: str
+    diff_id: str
+
+
+@dataclass(frozen=True)
+class PackedLayer:
+    """A layer as it is sent, and what opens it."""
+
+    item: Descriptor
+    open: t.Callable[[], t.Iterator[bytes]]
+
+
+class DockerArchive:
+    """Images of a docker-archive. Manifests are made up, in Docker's format, over the bytes as they are there."""
+
+    format = DOCKER_ARCHIVE
+
+    def __init__(self, files: Files) -> None:
+        self.path, self._files = files.path, files
+        self._stored: dict[str, str] = {}  # what is known so far: names by digest
+        self._lock = threading.Lock()
+        self.entries = [self._entry(item) for item in self._listing()]
+
+    def _bad(self, problem: str) -> ContentError:
+        return ContentError("%s %s." % (self.path, problem), "ARCHIVE_INVALID")
+
+    def _listing(self) -> list[Json]:
+        try:
+            raw = self._files.read("manifest.json", _MAX_JSON)
+            found = json.loads(raw.decode("utf-8"))
+        except (ValueError, RecursionError):
+            raise self._bad("has a manifest.json that is not valid JSON") from None
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            raise self._bad("has a manifest.json that is not a list of images")
+        return found
+
+    def _entry(self, item: Json) -> Entry:
+        tags, layers, config = item.get("RepoTags") or [], item.get("Layers") or [], item.get("Config")
+        strings = [config, *tags, *layers] if isinstance(tags, list) and isinstance(layers, list) else [None]
+        if not all(isinstance(text, str) for text in strings):
+            raise self._bad("has a manifest.json whose Config, RepoTags or Layers are not strings")
+        digest = digest_of(self._read(t.cast(str, config), "config"))
+        named = re.fullmatch(r"(?:.*/)?(?:sha256:)?([0-9a-f]{64})(?:\.json)?", t.cast(str, config))
+        if named and digest != "sha256:" + named[1]:
+            raise mismatch("The config %s in %s" % (config, self.path), "sha256:" + named[1], digest)
+        self._stored[digest] = t.cast(str, config)
+        return Entry(tuple(t.cast("list[str]", tags)), digest, json=item)
+
+    def _read(self, name: str, kind: str) -> bytes:
+        if self._files.size(name) is None:
+            raise self._bad("has no %s, the %s of an image" % (printable(name), kind))
+        return self._files.read(name, _MAX_JSON)
+
+    def config(self, entry: Entry) -> Json:
+        """Return the config of an image."""
+        what = "The config of %s in %s" % (entry, self.path)
+        return parse_json(self._read(self._stored[entry.digest], "config"), what)
+
+    def config_descriptor(self, entry: Entry) -> Descriptor:
+        """Return the descriptor of the config of an image."""
+        return _described(DOCKER_CONFIG, entry.digest, self._files.size(self._stored[entry.digest]) or 0)
+
+    def layers(self, entry: Entry) -> list[StoredLayer]:
+        """Return the layers of an image, bottom to top, without reading them."""
+        names = (entry.json or {}).get("Layers") or []
+        rootfs = self.config(entry).get("rootfs")
+        diff_ids = (rootfs.get("diff_ids") if isinstance(rootfs, dict) else None) or []
+        if not isinstance(diff_ids, list) or len(diff_ids) != len(names):
+            text = "%s has %d layers for %s, but the config of that lists %d (rootfs.diff_ids)."
+            count = len(diff_ids) if isinstance(diff_ids, list) else 0
+            raise ContentError(text % (self.path, len(names), entry, count), "CONFIG_INVALID")
+        return [self._layer(name, str(diff_id)) for name, diff_id in zip(names, diff_ids)]
+
+    def _layer(self, name: str, diff_id: str) -> StoredLayer:
+        size = self._files.size(name)
+        if size is None:
+            raise self._bad("has no %s, the layer of an image" % printable(name))
+        start = next(self._files.chunks(name), b"")[:4]
+        return StoredLayer(name, size, compression_of(start), diff_id)
+
+    def stored(self, layer: StoredLayer) -> Descriptor:
+        """Return the descriptor of a layer's bytes, which are read and hashed."""
+        digest = hashlib.sha256()
+        for chunk in self._files.chunks(layer.name):
+            digest.update(chunk)
+        found = "sha256:" + digest.hexdigest()
+        with self._lock:
+            self._stored[found] = layer.name
+        return _described(layer_type(DOCKER_MANIFEST, layer.compression), found, layer.size)
+
+    def packed(self, layer: StoredLayer) -> PackedLayer:
+        """Return a layer as a registry is to have it: compressed, into a temporary file where it is not yet.
+
+        What it unpacks to is checked against the config. Raises ContentError (DIGEST_MISMATCH), MissingLibrary.
+        """
+        what = "The layer %s in %s" % (layer.name, self.path)
+        if layer.compression == "none":
+            spool = Spool()
+            with compressor(t.cast(t.BinaryIO, spool)) as writer:
+                for chunk in self._files.chunks(layer.name):
+                    writer.write(chunk)
+                written = writer.close()
+            digest, size, diff_id, chunks = written.digest, written.size, written.diff_id, spool.chunks
+            packed = PackedLayer(_described(layer_type(DOCKER_MANIFEST, "gzip"), digest, size), chunks)
+        else:
+            coded, plain = hashlib.sha256(), hashlib.sha256()
+            for chunk in unpacked(self._files.chunks(layer.name), what, coded.update):
+                plain.update(chunk)
+            digest, diff_id = "sha256:" + coded.hexdigest(), "sha256:" + plain.hexdigest()
+            item = _described(layer_type(DOCKER_MANIFEST, layer.compression), digest, layer.size)
+            packed = PackedLayer(item, lambda: verified(self._files.chunks(layer.name), item, what))
+        if diff_id != layer.diff_id:
+            raise mismatch(what, layer.diff_id, diff_id)
+        return packed
+
+    def root(self, entry: Entry) -> Manifest:
+        """Return a manifest in Docker's format over the config and layers as they are; all layers are read for it."""
+        return docker_manifest(self.config_descriptor(entry), [self.stored(layer) for layer in self.layers(entry)])
+
+    def manifest(self, item: Descriptor) -> Manifest:
+        raise self._bad("holds single images, and no manifest %s below them" % item.digest)
+
+    def read(self, item: Descriptor) -> bytes:
+        if item.size > _MAX_JSON:
+            text = "The blob %s in %s is %d bytes long; at most %d are read of its kind."
+            raise ContentError(text % (item.digest, self.path, item.size, _MAX_JSON), "TOO_LARGE")
+        return b"".join(self.chunks(item))
+
+    def chunks(self, item: Descriptor) -> t.Iterator[bytes]:
+        name = self._stored.get(item.digest)
+        if name is None:
+            raise self._bad("has no blob %s" % item.digest)
+        return verified(self._files.chunks(name), item, "The blob %s in %s" % (item.digest, self.path))
+
+    def has(self, item: Descriptor) -> bool:
+        name = self._stored.get(item.digest)
+        return name is not None and self._files.size(name) == item.size
+
+
+def _described(media_type: str, digest: str, size: int) -> Descriptor:
+    return Descriptor(media_type, digest, size, {"mediaType": media_type, "size": size, "digest": digest})
+
+
+def docker_manifest(config: Descriptor, layers: t.Iterable[Descriptor]) -> Manifest:
+    """Return the manifest of an image in Docker's format (image manifest version 2, schema 2)."""
+    value = {
+        "schemaVersion": 2,
+        "mediaType": DOCKER_MANIFEST,
+        "config": config.json,
+        "layers": [layer.json for layer in layers],
+    }
+    return build(value, DOCKER_MANIFEST)

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Regular files by name, in a folder or in a tar archive; nothing outside of it is ever read, whatever links say."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+import typing as t
+import weakref
+
+from .._errors import ContentError
+from .._layers.compression import compression_of
+from .._layers.spool import Spool, pieces_of
+from .._layers.streams import unpacked
+from .._layers.tarstream import FILE, LINK, SYMLINK, Entry, TarReader, clean_path, printable
+
+_PIECE = 1 << 20
+_MAX_LINKS = 40  # in a row, as Linux
+_MAX_MEMBERS = 200_000
+_MAX_RATIO, _RATIO_FROM = 1000, 64 << 20  # of a compressed archive; below so many bytes its ratio says nothing
+
+
+def _bad(path: str, problem: str, code: str = "ARCHIVE_INVALID") -> ContentError:
+    return ContentError("%s %s." % (path, problem), code)
+
+
+class Files:
+    """What folders and archives have in common; ``path`` names them in messages."""
+
+    path: str
+
+    def _find(self, name: str) -> tuple[int, int, int] | None:
+        """Return an open descriptor, which the caller closes, and where the file begins in it, and its size."""
+        raise NotImplementedError
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file in bytes, or None where there is none of that name."""
+        found = self._find(name)
+        if found is None:
+            return None
+        os.close(found[0])
+        return found[2]
+
+    def chunks(self, name: str) -> t.Iterator[bytes]:
+        """Yield the bytes of a file. ContentError where it is missing or cut off; threads may do this at once."""
+        found = self._find(name)
+        if found is None:
+            raise _bad(self.path, "has no %s" % printable(name))
+        handle, at, size = found
+        try:
+            done = 0
+            for data in pieces_of(handle, at, size):
+                done += len(data)
+                yield data
+            if done < size:
+                raise _bad(self.path, "was cut off while %s was read" % printable(name))
+        finally:
+            os.close(handle)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return a small file. ContentError where it is missing or larger than ``limit`` bytes (TOO_LARGE)."""
+        size = self.size(name) or 0
+        if size > limit:
+            text = "has a %s of %d bytes; at most %d are read of its kind"
+            raise _bad(self.path, text % (printable(name), size, limit), "TOO_LARGE")
+        return b"".join(self.chunks(name))
+
+
+class Folder(Files):
+    """A folder; links in it are followed as long as they stay in it."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self._root = path, os.path.realpath(path)
+
+    def place(self, name: str) -> str:
+        """Return the path of a file, be it there or not, or raise ContentError where that leads out of the folder."""
+        place = os.path.realpath(os.path.join(self._root, name))
+        if not place.startswith(self._root.rstrip("/") + "/"):
+            raise _bad(self.path, "has a %s that leads out of it" % printable(name))
+        return place
+
+    def _find(self, name: str) -> tuple[int, int, int] | None:
+        place = self.place(name)
+        try:
+            # Nothing blocks here, be it a pipe, and a link that was put in place by now is not followed.
+            handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(handle)
+            raise _bad(self.path, "has a %s that is no regular file" % printable(name))
+        return handle, 0, found.st_size
+
+
+class _Seeking(TarReader):
+    """Reads the headers alone, and seeks over what is between them."""
+
+    def __init__(self, stream: t.BinaryIO, label: str) -> None:
+        super().__init__(stream, label)
+        self._end = os.fstat(stream.fileno()).st_size
+
+    def _skip(self) -> None:
+        self._at += self._left + self._padding
+        self._left = self._padding = 0
+        if self._at > self._end:
+            raise self._bad("is cut off in the middle of a file")
+        self._stream.seek(self._at)
+
+
+class Archive(Files):
+    """A tar archive, also a compressed one, which is unpacked into a temporary file without a name."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        # As with a folder's files: opening a pipe must not wait for its writer.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _bad(path, "is no regular file")
+            self._spool = _unpacked(file, path)
+            self._handle = os.dup(self._spool.handle if self._spool else file.fileno())
+        weakref.finalize(self, os.close, self._handle)
+        try:
+            with open(os.dup(self._handle), "rb") as plain:
+                self._entries = _entries(plain, path)
+        except ContentError as exc:
+            raise ContentError(str(exc), "ARCHIVE_INVALID") from None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its regular files, in their order."""
+        return [name for name, entry in self._entries.items() if entry.kind == FILE]
+
+    def _find(self, name: str) -> tuple[int, int, int] | None:
+        wanted = name
+        for dummy in range(_MAX_LINKS):
+            try:
+                entry = self._entries.get(clean_path(name))
+                if entry and entry.kind == SYMLINK and entry.target.startswith("/"):
+                    raise ValueError
+            except ValueError:
+                raise _bad(self.path, "has a %s that leads out of it" % printable(wanted)) from None
+            if entry is None:
+                return None
+            if entry.kind == FILE and entry.segments is None:
+                return os.dup(self._handle), entry.offset, entry.size
+            if entry.kind == LINK:
+                name = entry.target
+            elif entry.kind == SYMLINK:
+                name = posixpath.join(posixpath.dirname(entry.path), entry.target)
+            else:
+                raise _bad(self.path, "has a %s that is no regular file" % printable(wanted))
+        raise _bad(self.path, "has a %s whose links go in a circle" % printable(wanted))
+
+
+def _entries(file: t.BinaryIO, path: str) -> dict[str, Entry]:
+    """Return the entries by name; the last one of a name counts, as it would once they are unpacked."""
+    found: dict[str, Entry] = {}
+    for entry in _Seeking(file, path):
+        found[entry.path] = entry
+        if len(found) > _MAX_MEMBERS:
+            raise _bad(path, "has more than %d members, so it holds no images" % _MAX_MEMBERS)
+    return found
+
+
+def _unpacked(file: t.BinaryIO, path: str) -> Spool | None:
+    """Return the content of a compressed archive in a temporary file, or None where it is not compressed."""
+    start = file.read(4)
+    file.seek(0)
+    if compression_of(start) == "none":
+        return None
+    spool, size = Spool(), 0
+    for data in unpacked(iter(lambda: file.read(_PIECE), b""), path):
+        size += spool.write(data)
+        if size > _RATIO_FROM and size > file.tell() * _MAX_RATIO:
+            text = "expands to more than %d times its size; unpack it yourself if you trust it"
+            raise _bad(path, text % _MAX_RATIO, "LIMIT_EXCEEDED")
+    return spool

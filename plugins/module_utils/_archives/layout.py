@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading images from files: an OCI image layout, in a folder or in a tar (``oci-archive``), or a ``docker-archive``.
+
+Whatever is read is checked against its digest. The readers of both kinds have the same methods.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+from dataclasses import dataclass
+
+from .._errors import ContentError, InvalidInput
+from .._layers.tarstream import printable
+from .._oci.digest import hasher, mismatch
+from .._oci.manifest import Descriptor, Manifest, parse_json
+from .._oci.mediatype import OCI_INDEX
+from .._oci.parts import checked, members
+from .files import Archive, Files, Folder
+
+DOCKER_ARCHIVE, OCI_ARCHIVE, OCI_LAYOUT = "docker-archive", "oci-archive", "oci-layout"
+REF_NAME = "org.opencontainers.image.ref.name"
+CONTAINERD_NAME = "io.containerd.image.name"  # the full name; containerd, and Docker with it, load by this
+_MAX_MANIFEST = 8 << 20
+_MAX_BLOB = 32 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image or index in a file: the names that it has there, and a digest.
+
+    The digest is that of its manifest; in a docker-archive, which holds no manifests, that of its config (image ID).
+    """
+
+    names: tuple[str, ...]
+    digest: str
+    item: Descriptor | None = None  # as index.json has it
+    json: t.Mapping[str, t.Any] | None = None  # as manifest.json has it
+
+    def __str__(self) -> str:
+        return ", ".join(self.names) or self.digest
+
+
+class ImageFile(t.Protocol):
+    """Images in a file or folder. What is asked for by a descriptor has its size and digest, or ContentError says so.
+
+    ``manifest`` and ``read`` give small content, ``chunks`` streams; the last piece comes after it was verified.
+    """
+
+    format: str
+    path: str
+    entries: list[Entry]
+
+    def root(self, entry: Entry) -> Manifest:
+        """Return the manifest or index of an image."""
+
+    def manifest(self, item: Descriptor) -> Manifest:
+        """Return a manifest or index below a root."""
+
+    def read(self, item: Descriptor) -> bytes:
+        """Return a small blob, such as a config."""
+
+    def chunks(self, item: Descriptor) -> t.Iterator[bytes]:
+        """Yield the bytes of a blob."""
+
+    def has(self, item: Descriptor) -> bool:
+        """Is content there, with its size? Its digest is not looked at."""
+
+
+def formats_of(files: Files) -> list[str]:
+    """Return what a folder or archive can be read as; ``docker save`` (25 and later) writes both formats in one."""
+    if isinstance(files, Folder):
+        return [OCI_LAYOUT]
+    oci = [OCI_ARCHIVE] if files.size("index.json") is not None and files.size("oci-layout") is not None else []
+    return oci + ([DOCKER_ARCHIVE] if files.size("manifest.json") is not None else [])
+
+
+def open_files(path: str) -> Files:
+    """Open a folder or a tar archive; InvalidInput (FILE_ERROR) where there is none, ContentError, OSError."""
+    if not os.path.exists(path):
+        raise InvalidInput("%s does not exist." % path, "FILE_ERROR")
+    return Folder(path) if os.path.isdir(path) else Archive(path)
+
+
+def open_images(path: str, wanted: str | None = None, files: Files | None = None) -> ImageFile:
+    """Open images for reading, in the format that is ``wanted`` or found; what has both is read as OCI.
+
+    Raises ContentError (ARCHIVE_INVALID), InvalidInput where the file is of another format, OSError.
+    """
+    files = files or open_files(path)
+    found = formats_of(files)
+    if not found:
+        text = "%s holds no images: it has neither index.json and oci-layout, nor manifest.json, at its top."
+        raise ContentError(text % path, "ARCHIVE_INVALID")
+    if wanted and wanted not in found:
+        raise InvalidInput("The format of %s is %s, not %s as the task says." % (path, " and ".join(found), wanted))
+    from .dockerarchive import DockerArchive
+
+    chosen = wanted or found[0]
+    return DockerArchive(files) if chosen == DOCKER_ARCHIVE else Layout(files, chosen)
+
+
+def verified(chunks: t.Iterable[bytes], item: Descriptor, what: str) -> t.Iterator[bytes]:
+    """Yield bytes; the last piece comes only after size and digest were found right. Raises ContentError."""
+    digest, size, held = hasher(item.digest), 0, b""
+    for chunk in chunks:
+        digest.update(chunk)
+        size += len(chunk)
+        if held:
+            yield held
+        held = chunk
+    if size != item.size:
+        raise ContentError("%s should be %d bytes long, but is %d." % (what, item.size, size), "SIZE_MISMATCH")
+    found = "%s:%s" % (item.digest.split(":")[0], digest.hexdigest())
+    if found != item.digest:
+        raise mismatch(what, item.digest, found)
+    if held:
+        yield held
+
+
+def blob_name(digest: str) -> str:
+    """Return where a layout has a blob (OCI image-spec, image-layout.md)."""
+    return "blobs/%s" % digest.replace(":", "/", 1)
+
+
+class Layout:
+    """An OCI image layout."""
+
+    def __init__(self, files: Files, kind: str) -> None:
+        self.format, self.path, self._files = kind, files.path, files
+        for name in ("oci-layout", "index.json"):
+            if files.size(name) is None:
+                text = "%s is not an OCI layout: it has no %s."
+                raise ContentError(text % (self.path, name), "ARCHIVE_INVALID")
+        said = parse_json(files.read("oci-layout", 1 << 16), "The file oci-layout in %s" % self.path)
+        version = said.get("imageLayoutVersion")
+        if not re.match(r"1\.", str(version)):
+            text = "%s is an OCI layout of the version %s; 1.0.0 is supported."
+            raise ContentError(text % (self.path, printable(str(version))), "ARCHIVE_INVALID")
+        what = "index.json in %s" % self.path
+        raw = files.read("index.json", _MAX_MANIFEST)
+        self.index = checked(Manifest.parse(raw, OCI_INDEX, what), what)
+        self.entries = [Entry(_names(item), item.digest, item) for item in members(self.index)]
+
+    def root(self, entry: Entry) -> Manifest:
+        return self.manifest(t.cast(Descriptor, entry.item))
+
+    def manifest(self, item: Descriptor) -> Manifest:
+        what = "The manifest %s in %s" % (item.digest, self.path)
+        if item.size > _MAX_MANIFEST:
+            text = "%s is %d bytes long; at most %d are read of its kind."
+            raise ContentError(text % (what, item.size, _MAX_MANIFEST), "TOO_LARGE")
+        return checked(Manifest.parse(self._read(item, what), item.media_type, what, item.digest.split(":")[0]), what)
+
+    def read(self, item: Descriptor) -> bytes:
+        what = "The blob %s in %s" % (item.digest, self.path)
+        if item.size > _MAX_BLOB:
+            text = "%s is %d bytes long; at most %d are read of its kind."
+            raise ContentError(text % (what, item.size, _MAX_BLOB), "TOO_LARGE")
+        return self._read(item, what)
+
+    def chunks(self, item: Descriptor) -> t.Iterator[bytes]:
+        what = "The blob %s in %s" % (item.digest, self.path)
+        return verified(self._files.chunks(blob_name(item.digest)), item, what)
+
+    def has(self, item: Descriptor) -> bool:
+        return self._files.size(blob_name(item.digest)) == item.size
+
+    def _read(self, item: Descriptor, what: str) -> bytes:
+        size = self._files.size(blob_name(item.digest))
+        if size is None:
+            raise ContentError("%s is missing." % what, "ARCHIVE_INVALID")
+        if size != item.size:
+            raise ContentError("%s should be %d bytes long, but is %d." % (what, item.size, size), "SIZE_MISMATCH")
+        return b"".join(self.chunks(item))
+
+
+def _names(item: Descriptor) -> tuple[str, ...]:
+    """Return the names that an entry of index.json has: the full one that containerd writes, and the usual one."""
+    annotations = item.json.get("annotations") or {}
+    found = [annotations.get(key) for key in (CONTAINERD_NAME, REF_NAME)]
+    return tuple(dict.fromkeys(name for name in found if name))

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An image with its config, as the verbs see it that edit or unpack images."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .._errors import ContentError, NotFound
+from .._oci.image import check_image
+from .._oci.index import filter_index, select_member
+from .._oci.manifest import Descriptor, Json, Manifest, parse_json
+from .._oci.parts import checked, parts
+from .._oci.platform import Platform
+from .._oci.reference import Reference
+from .._registry.blobs import read_blob
+from .._registry.client import Repository
+from .._registry.session import Session
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: where it lies, its manifest and config, and a name for messages.
+
+    ``listed`` is the platform that its index gives it, if any.
+    """
+
+    repository: Repository
+    manifest: Manifest
+    config: Json
+    what: str
+    listed: Platform | None = None
+
+    @property
+    def layers(self) -> list[Descriptor]:
+        """The layers, bottom to top."""
+        return parts(self.manifest, "layers")
+
+    @property
+    def diff_ids(self) -> list[str]:
+        """The digests of the uncompressed layers, bottom to top. Raises ContentError where they do not fit."""
+        found = (self.config.get("rootfs") or {}).get("diff_ids") or []
+        if len(found) != len(self.layers):
+            text = "%s has %d layers, but its config lists %d of them (rootfs.diff_ids)."
+            raise ContentError(text % (self.what, len(self.layers), len(found)), "CONFIG_INVALID")
+        return [str(diff_id) for diff_id in found]
+
+    @property
+    def platform(self) -> Platform | None:
+        """The platform that the index or else the config names."""
+        return self.listed or Platform.from_json(self.config)
+
+
+def read_image(repository: Repository, manifest: Manifest, what: str) -> Image:
+    """Read the config of an image. Raises ContentError (NOT_AN_IMAGE) for anything else."""
+    with repository.named():
+        check_image(manifest, what)
+        config = parse_json(read_blob(repository, parts(manifest, "config")[0]), "The config of %s" % what)
+        rootfs = config.get("rootfs") or {}
+        if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids") or [], list):
+            raise ContentError("The config of %s is not that of an image (rootfs)." % what, "CONFIG_INVALID")
+        if not isinstance(config.get("config") or {}, dict) or not isinstance(config.get("history") or [], list):
+            raise ContentError("The config of %s is not that of an image (config, history)." % what, "CONFIG_INVALID")
+    return Image(repository, manifest, config, what)
+
+
+def find(session: Session, name: str, platform: str | None = None) -> tuple[Reference, Repository, Manifest | None]:
+    """Return what a name means, its manifest or None when it is absent; with a platform, that member of an index."""
+    reference = Reference.parse(name)
+    wanted = Platform.parse(platform) if platform else None
+    repository = session.repository(reference)
+    try:
+        manifest = _read(repository, reference.target)
+    except NotFound:
+        return reference, repository, None
+    return reference, repository, member(repository, reference, manifest, wanted) if wanted else manifest
+
+
+def member(repository: Repository, reference: Reference, manifest: Manifest, wanted: Platform) -> Manifest:
+    """Return the member of an index for a platform, through nested indexes; an image is its own only member."""
+    with repository.named():
+        for dummy in range(8):
+            if not manifest.is_index:
+                return manifest
+            manifest = _read(repository, select_member(manifest, wanted, str(reference)).digest)
+        raise ContentError("%s nests its indexes too deeply." % reference, "MANIFEST_INVALID")
+
+
+def _read(repository: Repository, target: str) -> Manifest:
+    with repository.named():
+        return checked(repository.get(target), repository.full(target))
+
+
+def described(reference: Reference, manifest: Descriptor | Manifest | None) -> dict[str, t.Any]:
+    """Return the results that every module which reads one image has in common."""
+    return {
+        "exists": manifest is not None,
+        "reference": str(reference.with_digest(manifest.digest)) if manifest else None,
+        "digest": manifest.digest if manifest else None,
+        "media_type": manifest.media_type if manifest else None,
+    }
+
+
+def filtered(source: Repository, reference: Reference, platforms: t.Sequence[Platform]) -> Manifest:
+    """Return an index with the wanted platforms alone; a single image is as good if it is of one of them."""
+    manifest = checked(source.get(reference.target), str(reference))
+    if manifest.is_index:
+        return filter_index(manifest, platforms, str(reference))
+    configs = parts(manifest, "config")
+    config = parse_json(read_blob(source, configs[0]), f"The config of {reference}") if configs else None
+    own = Platform.from_json(config)
+    for wanted in platforms:
+        if not wanted.matches(own):
+            text = f"{reference} is a single image for {own or 'no platform'}, and {wanted} was asked for."
+            raise ContentError(text, "PLATFORM_NOT_FOUND", reference.registry)
+    return manifest

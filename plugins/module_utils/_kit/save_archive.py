@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Planning a docker-archive: single images with their tags, as ``docker load`` takes them."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+from functools import partial
+
+from .._archives.atomic import check_file
+from .._archives.dockerarchive import DockerArchive
+from .._archives.files import Archive
+from .._archives.writer import Member, holds, small, write_archive
+from .._errors import ContentError
+from .._layers.compression import encoder_name
+from .._layers.streams import unpacked
+from .._oci.image import attests, check_image
+from .._oci.index import select_member
+from .._oci.manifest import Descriptor, Json, Manifest, canonical_json, parse_json
+from .._oci.parts import checked, members, parts
+from .._oci.platform import Platform
+from .._oci.reference import DOCKER_HUB, Reference
+from .._plan import Cost, Plan, Step
+from .._registry.blobs import read_blob, stream_blob
+from .._registry.client import Repository
+from .._registry.session import Session
+
+_USUAL = Platform("linux", "amd64")
+_MAX_DEPTH = 8
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image that goes into the file, and where it comes from."""
+
+    reference: Reference
+    repository: Repository
+    manifest: Manifest
+
+    @property
+    def config(self) -> Descriptor:
+        return parts(self.manifest, "config")[0]
+
+    @property
+    def tag(self) -> str | None:
+        """The name that the engine gives it, short as Docker has it; an image by digest gets none."""
+        if self.reference.digest:
+            return None
+        name = self.reference.name
+        if self.reference.registry == DOCKER_HUB:
+            name = self.reference.repository
+            name = name[len("library/") :] if name.startswith("library/") else name
+        return "%s:%s" % (name, self.reference.target)
+
+
+def plan_docker_archive(
+    session: Session, references: t.Sequence[Reference], path: str, platform: Platform | None, force: bool
+) -> Plan:
+    """Plan one file with all images, unless it is there and has them."""
+    place = check_file(path)
+    images = session.map(partial(_find, session, platform), references)
+    listed, content = _contents(session, images)
+    listing = small("manifest.json", canonical_json(listed))
+    files = [*content, listing]
+    steps = []
+    before, after = _held(place), _names((item["RepoTags"], item["Config"]) for item in listed)
+    if force or not holds(place, files, session.map):
+        if any(member.size is None for member in content):
+            encoder_name("zstd")  # fails here, before anything is fetched, where no codec is installed
+        size = sum({blob.digest: blob.size for image in images for blob in _blobs(image)}.values())
+        names = ", ".join(str(image.reference) for image in images)
+        text = "Write %s with %s (%d bytes to fetch)." % (path, names, size)
+        cost = Cost(bytes_received=size)
+        steps.append(Step(text, lambda: write_archive(place, files, session.map), cost))
+        before = {} if before == after else before  # the names are right, what they mean is not
+    return Plan(
+        result=result(path, ((image.reference, image.manifest) for image in images), None),
+        before={**dict.fromkeys(after), **before},
+        after={**dict.fromkeys(before), **after},
+        steps=tuple(steps),
+    )
+
+
+def _find(session: Session, platform: Platform | None, reference: Reference) -> _Image:
+    """Find the image for the platform, or where none is asked for, the only one or that for linux/amd64."""
+    repository = session.repository(reference)
+    with repository.named():
+        manifest = checked(repository.get(reference.target), str(reference))
+        for dummy in range(_MAX_DEPTH):
+            if not manifest.is_index:
+                check_image(manifest, str(reference))
+                return _Image(reference, repository, manifest)
+            single = [item for item in members(manifest) if not attests(item)]
+            only = single[0] if len(single) == 1 and not platform else None
+            item = only or select_member(manifest, platform or _USUAL, str(reference))
+            manifest = checked(repository.get(item.digest), repository.full(item.digest))
+        raise ContentError("%s nests its indexes too deeply." % reference, "MANIFEST_INVALID")
+
+
+def _blobs(image: _Image) -> list[Descriptor]:
+    return [image.config, *parts(image.manifest, "layers")]
+
+
+def _contents(session: Session, images: t.Sequence[_Image]) -> tuple[list[Json], list[Member]]:
+    """Return what manifest.json says, and the files that it names; the same image under two names is listed once."""
+    listed: dict[tuple[str, ...], Json] = {}
+    found: dict[str, Member] = {}
+    for image, layers in zip(images, session.map(_layers, images)):
+        config = _member(image, image.config, ".json")
+        for member in (config, *layers):
+            found.setdefault(member.name, member)
+        names = [layer.name for layer in layers]
+        item = listed.setdefault((config.name, *names), {"Config": config.name, "RepoTags": None, "Layers": names})
+        if image.tag:
+            item["RepoTags"] = [*(item["RepoTags"] or []), image.tag]
+    return list(listed.values()), list(found.values())
+
+
+def _member(image: _Image, blob: Descriptor, suffix: str) -> Member:
+    name = blob.digest.split(":")[1] + suffix
+    return Member(name, blob.digest, blob.size, partial(stream_blob, image.repository, blob))
+
+
+def _layers(image: _Image) -> list[Member]:
+    """Return the layers as files: gzip and plain ones as they are, zstd ones, which Docker may not load, unpacked."""
+    layers = parts(image.manifest, "layers")
+    diff_ids: list[str] = []
+    if any("zstd" in layer.media_type for layer in layers):
+        diff_ids = _diff_ids(image, len(layers))
+    found = []
+    for number, layer in enumerate(layers):
+        if "zstd" in layer.media_type:
+            name = diff_ids[number].split(":")[-1] + ".tar"
+            found.append(Member(name, diff_ids[number], None, partial(_unpacked, image.repository, layer)))
+        else:
+            found.append(_member(image, layer, ".tar.gz" if "gzip" in layer.media_type else ".tar"))
+    return found
+
+
+def _diff_ids(image: _Image, count: int) -> list[str]:
+    what = "The config of %s" % image.reference
+    rootfs = parse_json(read_blob(image.repository, image.config), what).get("rootfs")
+    found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    if not isinstance(found, list) or len(found) != count or not all(isinstance(item, str) for item in found):
+        text = "%s does not list the digests of its %d layers (rootfs.diff_ids)." % (what, count)
+        raise ContentError(text, "CONFIG_INVALID", image.reference.registry)
+    return found
+
+
+def _unpacked(repository: Repository, layer: Descriptor) -> t.Iterator[bytes]:
+    return unpacked(stream_blob(repository, layer), "The layer %s" % repository.full(layer.digest))
+
+
+def _held(place: str) -> dict[str, str | None]:
+    """Return the names that the file has now, with the digests of their configs."""
+    try:
+        return _names((entry.names, entry.digest) for entry in DockerArchive(Archive(place)).entries)
+    except (ContentError, FileNotFoundError):
+        return {}
+
+
+def _names(listed: t.Iterable[tuple[t.Sequence[str] | None, str]]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for names, config in listed:
+        digest = config if ":" in config else "sha256:%s" % config.split(".")[0]
+        found.update(dict.fromkeys(names or [digest], digest))
+    return found
+
+
+def result(path: str, images: t.Iterable[tuple[Reference, Descriptor | Manifest]], previous: str | None) -> Json:
+    """Return the module's results; what is about a single image is null where there are several."""
+    told = [
+        {
+            "name": str(reference),
+            "reference": str(reference.with_digest(found.digest)),
+            "digest": found.digest,
+            "media_type": found.media_type,
+        }
+        for reference, found in images
+    ]
+    single = told[0] if len(told) == 1 else dict.fromkeys(("reference", "digest", "media_type"))
+    return {
+        "path": path,
+        **{key: single[key] for key in ("reference", "digest", "media_type")},
+        "previous_digest": previous if len(told) == 1 else None,
+        "images": told,
+    }

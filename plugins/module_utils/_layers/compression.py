@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layer compression in and out: gzip (RFC 1952) and zstd (RFC 8878), with the fastest codec that the target has.
+
+Written bytes are a pure function of the content, the level and the encoder (``encoder_name``): no name, no time, and
+blocks of a fixed size, so the number of cores changes how long it takes and nothing else.
+"""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import importlib
+import io
+import os
+import re
+import struct
+import typing as t
+import zlib
+from concurrent import futures
+from dataclasses import dataclass
+
+from .._errors import ContentError, InvalidInput, MissingLibrary
+
+GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = 0xFD2FB528
+_SKIPPABLE_MAGIC = 0x184D2A50  # and the 15 after it
+
+# A gzip block costs nothing measurable in size from 512 KiB up. Zstd's blocks are frames, which share no window.
+_GZIP_BLOCK = 1 << 20
+_ZSTD_BLOCK = 1 << 22
+# Input taken at a time, so that the worst expansion (1032:1 and 32768:1) stays near 32 MiB and 64 MiB of memory.
+_GZIP_PIECE = 1 << 15
+_ZSTD_PIECE = 1 << 11
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, unknown system
+_LAST_BLOCK = b"\x03\x00"  # an empty final deflate block
+
+
+def compression_of(start: bytes) -> str:
+    """Tell by the first 4 bytes how content is compressed: ``gzip``, ``zstd`` or ``none``."""
+    if start[:2] == GZIP_MAGIC:
+        return "gzip"
+    # A frame, or one to be skipped before it (RFC 8878, 3.1).
+    return "zstd" if start == b"\x28\xb5\x2f\xfd" or re.match(rb"[\x50-\x5f]\x2a\x4d\x18", start) else "none"
+
+
+class _Decoder(t.Protocol):
+    eof: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class _Zstd(t.NamedTuple):
+    name: str
+    decoder: t.Callable[[], _Decoder]
+    compress: t.Callable[[bytes, int], bytes]
+    error: type[Exception]
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _module(*names: str) -> t.Any:
+    """Return the first of these modules that can be imported, else None."""
+    for name in names:
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    return None
+
+
+def _zstd() -> _Zstd:
+    """Return zstd from the standard library (3.14), its backport or ``zstandard``; MissingLibrary without them."""
+    modern = _module("compression.zstd", "backports.zstd")
+    if modern:
+        return _Zstd("libzstd", modern.ZstdDecompressor, modern.compress, modern.ZstdError)
+    lib = _module("zstandard")
+    if not lib:
+        raise MissingLibrary("zstandard")
+
+    def compress(data: bytes, level: int) -> bytes:
+        return t.cast(bytes, lib.ZstdCompressor(level=level).compress(data))
+
+    return _Zstd("zstandard", lambda: lib.ZstdDecompressor().decompressobj(), compress, lib.ZstdError)
+
+
+def _deflate(level: int | None) -> tuple[t.Any, int]:
+    """Return the zlib-like module and its level. ISA-L stops at 3, which is near zlib's 2: from 4 on, size matters."""
+    if level is None or level <= 3:
+        isal = _module("isal.isal_zlib")
+        if isal:
+            return isal, 2 if level is None else level
+    best = _module("zlib_ng.zlib_ng") or zlib
+    # The default is the fastest level with a useful ratio: zlib-ng's level 1 gives 20 % more bytes than its level 2.
+    return best, (1 if best is zlib else 2) if level is None else level
+
+
+def encoder_name(compression: str = "gzip", level: int | None = None) -> str:
+    """Return which library will compress: two machines with the same name make the same bytes, given its version."""
+    if compression == "none":
+        return "none"
+    return _zstd().name if compression == "zstd" else str(_deflate(level)[0].__name__).split(".", maxsplit=1)[0]
+
+
+class _Decompressor(io.RawIOBase):
+    """The content of a compressed stream; several members or frames in a row are one content."""
+
+    def __init__(self, stream: t.BinaryIO, label: str) -> None:
+        super().__init__()
+        self._stream, self._label = stream, label
+        self._input = stream.read(4)
+        while 0 < len(self._input) < 4:
+            more = stream.read(4 - len(self._input))
+            if not more:
+                break
+            self._input += more
+        self._new: t.Callable[[], _Decoder] | None = None
+        self._errors: tuple[type[Exception], ...] = ()
+        self._piece = 1 << 20
+        magic = int.from_bytes(self._input, "little")
+        if self._input[:2] == GZIP_MAGIC:
+            codec = _module("isal.isal_zlib", "zlib_ng.zlib_ng") or zlib
+            self._new, self._errors, self._piece = lambda: codec.decompressobj(31), (codec.error,), _GZIP_PIECE
+        elif magic == _ZSTD_MAGIC or magic & ~15 == _SKIPPABLE_MAGIC:
+            zstd = _zstd()
+            self._new, self._errors, self._piece = zstd.decoder, (zstd.error, EOFError), _ZSTD_PIECE
+        self._decoder: _Decoder | None = None
+        self._output = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: t.Any) -> int:
+        while not self._output:
+            self._output = memoryview(b"")  # lets go of what was read, before as much again comes
+            data, self._input = self._input or self._stream.read(self._piece), b""
+            if not data and not self._decoder:
+                return 0
+            self._output = memoryview(self._decode(data) if self._new else data)
+        size = min(len(buffer), len(self._output))
+        buffer[:size] = self._output[:size]
+        self._output = self._output[size:]
+        return size
+
+    def _decode(self, data: bytes) -> bytes:
+        if not data:
+            raise ContentError(f"{self._label} ends in the middle of its compressed data; fetch or build it again.")
+        try:
+            if not self._decoder and self._new:
+                data = data.lstrip(b"\0")  # padding between and after members, as gzip itself allows
+                if not data:
+                    return b""
+                self._decoder = self._new()
+            decoder = t.cast(_Decoder, self._decoder)
+            output = decoder.decompress(data)
+        except self._errors as exc:  # pylint: disable=catching-non-exception
+            raise ContentError(f"{self._label} has damaged compressed data ({exc}); fetch or build it again.") from exc
+        if decoder.eof:
+            self._input, self._decoder = decoder.unused_data, None
+        return output
+
+
+def decompressor(stream: t.BinaryIO, label: str = "The archive") -> io.BufferedReader:
+    """Return the uncompressed content of a stream that is gzip, zstd or neither, told by its first bytes.
+
+    Memory stays below 100 MiB whatever the stream expands to. ContentError, at a read, for damaged or cut data;
+    MissingLibrary where zstd needs a package. ``label`` opens the messages. The stream itself is not closed.
+    """
+    return io.BufferedReader(_Decompressor(stream, label), 1 << 17)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a BlockWriter wrote: digest and size of the bytes that went out, diff_id and size of those that came in."""
+
+    digest: str
+    size: int
+    diff_id: str
+    uncompressed_size: int
+
+
+class BlockWriter:
+    """Compresses in blocks on all cores, in the order of the content; digests of both sides are made on the way.
+
+    Use as a context manager, or call ``close``. At most twice as many blocks as cores are held in memory.
+    """
+
+    def __init__(
+        self, out: t.BinaryIO, encode: t.Callable[[bytes], bytes] | None, block: int, gzip: bool, workers: int | None
+    ) -> None:
+        workers = workers or cores()
+        self._out, self._encode, self._block, self._gzip = out, encode, block, gzip
+        self._limit = 2 * workers
+        self._encoders = futures.ThreadPoolExecutor(workers)
+        self._accountant = futures.ThreadPoolExecutor(1)  # one thread: blocks are hashed in order
+        self._pending: collections.deque[tuple[futures.Future[bytes], futures.Future[None]]] = collections.deque()
+        self._buffer = bytearray()
+        self._plain, self._coded = hashlib.sha256(), hashlib.sha256()
+        self._crc = self._size_in = self._size_out = 0
+        self._written: Written | None = None
+        if gzip:
+            self._emit(_GZIP_HEADER)
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        self._buffer += data
+        while len(self._buffer) >= self._block:
+            self._submit(bytes(memoryview(self._buffer)[: self._block]))
+            del self._buffer[: self._block]
+        return len(data)
+
+    def _submit(self, block: bytes) -> None:
+        encoded = self._encoders.submit(self._encode or bytes, block)
+        self._pending.append((encoded, self._accountant.submit(self._account, block)))
+        while len(self._pending) > self._limit:
+            self._flush_one()
+
+    def _account(self, block: bytes) -> None:
+        self._plain.update(block)
+        self._size_in += len(block)
+        if self._gzip:
+            self._crc = zlib.crc32(block, self._crc)
+
+    def _flush_one(self) -> None:
+        encoded, accounted = self._pending.popleft()
+        accounted.result()
+        self._emit(encoded.result())
+
+    def _emit(self, data: bytes) -> None:
+        self._out.write(data)
+        self._size_out += len(data)
+        if self._encode:
+            self._coded.update(data)
+
+    def close(self) -> Written:
+        """Finish the stream (``out`` stays open) and return the digests; a second call returns them again."""
+        if self._written is None:
+            # An empty content still is one (empty) zstd frame; in gzip the last block stands for it.
+            if self._buffer or not (self._gzip or self._size_out or self._pending):
+                self._submit(bytes(self._buffer))
+            while self._pending:
+                self._flush_one()
+            if self._gzip:
+                self._emit(_LAST_BLOCK + struct.pack("<II", self._crc, self._size_in & 0xFFFFFFFF))
+            self._shutdown()
+            diff_id = f"sha256:{self._plain.hexdigest()}"
+            digest = f"sha256:{self._coded.hexdigest()}" if self._encode else diff_id
+            self._written = Written(digest, self._size_out, diff_id, self._size_in)
+        return self._written
+
+    def _shutdown(self) -> None:
+        for pool in (self._encoders, self._accountant):
+            pool.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> BlockWriter:
+        return self
+
+    def __exit__(self, kind: object, *dummy: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._shutdown()
+
+
+def check_level(compression: str, level: int | None) -> None:
+    """Raise InvalidInput unless the compression is known and has this level."""
+    highest = {"gzip": 9, "zstd": 19}.get(compression)
+    if highest is None:
+        raise InvalidInput(f"Compression {compression!r} is not known; use gzip, zstd or none.")
+    if level is not None and not 1 <= level <= highest:
+        raise InvalidInput(f"Compression level {level} is not between 1 and {highest}, the levels of {compression}.")
+
+
+def compressor(
+    out: t.BinaryIO, compression: str = "gzip", level: int | None = None, workers: int | None = None
+) -> BlockWriter:
+    """Return a writer to ``out``: ``gzip`` (levels 1 to 9), ``zstd`` (1 to 19) or ``none`` (digests alone).
+
+    Gzip is one member of deflate blocks that end on a byte (Z_SYNC_FLUSH), as pigz makes it: every reader takes it.
+    Without a level it is the fastest one of the encoder that still packs well. InvalidInput for anything else.
+    """
+    if compression == "none":
+        return BlockWriter(out, None, _GZIP_BLOCK, False, 1)
+    check_level(compression, level)
+    if compression == "zstd":
+        compress = _zstd().compress
+        return BlockWriter(out, lambda block: compress(block, level or 3), _ZSTD_BLOCK, False, workers)
+    codec, effort = _deflate(level)
+
+    def deflate(block: bytes) -> bytes:
+        packer = codec.compressobj(effort, codec.DEFLATED, -15)
+        return t.cast(bytes, packer.compress(block) + packer.flush(codec.Z_SYNC_FLUSH))
+
+    return BlockWriter(out, deflate, _GZIP_BLOCK, True, workers)

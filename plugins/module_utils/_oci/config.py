@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Edits of an image config (OCI image-spec, config.md); every field that is not asked for stays, known or not."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import typing as t
+from dataclasses import dataclass, field
+
+from .._errors import ContentError, InvalidInput
+from .manifest import Json
+from .patches import Strings, edit_map, merge_patch, patch, put, strings
+from .platform import Platform
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII)
+# What engines refuse to read when it has another type. None of them minds null.
+_TYPES: dict[str, tuple[type, type]] = {
+    **dict.fromkeys(("os.features", "Env", "Cmd", "Entrypoint", "Shell", "OnBuild"), (list, str)),
+    **dict.fromkeys(("ExposedPorts", "Volumes"), (dict, dict)),
+    "Labels": (dict, str),
+    "config": (dict, object),
+    "history": (list, dict),
+    **dict.fromkeys(
+        (
+            *("architecture", "os", "os.version", "variant", "author", "created"),
+            *("User", "WorkingDir", "StopSignal"),
+        ),
+        (str, str),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is to change in a config; None stands for "as it is", an empty value for "none".
+
+    ``patch`` is a merge patch, which is applied last.
+    """
+
+    labels: Strings = field(default_factory=dict)
+    env: Strings = field(default_factory=dict)
+    cmd: list[str] | None = None
+    entrypoint: list[str] | None = None
+    user: str | None = None
+    workdir: str | None = None
+    exposed_ports: dict[str, Json] | None = None
+    volumes: list[str] | None = None
+    stop_signal: str | None = None
+    platform: Platform | None = None
+    created: str | None = None
+    patch: Json = field(default_factory=dict)
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        labels: Json | None = None,
+        env: Json | None = None,
+        exposed_ports: list[str] | None = None,
+        platform: str | None = None,
+        created: str | None = None,
+        config_patch: Json | None = None,
+        **others: t.Any,
+    ) -> Changes:
+        """Read the options of a task; ``others`` are taken as they are. Raises InvalidInput."""
+        return cls(
+            labels=strings("labels", labels),
+            env=_names(strings("env", env)),
+            exposed_ports=None if exposed_ports is None else _ports(exposed_ports),
+            platform=None if platform is None else _platform(platform),
+            created=None if created is None else rfc3339(created),
+            patch=patch("config_patch", config_patch),
+            **others,
+        )
+
+
+def _names(env: dict[str, str | None]) -> dict[str, str | None]:
+    for name, value in env.items():
+        if "=" in name or "\0" in name + (value or ""):
+            raise InvalidInput("env: %r cannot be set: a name has no '=', and neither part has a NUL." % name)
+    return env
+
+
+def _platform(text: str) -> Platform:
+    platform = Platform.parse(text)
+    if not platform.architecture:
+        raise InvalidInput("set_platform: %r has no architecture; write os/arch." % text, "INVALID_PLATFORM")
+    return platform
+
+
+def _ports(items: list[str]) -> dict[str, Json]:
+    """Return ports as a config has them: ``8080`` is ``8080/tcp``, and a range is its ports."""
+    found: dict[str, Json] = {}
+    for item in items:
+        match = _PORT.fullmatch(item.strip().lower())
+        first = int(match[1]) if match else 0
+        last = int(match[2] or first) if match else 0
+        if not match or not 0 < first <= last < 65536:
+            text = "exposed_ports: %r is not a port; write 8080, 8080/tcp, 53/udp or 7000-7010/tcp."
+            raise InvalidInput(text % item)
+        found.update({"%d/%s" % (port, match[3] or "tcp"): {} for port in range(first, last + 1)})
+    return found
+
+
+def rfc3339(text: str, option: str = "created") -> str:
+    """Return a time in its usual form (``T`` and ``Z``), or raise InvalidInput."""
+    match = _TIME.fullmatch(text.strip())
+    try:
+        if not match:
+            raise ValueError
+        day, time, fraction, zone = match.groups()
+        zone = "Z" if zone in ("z", "+00:00") else zone
+        datetime.datetime.fromisoformat(day + "T" + time + zone.replace("Z", "+00:00"))
+    except ValueError:
+        text = "%s: %r is not a time with a time zone (RFC 3339), such as 2025-01-31T12:00:00Z." % (option, text)
+        raise InvalidInput(text) from None
+    return "%sT%s%s%s" % (day, time, fraction or "", zone)
+
+
+def edit_config(config: Json, changes: Changes, what: str) -> Json:
+    """Return the config with the changes made. ``what`` names the image.
+
+    Raises InvalidInput for a change that this image cannot have, ContentError (CONFIG_INVALID) for one it makes
+    unreadable.
+    """
+    new, run = dict(config), dict(config.get("config") or {})
+    _check(run, ("Labels", "Env"), "The config of %s" % what)
+    if changes.platform:
+        _set_platform(new, changes.platform)
+    if changes.created:
+        new["created"] = changes.created
+    windows = str(new.get("os")).lower() == "windows"
+    if not windows:
+        _check_paths(changes)
+    put(run, "Labels", edit_map(run.get("Labels"), changes.labels))
+    put(run, "Env", edit_env(run.get("Env") or [], changes.env, windows))
+    _set_command(run, changes)
+    for key, text in (("User", changes.user), ("WorkingDir", changes.workdir), ("StopSignal", changes.stop_signal)):
+        if text is not None:
+            put(run, key, text)
+    if changes.exposed_ports is not None:
+        put(run, "ExposedPorts", changes.exposed_ports)
+    if changes.volumes is not None:
+        put(run, "Volumes", {path: {} for path in changes.volumes})
+    if run != (config.get("config") or {}):
+        new["config"] = run
+    return _patched(new, changes.patch, what)
+
+
+def _check_paths(changes: Changes) -> None:
+    paths = [("workdir", changes.workdir)] if changes.workdir else []
+    for option, path in [*paths, *(("volumes", path) for path in changes.volumes or [])]:
+        if not path.startswith("/"):
+            raise InvalidInput("%s: %r is not an absolute path." % (option, path))
+
+
+def edit_env(env: t.Sequence[str], changes: Strings, windows: bool = False) -> list[str]:
+    """Return ``NAME=value`` entries with others set in their place, added at the end, or removed (None).
+
+    On Windows, names that differ in case alone are the same; the spelling that is there stays.
+    """
+    same: t.Callable[[str], str] = str.lower if windows else str
+    wanted = {same(name): (name, value) for name, value in changes.items()}
+    left = dict(wanted)
+    found: list[str] = []
+    for entry in env:
+        name = entry.partition("=")[0]
+        if same(name) not in wanted:
+            found.append(entry)
+        elif same(name) in left:  # else it is there twice
+            value = left.pop(same(name))[1]
+            found += [] if value is None else ["%s=%s" % (name, value)]
+    return found + ["%s=%s" % (name, value) for name, value in left.values() if value is not None]
+
+
+def _set_command(run: Json, changes: Changes) -> None:
+    """Set Entrypoint and Cmd. Arguments were made for one entrypoint, so another one drops them, as in a build."""
+    if changes.entrypoint is not None:
+        put(run, "Entrypoint", changes.entrypoint)
+        put(run, "Cmd", [])
+    if changes.cmd is not None:
+        put(run, "Cmd", changes.cmd)
+
+
+def _set_platform(config: Json, platform: Platform) -> None:
+    """Set all parts of the platform; one that is empty is removed."""
+    if platform.os != config.get("os"):
+        put(config, "os.features", [])
+    for key, value in (
+        ("architecture", platform.architecture),
+        ("os", platform.os),
+        ("os.version", platform.os_version),
+        ("variant", platform.variant),
+    ):
+        put(config, key, value)
+
+
+def _patched(config: Json, change: Json, what: str) -> Json:
+    """Apply a merge patch, which must leave a config that engines can read and that fits the layers."""
+    new: Json = merge_patch(config, change)
+    if new == config:
+        return config
+    name = "What config_patch makes of the config of %s" % what
+    _check(new, _TYPES, name)
+    _check(new.get("config") or {}, _TYPES, name)
+    if new.get("created"):
+        rfc3339(new["created"], "config_patch, created")
+    for key in ("os", "architecture"):
+        if config.get(key) and not new.get(key):
+            raise ContentError("%s has no %s, which every image has." % (name, key), "CONFIG_INVALID")
+    if new.get("rootfs") != config.get("rootfs"):
+        text = (
+            "config_patch may not change the rootfs of %s: its diff_ids are those of the layers; use append to add one."
+        )
+        raise InvalidInput(text % what)
+    return new
+
+
+def _check(value: Json, keys: t.Iterable[str], what: str) -> None:
+    """Raise ContentError where a field has another type than engines read."""
+    for key in keys:
+        found = value.get(key)
+        outer, inner = _TYPES[key]
+        items = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+        if found is not None and not (isinstance(found, outer) and all(isinstance(item, inner) for item in items)):
+            kinds = {"list": "a list of %s", "dict": "an object of %s", "str": "a string"}
+            kind = kinds[outer.__name__].replace("%s", "strings" if inner is str else "objects")
+            raise ContentError("%s has a field %s that is not %s." % (what, key, kind), "CONFIG_INVALID")

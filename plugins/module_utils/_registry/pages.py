@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lists that come in pages, such as tags (distribution-spec, "Listing Tags")."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from functools import partial
+from urllib.parse import quote, urlsplit
+
+from .._errors import ContentError
+from .._oci.manifest import parse_json
+from .client import Repository
+from .transport import Response
+from .urls import resolve_untrusted_url
+
+_MAX_BYTES = 32 << 20
+_PAGE = 1000
+
+
+def next_page(repository: Repository, response: Response) -> str:
+    """Return where a list goes on (``Link``, RFC 8288), or nothing; it must be at this registry."""
+    link = re.search(r'<([^<>]*)>\s*;[^,]*rel="?next"?', response.headers.get("Link", ""))
+    url = resolve_untrusted_url(response.url, link[1]) if link else ""
+    if url and not repository.owns(url):
+        host = repository.registry.host
+        text = f"A list of {host} goes on at another host, {urlsplit(url).netloc}, which is not followed."
+        raise ContentError(text, "UNSAFE_URL", host)
+    return url
+
+
+def pages(repository: Repository, path: str, key: str, what: str) -> t.Iterator[set[str]]:
+    """Yield pages, each name once, following ``Link``; where there is none, ``last`` after a full page."""
+    url = f"{path}?n={_PAGE}"
+    visited: set[str] = set()
+    seen: set[str] = set()
+    while url and url not in visited:
+        visited.add(url)
+        bare = path if len(visited) == 1 else ""
+        names, response = repository.registry.transport.again(partial(_page, repository, url, bare, key, what))
+        fresh = {*names} - seen
+        seen |= fresh
+        yield fresh
+        url = next_page(repository, response)
+        if not url and fresh and len(names) == _PAGE:
+            url = f"{path}?n={_PAGE}&last={quote(names[-1], safe='')}"
+
+
+def _page(repository: Repository, url: str, bare: str, key: str, what: str) -> tuple[list[str], Response]:
+    """Read one page; where ``n`` is refused, ``bare`` is asked for."""
+    response = repository.request("GET", url)
+    if response.status == 400 and bare:  # some allow no n, or none as large
+        response.discard()
+        response = repository.request("GET", bare)
+    if response.status != 200:
+        raise repository.refusal(response, what)
+    with repository.named():
+        body = response.read(_MAX_BYTES, what)
+        repository.registry.transport.count(bytes_received=len(body))
+        names = parse_json(body, what).get(key) or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ContentError(f"{what} is not a list of names.")
+        return names, response

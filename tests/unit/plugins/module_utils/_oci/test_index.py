@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The members of an index: what comes, what goes, and in which order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
+from ansible_collections.quayside.registry.plugins.module_utils._oci.index import (
+    Member,
+    annotate,
+    make_index,
+    merge,
+    place,
+    platform_json,
+    without,
+)
+from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Descriptor
+from ansible_collections.quayside.registry.plugins.module_utils._oci.mediatype import OCI_INDEX, OCI_MANIFEST
+from ansible_collections.quayside.registry.plugins.module_utils._oci.platform import Platform
+from ansible_collections.quayside.registry.tests.unit.kit import fails
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def digest(number: int) -> str:
+    return f"sha256:{number:064x}"
+
+
+def item(
+    number: int, platform: str | dict[str, Any] | None = None, about: int | None = None, **more: Any
+) -> Descriptor:
+    """A member by number; `about` makes it the attestation of another."""
+    value: dict[str, Any] = {"mediaType": OCI_MANIFEST, "digest": digest(number), "size": 100 + number, **more}
+    if isinstance(platform, dict):
+        value["platform"] = platform
+    elif platform:
+        value["platform"] = platform_json(Platform.parse(platform))
+    if about is not None:
+        notes = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": digest(about)}
+        value.update(platform={"os": "unknown", "architecture": "unknown"}, annotations=notes)
+    return Descriptor(OCI_MANIFEST, digest(number), 100 + number, value)
+
+
+def numbers(found: list[Descriptor]) -> list[int]:
+    return [int(member.digest[7:], 16) for member in found]
+
+
+@pytest.mark.parametrize(
+    ("existing", "wanted", "result"),
+    [
+        ([], [item(1)], [1]),
+        ([item(1, "linux/amd64")], [item(2, "linux/arm64")], [1, 2]),
+        ([item(1, "linux/amd64"), item(2, "linux/arm64")], [item(3, "linux/amd64")], [3, 2]),
+        ([item(1, "linux/amd64"), item(2, "linux/arm64"), item(3, about=1)], [item(4, "linux/amd64")], [4, 2]),
+        ([item(1, "linux/arm64")], [item(2, "linux/arm64/v8")], [2]),
+        ([item(1, "linux/arm")], [item(2, "linux/arm/v7")], [1, 2]),
+        ([item(1, "windows/amd64:1")], [item(2, "windows/amd64:2")], [1, 2]),
+        # Artifacts have no platform, so nothing takes their place.
+        ([item(1), item(2, "linux/amd64")], [item(3)], [1, 2, 3]),
+        # What is added again stays, and so does what describes it.
+        ([item(1, "linux/amd64"), item(2, about=1)], [item(1, "linux/amd64")], [1, 2]),
+        # A new attestation of the same image replaces the old one; that of another stays.
+        ([item(1, "linux/amd64"), item(2, about=1)], [item(1, "linux/amd64"), item(3, about=1)], [1, 3]),
+        ([item(1, "linux/amd64"), item(2, about=1)], [item(4, "linux/arm64"), item(3, about=4)], [1, 2, 4, 3]),
+        # Two of one platform that are wanted together both stay, the first in the place of the old one.
+        ([item(9), item(1, "linux/amd64"), item(8)], [item(2, "linux/amd64"), item(3, "linux/amd64")], [9, 2, 8, 3]),
+        # Where the index had two, one takes the place of both.
+        ([item(1, "linux/amd64"), item(2, "linux/amd64"), item(8)], [item(3, "linux/amd64")], [3, 8]),
+        ([item(1), item(1), item(2)], [item(2)], [1, 2]),
+    ],
+)
+def test_merge(existing: list[Descriptor], wanted: list[Descriptor], result: list[int]) -> None:
+    assert numbers(merge(existing, map(Member, wanted))) == result
+
+
+members = st.lists(
+    st.builds(item, st.integers(1, 9), st.sampled_from([None, "linux/amd64", "linux/arm64", "linux/arm/v7"])),
+    max_size=6,
+)
+
+
+@given(members, members)
+def test_merging_again_changes_nothing(existing: list[Descriptor], wanted: list[Descriptor]) -> None:
+    once = merge(existing, map(Member, wanted))
+    assert [member.json for member in merge(once, map(Member, wanted))] == [member.json for member in once]
+    assert len(set(numbers(once))) == len(once)
+    assert set(numbers(wanted)) <= set(numbers(once))
+
+
+def test_what_is_there_keeps_its_descriptor() -> None:
+    there = item(1, "linux/amd64", **{"x-odd": 1, "annotations": {"a": "1", "b": "2"}})
+    (same,) = merge([there], [Member(item(1, "linux/arm64"))])
+    assert same.json == there.json
+    (other,) = merge([there], [Member(item(1), Platform.parse("linux/arm64"), {"a": None, "c": "3"})])
+    assert other.json["platform"] == {"architecture": "arm64", "os": "linux"}
+    assert other.json["annotations"] == {"b": "2", "c": "3"}
+    assert (other.json["x-odd"], there.json["annotations"]) == (1, {"a": "1", "b": "2"})
+    full = item(2, {"os": "windows", "architecture": "amd64", "os.features": ["x"]})
+    (kept,) = merge([full], [Member(full, Platform.parse("windows/amd64"))])
+    assert kept.json == full.json
+
+
+def test_removing_takes_attestations_along() -> None:
+    found = [item(1, "linux/amd64"), item(2, about=1), item(3, "linux/arm64"), item(4, about=3)]
+    assert numbers(without(found, lambda member: member.digest == digest(1))) == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (item(1, "linux/amd64"), item(2, "linux/amd64"), True),
+        (item(1, "linux/arm64"), item(2, "linux/arm64/v8"), True),
+        (item(1, "linux/amd64"), item(2, "linux/amd64/v3"), False),
+        (item(1, about=5), item(2, about=5), True),
+        (item(1, about=5), item(2, about=6), False),
+        (item(1, {"os": "windows", "os.features": ["a"]}), item(2, "windows/x"), False),
+    ],
+)
+def test_place(first: Descriptor, second: Descriptor, same: bool) -> None:
+    assert (place(first) == place(second)) is same
+    assert place(item(3)) is None
+    assert place(item(3, "unknown/unknown")) is None
+
+
+def test_platforms_are_written_in_full() -> None:
+    wanted = {"architecture": "arm", "os": "linux", "variant": "v7", "os.version": "1.2"}
+    assert platform_json(Platform.parse("linux/arm/v7:1.2")) == wanted
+    with fails(InvalidInput, "INVALID_PLATFORM", says="linux names no architecture"):
+        platform_json(Platform.parse("linux"))
+
+
+@pytest.mark.parametrize(
+    ("there", "changes", "result"),
+    [
+        (None, {}, None),
+        (None, {"a": None}, None),
+        ({}, {}, {}),
+        (None, {"a": "1"}, {"a": "1"}),
+        ({"a": "1"}, {"a": None}, None),
+        ({"a": "1", "b": "2"}, {"b": "3"}, {"a": "1", "b": "3"}),
+    ],
+)
+def test_annotate(there: Any, changes: dict[str, str | None], result: Any) -> None:
+    value: dict[str, Any] = {} if there is None else {"annotations": there}
+    annotate(value, changes)
+    assert value.get("annotations") == result
+
+
+def test_an_index_that_stays_the_same_keeps_its_bytes() -> None:
+    raw = b'{ "manifests" : [ ],\n"schemaVersion":2 }'
+    base = make_index(None, [item(1)], OCI_INDEX, {})
+    odd = base.__class__(raw, OCI_INDEX, digest(0), {"manifests": [], "schemaVersion": 2})
+    assert make_index(odd, [], OCI_INDEX, {"a": None}) is odd
+    assert list(make_index(odd, [item(1)], OCI_INDEX, {}).json) == ["manifests", "schemaVersion"]
+    assert base.json == {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [item(1).json]}

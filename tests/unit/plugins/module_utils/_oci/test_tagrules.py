@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Choosing tags: patterns, ranges, the newest, and the tags that belong to tools."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
+from ansible_collections.quayside.registry.plugins.module_utils._oci.patterns import pattern_filter
+from ansible_collections.quayside.registry.plugins.module_utils._oci.tagrules import is_digest_tag, tag_chooser
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+SIG = "sha256-" + "0a" * 32
+
+
+@pytest.mark.parametrize(
+    ("tag", "wanted"),
+    [
+        (SIG, True),
+        (SIG + ".sig", True),
+        (SIG + ".att", True),
+        (SIG + ".sbom", True),
+        ("sha512-" + "0" * 64, True),
+        ("sha512-" + "0" * 128, True),
+        (SIG + ".", False),
+        (SIG + "x", False),
+        (SIG.upper(), False),
+        ("sha256-" + "0" * 63, False),
+        ("sha256-" + "g" * 64, False),
+        ("sha256-latest", False),
+        ("my-" + SIG, False),
+        ("latest", False),
+    ],
+)
+def test_is_digest_tag(tag, wanted):
+    assert bool(is_digest_tag(tag)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "kept"),
+    [
+        ([], [], "a1 a2 b1"),
+        (["a"], [], "a1 a2"),
+        (["1$"], [], "a1 b1"),
+        (["^1"], [], ""),
+        (["a2", "b"], [], "a2 b1"),
+        ([], ["a"], "b1"),
+        (["a"], ["1"], "a2"),
+        ([], ["1", "2"], ""),
+    ],
+)
+def test_patterns_are_searched_for(include, exclude, kept):
+    assert [name for name in ("a1", "a2", "b1") if pattern_filter(include, exclude)(name)] == kept.split()
+
+
+@pytest.mark.parametrize("text", ["[", "(", "*", "(?P<a>", "\\", "a{99999999999}", "(" * 5000 + ")" * 5000])
+def test_a_bad_pattern(text):
+    for rules in ({"include": [text]}, {"exclude": ["a", text]}):
+        with pytest.raises(InvalidInput, match="regular expression") as caught:
+            tag_chooser(**rules)
+        assert caught.value.code == "INVALID_PATTERN"
+
+
+@pytest.mark.parametrize(
+    ("rules", "code"),
+    [({"semver": "latest"}, "INVALID_RANGE"), ({"newest": 0}, "INVALID_OPTION"), ({"newest": -1}, "INVALID_OPTION")],
+)
+def test_bad_rules_are_told_at_once(rules, code):
+    with pytest.raises(InvalidInput) as caught:
+        tag_chooser(**rules)
+    assert caught.value.code == code
+
+
+TAGS = ["latest", "1.9", "1.10", "1.10.1-rc1", SIG + ".sig", "v2.0", "2", "nightly", "1.2.3-alpine"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "chosen"),
+    [
+        ({}, TAGS),
+        ({"include": ["^1"]}, ["1.9", "1.10", "1.10.1-rc1", "1.2.3-alpine"]),
+        ({"exclude": ["[a-z]"]}, ["1.9", "1.10", "2"]),
+        ({"omit_digest_tags": True}, [tag for tag in TAGS if "sha256" not in tag]),
+        ({"semver": "<2"}, ["1.9", "1.10"]),
+        ({"semver": "2.x || 1.9"}, ["1.9", "v2.0", "2"]),
+        ({"semver": ">=1.10.1-rc1"}, ["1.10.1-rc1", "v2.0", "2"]),
+        ({"semver": ""}, TAGS),
+        ({"newest": 1}, ["v2.0"]),
+        ({"newest": 2}, ["v2.0", "2"]),
+        ({"newest": 4}, ["v2.0", "2", "1.10.1-rc1", "1.10"]),
+        ({"newest": 99}, ["v2.0", "2", "1.10.1-rc1", "1.10", "1.9", "1.2.3-alpine"]),
+        ({"newest": 1, "semver": "1"}, ["1.10"]),
+        ({"newest": 2, "include": ["^1"], "exclude": ["rc"]}, ["1.10", "1.9"]),
+        ({"include": ["nothing"]}, []),
+    ],
+)
+def test_choose(rules, chosen):
+    assert tag_chooser(**rules)(TAGS) == chosen
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.permutations(TAGS), st.integers(1, 9))
+def test_the_newest_do_not_depend_on_the_registrys_order(tags, newest):
+    assert tag_chooser(newest=newest)(tags) == tag_chooser(newest=newest)(TAGS)
