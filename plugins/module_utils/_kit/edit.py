@@ -14,7 +14,7 @@ from .._oci.image import attests, build, check_image, not_image
 from .._oci.index import no_platform, platform_of
 from .._oci.manifest import Descriptor, Json, Manifest, canonical_json
 from .._oci.mediatype import INDEXES, MANIFESTS
-from .._oci.parts import checked, members, parts
+from .._oci.parts import members, parts
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._plan import Plan
@@ -94,8 +94,7 @@ class Tree:
     def read(cls, session: Session, repository: Repository, target: str) -> Tree:
         """Read a manifest, all below it, and the configs of the images."""
         what = repository.full(target)
-        with repository.named():
-            root = checked(repository.get(target), what)
+        root = repository.get(target)
         tree = cls(repository, root, {root.digest: root}, {}, what)
         level = members(root)
         for dummy in range(_MAX_DEPTH):
@@ -134,11 +133,10 @@ def _get(repository: Repository, item: Descriptor) -> Manifest | None:
     """Return a member; None for what is no manifest, or is not there (sparse indexes are usual in mirrors)."""
     if item.media_type not in INDEXES | MANIFESTS:
         return None
-    with repository.named():
-        try:
-            return checked(repository.get(item.digest), repository.full(item.digest))
-        except NotFound:
-            return None
+    try:
+        return repository.get(item.digest)
+    except NotFound:
+        return None
 
 
 @dataclass

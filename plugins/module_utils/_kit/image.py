@@ -10,7 +10,7 @@ from .._errors import ContentError, NotFound
 from .._oci.image import check_image
 from .._oci.index import filter_index, select_member
 from .._oci.manifest import Descriptor, Json, Manifest, parse_json
-from .._oci.parts import checked, parts
+from .._oci.parts import parts
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._registry.blobs import read_blob
@@ -70,7 +70,7 @@ def find(session: Session, name: str, platform: str | None = None) -> tuple[Refe
     wanted = Platform.parse(platform) if platform else None
     repository = session.repository(reference)
     try:
-        manifest = _read(repository, reference.target)
+        manifest = repository.get(reference.target)
     except NotFound:
         return reference, repository, None
     return reference, repository, member(repository, reference, manifest, wanted) if wanted else manifest
@@ -82,13 +82,8 @@ def member(repository: Repository, reference: Reference, manifest: Manifest, wan
         for dummy in range(8):
             if not manifest.is_index:
                 return manifest
-            manifest = _read(repository, select_member(manifest, wanted, str(reference)).digest)
+            manifest = repository.get(select_member(manifest, wanted, str(reference)).digest)
         raise ContentError("%s nests its indexes too deeply." % reference, "MANIFEST_INVALID")
-
-
-def _read(repository: Repository, target: str) -> Manifest:
-    with repository.named():
-        return checked(repository.get(target), repository.full(target))
 
 
 def described(reference: Reference, manifest: Descriptor | Manifest | None) -> dict[str, t.Any]:
@@ -103,7 +98,7 @@ def described(reference: Reference, manifest: Descriptor | Manifest | None) -> d
 
 def filtered(source: Repository, reference: Reference, platforms: t.Sequence[Platform]) -> Manifest:
     """Return an index with the wanted platforms alone; a single image is as good if it is of one of them."""
-    manifest = checked(source.get(reference.target), str(reference))
+    manifest = source.get(reference.target)
     if manifest.is_index:
         return filter_index(manifest, platforms, str(reference))
     configs = parts(manifest, "config")

@@ -17,7 +17,7 @@ from .._layers.streams import unpacked
 from .._oci.image import attests, check_image
 from .._oci.index import select_member
 from .._oci.manifest import Descriptor, Json, Manifest, canonical_json, parse_json
-from .._oci.parts import checked, members, parts
+from .._oci.parts import members, parts
 from .._oci.platform import Platform
 from .._oci.reference import DOCKER_HUB, Reference
 from .._plan import Cost, Plan, Step
@@ -85,7 +85,7 @@ def _find(session: Session, platform: Platform | None, reference: Reference) -> 
     """Find the image for the platform, or where none is asked for, the only one or that for linux/amd64."""
     repository = session.repository(reference)
     with repository.named():
-        manifest = checked(repository.get(reference.target), str(reference))
+        manifest = repository.get(reference.target)
         for dummy in range(_MAX_DEPTH):
             if not manifest.is_index:
                 check_image(manifest, str(reference))
@@ -93,7 +93,7 @@ def _find(session: Session, platform: Platform | None, reference: Reference) -> 
             single = [item for item in members(manifest) if not attests(item)]
             only = single[0] if len(single) == 1 and not platform else None
             item = only or select_member(manifest, platform or _USUAL, str(reference))
-            manifest = checked(repository.get(item.digest), repository.full(item.digest))
+            manifest = repository.get(item.digest)
         raise ContentError("%s nests its indexes too deeply." % reference, "MANIFEST_INVALID")
 
 

@@ -20,7 +20,7 @@ from .._oci.image import is_foreign
 from .._oci.index import select_member
 from .._oci.manifest import Descriptor, Json, Manifest, canonical_json
 from .._oci.mediatype import INDEXES, MANIFESTS, OCI_INDEX
-from .._oci.parts import checked, members
+from .._oci.parts import members
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._plan import Cost, Plan, Step
@@ -139,7 +139,7 @@ def _find(session: Session, there: Layout | None, platform: Platform | None, ref
             raise NotFound("%s does not exist." % reference, "MANIFEST_UNKNOWN", reference.registry, 404)
         return _Image(reference, repository, found)
     with repository.named():
-        manifest = checked(repository.get(reference.target), str(reference))
+        manifest = repository.get(reference.target)
         for dummy in range(_MAX_DEPTH):
             if not manifest.is_index:
                 return _Image(reference, repository, manifest.descriptor)
@@ -152,8 +152,7 @@ def _get(there: Layout | None, repository: Repository, item: Descriptor) -> Mani
     if there and there.has(item):
         with contextlib.suppress(ContentError):
             return there.manifest(item)
-    with repository.named():
-        return checked(repository.get(item.digest), repository.full(item.digest))
+    return repository.get(item.digest)
 
 
 def _walk(session: Session, there: Layout | None, image: _Image, needed: _Needed) -> None:

@@ -13,6 +13,7 @@ from .._errors import ContentError, Denied, NotFound, OCIError, RegistryError, U
 from .._oci.digest import digest_of, digest_problem, mismatch
 from .._oci.manifest import Descriptor, Manifest, parse_json
 from .._oci.mediatype import ACCEPT, INDEXES, MANIFESTS, SCHEMA1, SCHEMA1_SIGNED, strip_parameters
+from .._oci.parts import checked
 from .auth import Registry, Scopes
 from .transport import Body, Headers, Response, retry_after
 from .urls import origin
@@ -141,12 +142,23 @@ class Repository:
         if (status == 404 and _VERSION in headers) or (status == 403 and writing):
             return None
         try:
-            return self.get(target).descriptor
+            return self.get_raw(target).descriptor
         except NotFound:
             return None
 
     def get(self, target: str) -> Manifest:
-        """Return a manifest, checked against the digest that it was asked for by, or that the registry names."""
+        """Return a manifest whose bytes have the right digest and whose parts are well-formed.
+
+        Raises NotFound, Denied, ContentError.
+        """
+        with self.named():
+            return checked(self.get_raw(target), self.full(target))
+
+    def get_raw(self, target: str) -> Manifest:
+        """Return a manifest as it came, with the digest that it was asked for by, or that the registry names.
+
+        Its parts may be anything; for those who copy it as it is, or tell what is wrong with it.
+        """
         return self.registry.transport.again(lambda: self._get(target))
 
     def _get(self, target: str) -> Manifest:

@@ -57,8 +57,7 @@ def referrers_by_tag(repository: Repository, digest: str) -> Manifest | None:
     """Return the index under the digest's tag that lists its referrers, or None."""
     tag = digest_tag(digest)
     try:
-        with repository.named():
-            index = checked(repository.get(tag), repository.full(tag))
+        index = repository.get(tag)
     except NotFound:
         return None
     return index if index.is_index else None

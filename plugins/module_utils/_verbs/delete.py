@@ -74,7 +74,7 @@ class _Delete(t.NamedTuple):
         heads = {tag: head for tag, head in zip(tags, self.session.map(self.repository.head, tags)) if head}
         same = [tag for tag, head in heads.items() if head.digest == self.digest]
         indexes = {tag: head.digest for tag, head in heads.items() if head.media_type in INDEXES}
-        read = self.session.map(self.repository.get, {*indexes.values()} - {self.digest})
+        read = self.session.map(self.repository.get_raw, {*indexes.values()} - {self.digest})
         holding = {index.digest for index in read if self.digest in str(index.json)}  # as a member, or mentioned
         return same, [tag for tag, digest in indexes.items() if digest in holding]
 

@@ -19,7 +19,7 @@ from .._oci.digest import digest_of
 from .._oci.image import attests
 from .._oci.manifest import Manifest, canonical_json
 from .._oci.mediatype import MANIFESTS
-from .._oci.parts import checked, members
+from .._oci.parts import members
 from .._oci.platform import Platform
 from .._oci.provenance import is_flattened
 from .._oci.reference import Reference
@@ -71,8 +71,7 @@ def _choose(repository: Repository, reference: Reference, manifest: Manifest, pl
     if not platform and manifest.is_index:
         images = [item for item in members(manifest) if item.media_type in MANIFESTS and not attests(item)]
         if len(images) == 1:
-            with repository.named():
-                return checked(repository.get(images[0].digest), repository.full(images[0].digest))
+            return repository.get(images[0].digest)
     return member(repository, reference, manifest, Platform.parse(platform or "linux/amd64"))
 
 

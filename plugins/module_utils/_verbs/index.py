@@ -26,7 +26,7 @@ from .._oci.index import (
 )
 from .._oci.manifest import Descriptor, Json, Manifest, parse_json
 from .._oci.mediatype import DOCKER_LIST, INDEXES, MANIFESTS, OCI_INDEX, is_docker
-from .._oci.parts import checked, members, parts
+from .._oci.parts import members, parts
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._plan import Plan, Step
@@ -116,7 +116,7 @@ def plan_index(
     in_place = where.name == home.name and where.target == home.target
     repository = session.repository(home, *(("pull", "push") if where.name == home.name else ("pull",)))
     source = Target.look(repository, home)
-    base = _read(repository, source.previous) if source.previous else None
+    base = repository.get(source.previous) if source.previous else None
     if base is None:
         if state == "absent" and in_place:
             return _nothing(home)
@@ -212,11 +212,6 @@ def _nothing(home: Reference) -> Plan:
     return Plan(result, shown, shown)
 
 
-def _read(repository: Repository, target: str) -> Manifest:
-    with repository.named():
-        return checked(repository.get(target), repository.full(target))
-
-
 def _resolve(session: Session, have: t.Mapping[str, Descriptor], flatten: bool, state: str, given: _Given) -> _Found:
     """Find out which members an entry stands for: an index, with ``flatten``, for its own.
 
@@ -236,10 +231,10 @@ def _resolve(session: Session, have: t.Mapping[str, Descriptor], flatten: bool, 
         opened = flatten and head.media_type in INDEXES
         known = have.get(head.digest) or (head if state == "absent" else None)
         if opened and state == "absent":
-            inside = members(_read(repository, head.digest))
+            inside = members(repository.get(head.digest))
             return _Found(given, None, tuple(Member(item) for item in inside))
         if opened or not known:
-            return _look_inside(repository, given, _read(repository, head.digest), have, flatten)
+            return _look_inside(repository, given, repository.get(head.digest), have, flatten)
     return _Found(given, None, (Member(known, given.platform, given.annotations),))
 
 
@@ -265,7 +260,7 @@ def _described(repository: Repository, item: Descriptor) -> Descriptor:
     """Give a member of an index the platform of its config where the index names none."""
     if item.media_type not in MANIFESTS or "platform" in item.json or "artifactType" in item.json or attests(item):
         return item
-    manifest = _read(repository, item.digest)
+    manifest = repository.get(item.digest)
     return Descriptor(
         item.media_type, item.digest, item.size, {**item.json, **describe(manifest, _config(repository, manifest)).json}
     )
@@ -319,7 +314,7 @@ def _target(session: Session, source: Target, where: Reference, in_place: bool, 
 def _there(target: Target) -> Manifest | None:
     """Return what the target has now, for the diff; nothing where that is no index or image that can be read."""
     try:
-        return _read(target.repository, target.previous) if target.previous else None
+        return target.repository.get(target.previous) if target.previous else None
     except ContentError:
         return None
 
@@ -360,7 +355,7 @@ def _put(target: Target, index: Manifest, again: t.Callable[[Target, Manifest | 
         if now == index.digest or (tried and now == previous):  # ours, or a registry that is slow to tell
             return
         if now != previous:
-            base = _read(repository, now) if now else None
+            base = repository.get(now) if now else None
             index, previous = again(target, base), now
             if base and index.digest == base.digest:
                 return

@@ -153,7 +153,7 @@ def _plan_docker(session: Session, images: DockerArchive, entry: Entry, target: 
     """
     found = target.found
     if found and found.media_type in MANIFESTS and not target.reference.digest:
-        there = target.repository.get(found.digest)
+        there = target.repository.get_raw(found.digest)
         configs = [config.digest for config in parts(there, "config")]
         if configs == [entry.digest] and len(parts(there, "layers")) == len(images.layers(entry)):
             return _plan(target, found, Content(), [], [])

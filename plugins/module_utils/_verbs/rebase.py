@@ -12,7 +12,7 @@ from .._kit.image import Image, read_image
 from .._oci.digest import digest_problem
 from .._oci.index import no_platform, platform_of
 from .._oci.manifest import Descriptor, Json, Manifest
-from .._oci.parts import checked, members
+from .._oci.parts import members
 from .._oci.platform import Platform
 from .._oci.rebase import BASE_DIGEST, BASE_NAME, in_family, not_based_on, rebased_config
 from .._oci.reference import Reference
@@ -56,13 +56,12 @@ class _Bases:
 
     def _read_root(self, reference: Reference) -> tuple[Repository, Manifest]:
         repository = self._session.repository(reference)
-        with repository.named():
-            return repository, checked(repository.get(reference.target), str(reference))
+        return repository, repository.get(reference.target)
 
     def _read_image(self, reference: Reference, digest: str) -> Image:
         repository, root = self._root(reference)
         what = str(reference.with_digest(digest))
-        return read_image(repository, root if digest == root.digest else checked(repository.get(digest), what), what)
+        return read_image(repository, root if digest == root.digest else repository.get(digest), what)
 
 
 def _fits(wanted: Platform, found: Platform) -> bool:

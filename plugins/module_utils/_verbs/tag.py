@@ -22,7 +22,7 @@ def plan_tag(session: Session, *, name: str, tags: list[str], on_existing: str) 
     writes = [target for target in targets if not target.settles(image.digest, on_existing)]
     steps = []
     if writes:
-        manifest = repository.get(image.digest)
+        manifest = repository.get_raw(image.digest)
         steps = [target.step(manifest) for target in writes]
     rows = [
         {

@@ -51,7 +51,7 @@ class _Remote:
     repository: Repository
 
     def manifest(self, item: Descriptor) -> Manifest:
-        return self.repository.get(item.digest)
+        return self.repository.get_raw(item.digest)
 
     def read(self, item: Descriptor) -> bytes:
         return read_blob(self.repository, item)
@@ -283,7 +283,7 @@ def _check_registry(session: Session, name: str, fast: bool, patterns: list[Plat
     repository = session.repository(reference)
     check = _Check(session, _Remote(repository), str(reference), fast, patterns)
     try:
-        root = repository.get(reference.target)
+        root = repository.get_raw(reference.target)
     except ContentError as exc:
         check.problems.append(str(exc))
         return check, reference.digest

@@ -13,8 +13,9 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     RegistryError,
     Unsupported,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._registry import pages, tags
+from ansible_collections.quayside.registry.plugins.module_utils._registry import pages
 from ansible_collections.quayside.registry.plugins.module_utils._registry.catalog import catalog
+from ansible_collections.quayside.registry.plugins.module_utils._registry.tags import list_tags
 from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, PROFILES, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, Quirks
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, fails, login, make_session, repository, switches
@@ -48,7 +49,7 @@ def stocked(quirks: Quirks, auth: Auth | None = None) -> FakeRegistry:
 def test_tags(quirks: Quirks, requests: int) -> None:
     with stocked(quirks) as registry:
         session = make_session()
-        assert tags.list_tags(repository(registry, session=session)) == TAGS
+        assert list_tags(repository(registry, session=session)) == TAGS
         assert registry.count() == requests
         assert session.transport.counters.bytes_received > 0
 
@@ -56,14 +57,14 @@ def test_tags(quirks: Quirks, requests: int) -> None:
 def test_full_pages_without_links_go_on_after_the_last_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "_PAGE", 10)
     with stocked(Quirks(link="none")) as registry:
-        assert tags.list_tags(repository(registry)) == TAGS
+        assert list_tags(repository(registry)) == TAGS
         assert registry.count() == 3
 
 
 def test_pages_that_go_nowhere_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "_PAGE", 25)
     with stocked(Quirks(tags_unpaginated=True)) as registry:
-        assert tags.list_tags(repository(registry)) == TAGS
+        assert list_tags(repository(registry)) == TAGS
         assert registry.count() == 2
 
 
@@ -71,14 +72,14 @@ def test_pages_that_go_nowhere_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_tags(quirks: Quirks) -> None:
     with FakeRegistry(quirks) as registry:
         registry.create_repo(REPO)
-        assert tags.list_tags(repository(registry)) == []
-        assert tags.list_tags(repository(registry, name="team/unknown")) == []
+        assert list_tags(repository(registry)) == []
+        assert list_tags(repository(registry, name="team/unknown")) == []
 
 
 def test_pages_on_another_host() -> None:
     with stocked(Quirks(page_limit=10, link="other_host")) as registry:
         with fails(ContentError, "UNSAFE_URL", registry.host, None, "goes on at another host"):
-            tags.list_tags(repository(registry))
+            list_tags(repository(registry))
         assert registry.count(server="storage") == 0
 
 
@@ -92,7 +93,7 @@ def test_answers_that_are_no_json(body: bytes) -> None:
         with fails(
             ContentError, "MANIFEST_INVALID", registry.host, None, f"The list of tags of {registry.host}/{REPO}"
         ):
-            tags.list_tags(repository(registry))
+            list_tags(repository(registry))
 
 
 @pytest.mark.parametrize("tags", ["text", {"a": 1}, [1], [None], 7])
@@ -100,14 +101,14 @@ def test_answers_that_are_no_list(tags: Any) -> None:
     with stocked(Quirks()) as registry:
         registry.fault(status=200, body={"tags": tags})
         with fails(ContentError, "CONTENT_INVALID", registry.host, None, "is not a list of names"):
-            tags.list_tags(repository(registry))
+            list_tags(repository(registry))
 
 
 def test_endless_list() -> None:
     with stocked(Quirks()) as registry:
         registry.fault(action="endless")
         with fails(ContentError, "TOO_LARGE", registry.host, None, "33554432 bytes"):
-            tags.list_tags(repository(registry))
+            list_tags(repository(registry))
 
 
 @pytest.mark.parametrize(
@@ -126,14 +127,14 @@ def test_refusals(status: int, kind: type[OCIError], code: str) -> None:
     with stocked(Quirks()) as registry:
         registry.fault(status=status, times=99)
         with fails(kind, code, registry.host, status):
-            tags.list_tags(repository(registry))
+            list_tags(repository(registry))
 
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_tags_of_each_profile(name: str) -> None:
     quirks, auth = PROFILES[name]
     with stocked(quirks, auth) as registry:
-        assert tags.list_tags(repository(registry, "pull")) == TAGS
+        assert list_tags(repository(registry, "pull")) == TAGS
 
 
 # --- the catalog
