@@ -104,8 +104,11 @@ def _open(module: AnsibleModule) -> Session:
     own = _entry(params)
     hosts = _acted_on(params) if own.credential else set()
     if len(hosts) > 1:
-        text = "username and password are for one registry, not for %s; give each its own in registries."
-        raise InvalidInput(text % " and ".join(sorted(hosts)))
+        text = (
+            f"username and password are for one registry, not for {' and '.join(sorted(hosts))}; "
+            "give each its own in registries."
+        )
+        raise InvalidInput(text)
 
     def run(command: list[str], text: str) -> tuple[int, str]:
         try:

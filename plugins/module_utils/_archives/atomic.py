@@ -21,9 +21,9 @@ def check_file(path: str) -> str:
     """Return where a file is to be written, links followed, or raise InvalidInput (FILE_ERROR) where that cannot be."""
     place = os.path.realpath(path)
     if os.path.isdir(place):
-        raise _refusal("%s is a folder; give the path of a file." % path)
+        raise _refusal(f"{path} is a folder; give the path of a file.")
     if os.path.exists(place) and not os.path.isfile(place):
-        raise _refusal("%s is no regular file; give another path." % path)
+        raise _refusal(f"{path} is no regular file; give another path.")
     _check_parent(place)
     return place
 
@@ -32,7 +32,7 @@ def check_folder(path: str) -> str:
     """Return where a folder is to be, links followed, or raise InvalidInput (FILE_ERROR) where that cannot be."""
     place = os.path.realpath(path)
     if os.path.exists(place) and not os.path.isdir(place):
-        raise _refusal("%s is a file; give the path of a folder." % path)
+        raise _refusal(f"{path} is a file; give the path of a folder.")
     _check_parent(place)
     return place
 
@@ -40,7 +40,7 @@ def check_folder(path: str) -> str:
 def _check_parent(place: str) -> None:
     parent = os.path.dirname(place)
     if not os.path.isdir(parent):
-        raise _refusal("The folder %s does not exist; create it before this task." % parent)
+        raise _refusal(f"The folder {parent} does not exist; create it before this task.")
 
 
 def digest_of_file(path: str, algorithm: str) -> tuple[str, int] | None:
@@ -53,7 +53,7 @@ def digest_of_file(path: str, algorithm: str) -> tuple[str, int] | None:
         for chunk in iter(lambda: file.read(1 << 20), b""):
             digest.update(chunk)
             size += len(chunk)
-    return "%s:%s" % (algorithm, digest.hexdigest()), size
+    return f"{algorithm}:{digest.hexdigest()}", size
 
 
 @contextlib.contextmanager
@@ -62,7 +62,7 @@ def atomic_write(path: str) -> t.Iterator[int]:
 
     Its mode is 0644 without the umask; one that was there before keeps its mode and owner.
     """
-    temporary = os.path.join(os.path.dirname(path), ".oci-%s.part" % secrets.token_hex(8))
+    temporary = os.path.join(os.path.dirname(path), f".oci-{secrets.token_hex(8)}.part")
     try:
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:

@@ -55,7 +55,7 @@ class DockerArchive:
         self.entries = [self._entry(item) for item in self._listing()]
 
     def _bad(self, problem: str) -> ContentError:
-        return ContentError("%s %s." % (self.path, problem), "ARCHIVE_INVALID")
+        return ContentError(f"{self.path} {problem}.", "ARCHIVE_INVALID")
 
     def _listing(self) -> list[Json]:
         try:
@@ -74,19 +74,19 @@ class DockerArchive:
             raise self._bad("has a manifest.json whose Config, RepoTags or Layers are not strings")
         digest = digest_of(self._read(t.cast(str, config), "config"))
         named = re.fullmatch(r"(?:.*/)?(?:sha256:)?([0-9a-f]{64})(?:\.json)?", t.cast(str, config))
-        if named and digest != "sha256:" + named[1]:
-            raise mismatch("The config %s in %s" % (config, self.path), "sha256:" + named[1], digest)
+        if named and digest != f"sha256:{named[1]}":
+            raise mismatch(f"The config {config} in {self.path}", f"sha256:{named[1]}", digest)
         self._stored[digest] = t.cast(str, config)
         return Entry(tuple(t.cast("list[str]", tags)), digest, json=item)
 
     def _read(self, name: str, kind: str) -> bytes:
         if self._files.size(name) is None:
-            raise self._bad("has no %s, the %s of an image" % (printable(name), kind))
+            raise self._bad(f"has no {printable(name)}, the {kind} of an image")
         return self._files.read(name, _MAX_JSON)
 
     def config(self, entry: Entry) -> Json:
         """Return the config of an image."""
-        what = "The config of %s in %s" % (entry, self.path)
+        what = f"The config of {entry} in {self.path}"
         return parse_json(self._read(self._stored[entry.digest], "config"), what)
 
     def config_descriptor(self, entry: Entry) -> Descriptor:
@@ -99,15 +99,15 @@ class DockerArchive:
         rootfs = self.config(entry).get("rootfs")
         diff_ids = (rootfs.get("diff_ids") if isinstance(rootfs, dict) else None) or []
         if not isinstance(diff_ids, list) or len(diff_ids) != len(names):
-            text = "%s has %d layers for %s, but the config of that lists %d (rootfs.diff_ids)."
             count = len(diff_ids) if isinstance(diff_ids, list) else 0
-            raise ContentError(text % (self.path, len(names), entry, count), "CONFIG_INVALID")
+            text = f"{self.path} has {len(names)} layers for {entry}, but its config lists {count} (rootfs.diff_ids)."
+            raise ContentError(text, "CONFIG_INVALID")
         return [self._layer(name, str(diff_id)) for name, diff_id in zip(names, diff_ids)]
 
     def _layer(self, name: str, diff_id: str) -> StoredLayer:
         size = self._files.size(name)
         if size is None:
-            raise self._bad("has no %s, the layer of an image" % printable(name))
+            raise self._bad(f"has no {printable(name)}, the layer of an image")
         start = next(self._files.chunks(name), b"")[:4]
         return StoredLayer(name, size, compression_of(start), diff_id)
 
@@ -116,7 +116,7 @@ class DockerArchive:
         digest = hashlib.sha256()
         for chunk in self._files.chunks(layer.name):
             digest.update(chunk)
-        found = "sha256:" + digest.hexdigest()
+        found = f"sha256:{digest.hexdigest()}"
         with self._lock:
             self._stored[found] = layer.name
         return _described(layer_type(DOCKER_MANIFEST, layer.compression), found, layer.size)
@@ -126,7 +126,7 @@ class DockerArchive:
 
         What it unpacks to is checked against the config. Raises ContentError (DIGEST_MISMATCH), MissingLibrary.
         """
-        what = "The layer %s in %s" % (layer.name, self.path)
+        what = f"The layer {layer.name} in {self.path}"
         if layer.compression == "none":
             spool = Spool()
             with compressor(t.cast(t.BinaryIO, spool)) as writer:
@@ -139,7 +139,7 @@ class DockerArchive:
             coded, plain = hashlib.sha256(), hashlib.sha256()
             for chunk in unpacked(self._files.chunks(layer.name), what, coded.update):
                 plain.update(chunk)
-            digest, diff_id = "sha256:" + coded.hexdigest(), "sha256:" + plain.hexdigest()
+            digest, diff_id = f"sha256:{coded.hexdigest()}", f"sha256:{plain.hexdigest()}"
             item = _described(layer_type(DOCKER_MANIFEST, layer.compression), digest, layer.size)
             packed = PackedLayer(item, lambda: verified(self._files.chunks(layer.name), item, what))
         if diff_id != layer.diff_id:
@@ -151,19 +151,22 @@ class DockerArchive:
         return docker_manifest(self.config_descriptor(entry), [self.stored(layer) for layer in self.layers(entry)])
 
     def manifest(self, item: Descriptor) -> Manifest:
-        raise self._bad("holds single images, and no manifest %s below them" % item.digest)
+        raise self._bad(f"holds single images, and no manifest {item.digest} below them")
 
     def read(self, item: Descriptor) -> bytes:
         if item.size > _MAX_JSON:
-            text = "The blob %s in %s is %d bytes long; at most %d are read of its kind."
-            raise ContentError(text % (item.digest, self.path, item.size, _MAX_JSON), "TOO_LARGE")
+            text = (
+                f"The blob {item.digest} in {self.path} is {int(item.size)} bytes long; at most "
+                f"{int(_MAX_JSON)} are read of its kind."
+            )
+            raise ContentError(text, "TOO_LARGE")
         return b"".join(self.chunks(item))
 
     def chunks(self, item: Descriptor) -> t.Iterator[bytes]:
         name = self._stored.get(item.digest)
         if name is None:
-            raise self._bad("has no blob %s" % item.digest)
-        return verified(self._files.chunks(name), item, "The blob %s in %s" % (item.digest, self.path))
+            raise self._bad(f"has no blob {item.digest}")
+        return verified(self._files.chunks(name), item, f"The blob {item.digest} in {self.path}")
 
     def has(self, item: Descriptor) -> bool:
         name = self._stored.get(item.digest)

@@ -22,7 +22,7 @@ _MAX_RATIO, _RATIO_FROM = 1000, 64 << 20  # of a compressed archive; below so ma
 
 
 def _bad(path: str, problem: str, code: str = "ARCHIVE_INVALID") -> ContentError:
-    return ContentError("%s %s." % (path, problem), code)
+    return ContentError(f"{path} {problem}.", code)
 
 
 class Files:
@@ -46,7 +46,7 @@ class Files:
         """Yield the bytes of a file. ContentError where it is missing or cut off; threads may do this at once."""
         found = self._find(name)
         if found is None:
-            raise _bad(self.path, "has no %s" % printable(name))
+            raise _bad(self.path, f"has no {printable(name)}")
         handle, at, size = found
         try:
             done = 0
@@ -54,7 +54,7 @@ class Files:
                 done += len(data)
                 yield data
             if done < size:
-                raise _bad(self.path, "was cut off while %s was read" % printable(name))
+                raise _bad(self.path, f"was cut off while {printable(name)} was read")
         finally:
             os.close(handle)
 
@@ -62,8 +62,8 @@ class Files:
         """Return a small file. ContentError where it is missing or larger than ``limit`` bytes (TOO_LARGE)."""
         size = self.size(name) or 0
         if size > limit:
-            text = "has a %s of %d bytes; at most %d are read of its kind"
-            raise _bad(self.path, text % (printable(name), size, limit), "TOO_LARGE")
+            text = f"has a {printable(name)} of {int(size)} bytes; at most {int(limit)} are read of its kind"
+            raise _bad(self.path, text, "TOO_LARGE")
         return b"".join(self.chunks(name))
 
 
@@ -76,8 +76,8 @@ class Folder(Files):
     def place(self, name: str) -> str:
         """Return the path of a file, be it there or not, or raise ContentError where that leads out of the folder."""
         place = os.path.realpath(os.path.join(self._root, name))
-        if not place.startswith(self._root.rstrip("/") + "/"):
-            raise _bad(self.path, "has a %s that leads out of it" % printable(name))
+        if not place.startswith(f"{self._root.rstrip('/')}/"):
+            raise _bad(self.path, f"has a {printable(name)} that leads out of it")
         return place
 
     def _find(self, name: str) -> tuple[int, int, int] | None:
@@ -90,7 +90,7 @@ class Folder(Files):
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             os.close(handle)
-            raise _bad(self.path, "has a %s that is no regular file" % printable(name))
+            raise _bad(self.path, f"has a {printable(name)} that is no regular file")
         return handle, 0, found.st_size
 
 
@@ -140,7 +140,7 @@ class Archive(Files):
                 if entry and entry.kind == SYMLINK and entry.target.startswith("/"):
                     raise ValueError
             except ValueError:
-                raise _bad(self.path, "has a %s that leads out of it" % printable(wanted)) from None
+                raise _bad(self.path, f"has a {printable(wanted)} that leads out of it") from None
             if entry is None:
                 return None
             if entry.kind == FILE and entry.segments is None:
@@ -150,8 +150,8 @@ class Archive(Files):
             elif entry.kind == SYMLINK:
                 name = posixpath.join(posixpath.dirname(entry.path), entry.target)
             else:
-                raise _bad(self.path, "has a %s that is no regular file" % printable(wanted))
-        raise _bad(self.path, "has a %s whose links go in a circle" % printable(wanted))
+                raise _bad(self.path, f"has a {printable(wanted)} that is no regular file")
+        raise _bad(self.path, f"has a {printable(wanted)} whose links go in a circle")
 
 
 def _entries(file: t.BinaryIO, path: str) -> dict[str, Entry]:
@@ -160,7 +160,7 @@ def _entries(file: t.BinaryIO, path: str) -> dict[str, Entry]:
     for entry in _Seeking(file, path):
         found[entry.path] = entry
         if len(found) > _MAX_MEMBERS:
-            raise _bad(path, "has more than %d members, so it holds no images" % _MAX_MEMBERS)
+            raise _bad(path, f"has more than {int(_MAX_MEMBERS)} members, so it holds no images")
     return found
 
 
@@ -174,6 +174,6 @@ def _unpacked(file: t.BinaryIO, path: str) -> Spool | None:
     for data in unpacked(iter(lambda: file.read(_PIECE), b""), path):
         size += spool.write(data)
         if size > _RATIO_FROM and size > file.tell() * _MAX_RATIO:
-            text = "expands to more than %d times its size; unpack it yourself if you trust it"
-            raise _bad(path, text % _MAX_RATIO, "LIMIT_EXCEEDED")
+            text = f"expands to more than {int(_MAX_RATIO)} times its size; unpack it yourself if you trust it"
+            raise _bad(path, text, "LIMIT_EXCEEDED")
     return spool

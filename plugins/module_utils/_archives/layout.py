@@ -79,7 +79,7 @@ def formats_of(files: Files) -> list[str]:
 def open_files(path: str) -> Files:
     """Open a folder or a tar archive; InvalidInput (FILE_ERROR) where there is none, ContentError, OSError."""
     if not os.path.exists(path):
-        raise InvalidInput("%s does not exist." % path, "FILE_ERROR")
+        raise InvalidInput(f"{path} does not exist.", "FILE_ERROR")
     return Folder(path) if os.path.isdir(path) else Archive(path)
 
 
@@ -91,10 +91,10 @@ def open_images(path: str, wanted: str | None = None, files: Files | None = None
     files = files or open_files(path)
     found = formats_of(files)
     if not found:
-        text = "%s holds no images: it has neither index.json and oci-layout, nor manifest.json, at its top."
-        raise ContentError(text % path, "ARCHIVE_INVALID")
+        text = f"{path} holds no images: it has neither index.json and oci-layout, nor manifest.json, at its top."
+        raise ContentError(text, "ARCHIVE_INVALID")
     if wanted and wanted not in found:
-        raise InvalidInput("The format of %s is %s, not %s as the task says." % (path, " and ".join(found), wanted))
+        raise InvalidInput(f"The format of {path} is {' and '.join(found)}, not {wanted} as the task says.")
     from .dockerarchive import DockerArchive
 
     chosen = wanted or found[0]
@@ -111,8 +111,8 @@ def verified(chunks: t.Iterable[bytes], item: Descriptor, what: str) -> t.Iterat
             yield held
         held = chunk
     if size != item.size:
-        raise ContentError("%s should be %d bytes long, but is %d." % (what, item.size, size), "SIZE_MISMATCH")
-    found = "%s:%s" % (item.digest.split(":")[0], digest.hexdigest())
+        raise ContentError(f"{what} should be {int(item.size)} bytes long, but is {int(size)}.", "SIZE_MISMATCH")
+    found = f"{item.digest.split(':')[0]}:{digest.hexdigest()}"
     if found != item.digest:
         raise mismatch(what, item.digest, found)
     if held:
@@ -121,7 +121,7 @@ def verified(chunks: t.Iterable[bytes], item: Descriptor, what: str) -> t.Iterat
 
 def blob_name(digest: str) -> str:
     """Return where a layout has a blob (OCI image-spec, image-layout.md)."""
-    return "blobs/%s" % digest.replace(":", "/", 1)
+    return f"blobs/{digest.replace(':', '/', 1)}"
 
 
 class Layout:
@@ -131,14 +131,14 @@ class Layout:
         self.format, self.path, self._files = kind, files.path, files
         for name in ("oci-layout", "index.json"):
             if files.size(name) is None:
-                text = "%s is not an OCI layout: it has no %s."
-                raise ContentError(text % (self.path, name), "ARCHIVE_INVALID")
-        said = parse_json(files.read("oci-layout", 1 << 16), "The file oci-layout in %s" % self.path)
+                text = f"{self.path} is not an OCI layout: it has no {name}."
+                raise ContentError(text, "ARCHIVE_INVALID")
+        said = parse_json(files.read("oci-layout", 1 << 16), f"The file oci-layout in {self.path}")
         version = said.get("imageLayoutVersion")
         if not re.match(r"1\.", str(version)):
-            text = "%s is an OCI layout of the version %s; 1.0.0 is supported."
-            raise ContentError(text % (self.path, printable(str(version))), "ARCHIVE_INVALID")
-        what = "index.json in %s" % self.path
+            text = f"{self.path} is an OCI layout of the version {printable(str(version))}; 1.0.0 is supported."
+            raise ContentError(text, "ARCHIVE_INVALID")
+        what = f"index.json in {self.path}"
         raw = files.read("index.json", _MAX_MANIFEST)
         self.index = checked(Manifest.parse(raw, OCI_INDEX, what), what)
         self.entries = [Entry(_names(item), item.digest, item) for item in members(self.index)]
@@ -147,21 +147,21 @@ class Layout:
         return self.manifest(t.cast(Descriptor, entry.item))
 
     def manifest(self, item: Descriptor) -> Manifest:
-        what = "The manifest %s in %s" % (item.digest, self.path)
+        what = f"The manifest {item.digest} in {self.path}"
         if item.size > _MAX_MANIFEST:
-            text = "%s is %d bytes long; at most %d are read of its kind."
-            raise ContentError(text % (what, item.size, _MAX_MANIFEST), "TOO_LARGE")
+            text = f"{what} is {int(item.size)} bytes long; at most {int(_MAX_MANIFEST)} are read of its kind."
+            raise ContentError(text, "TOO_LARGE")
         return checked(Manifest.parse(self._read(item, what), item.media_type, what, item.digest.split(":")[0]), what)
 
     def read(self, item: Descriptor) -> bytes:
-        what = "The blob %s in %s" % (item.digest, self.path)
+        what = f"The blob {item.digest} in {self.path}"
         if item.size > _MAX_BLOB:
-            text = "%s is %d bytes long; at most %d are read of its kind."
-            raise ContentError(text % (what, item.size, _MAX_BLOB), "TOO_LARGE")
+            text = f"{what} is {int(item.size)} bytes long; at most {int(_MAX_BLOB)} are read of its kind."
+            raise ContentError(text, "TOO_LARGE")
         return self._read(item, what)
 
     def chunks(self, item: Descriptor) -> t.Iterator[bytes]:
-        what = "The blob %s in %s" % (item.digest, self.path)
+        what = f"The blob {item.digest} in {self.path}"
         return verified(self._files.chunks(blob_name(item.digest)), item, what)
 
     def has(self, item: Descriptor) -> bool:
@@ -170,9 +170,9 @@ class Layout:
     def _read(self, item: Descriptor, what: str) -> bytes:
         size = self._files.size(blob_name(item.digest))
         if size is None:
-            raise ContentError("%s is missing." % what, "ARCHIVE_INVALID")
+            raise ContentError(f"{what} is missing.", "ARCHIVE_INVALID")
         if size != item.size:
-            raise ContentError("%s should be %d bytes long, but is %d." % (what, item.size, size), "SIZE_MISMATCH")
+            raise ContentError(f"{what} should be {int(item.size)} bytes long, but is {int(size)}.", "SIZE_MISMATCH")
         return b"".join(self.chunks(item))
 
 

@@ -59,7 +59,7 @@ def _digest(chunks: t.Iterable[bytes], member: Member, sink: t.Callable[[bytes],
     for chunk in chunks:
         digest.update(chunk)
         sink(chunk)
-    return "%s:%s" % (member.digest.split(":")[0], digest.hexdigest())
+    return f"{member.digest.split(':')[0]}:{digest.hexdigest()}"
 
 
 def write_archive(path: str, members: t.Iterable[Member], map_all: Map) -> None:
@@ -91,5 +91,5 @@ def _spooled(member: Member, folder: str) -> Spool:
     spool = Spool(folder)
     found = _digest(member.open(), member, spool.write)
     if found != member.digest:
-        raise mismatch("The uncompressed layer %s" % member.name, member.digest, found)
+        raise mismatch(f"The uncompressed layer {member.name}", member.digest, found)
     return spool

@@ -104,7 +104,7 @@ def plan_content(session: Session, wanted: t.Sequence[Wanted], repair: bool = Fa
         if not level:
             break
     else:
-        raise ContentError("%s nests its indexes too deeply." % wanted[0].root.digest, code="MANIFEST_INVALID")
+        raise ContentError(f"{wanted[0].root.digest} nests its indexes too deeply.", code="MANIFEST_INVALID")
     _plan_blobs(session, _unique(blobs), content)
     inner = {child.key for children in below.values() for child in children}
     missing = [need for need in _children_first(top, below) if need.key in absent]
@@ -140,10 +140,10 @@ def _get(need: _Need) -> Manifest:
 def _put_step(need: _Need, manifest: Manifest) -> Step:
     kind = "index" if manifest.is_index else "manifest"
     return Step(
-        "Put the %s %s@%s." % (kind, need.dest, manifest.digest),
+        f"Put the {kind} {need.dest}@{manifest.digest}.",
         lambda: put(need.dest, manifest.digest, manifest),
         Cost(bytes_sent=len(manifest.raw)),
-        stage="" if manifest.is_index else "manifests of %s" % need.dest,
+        stage="" if manifest.is_index else f"manifests of {need.dest}",
     )
 
 
@@ -163,7 +163,7 @@ def _plan_blobs(session: Session, needs: list[_Need], content: Content) -> None:
             mounts.append(_mount_step(need, source))
         elif not local and is_foreign(need.item.media_type) and not has_blob(source, digest):
             content.warnings.append(
-                "The layer %s is not in %s (it may not be distributed), so it is not copied." % (digest, source)
+                f"The layer {digest} is not in {source} (it may not be distributed), so it is not copied."
             )
         else:
             at[place] = need.dest
@@ -179,7 +179,7 @@ def _push_step(need: _Need) -> Step:
     local = need.item.digest in need.wanted.local
     size = need.item.size
     return Step(
-        "Send the blob %s (%d bytes) to %s." % (need.item.digest, size, need.dest),
+        f"Send the blob {need.item.digest} ({int(size)} bytes) to {need.dest}.",
         lambda: upload_blob(need.dest, need.item, _opener(need)),
         Cost(bytes_sent=size, bytes_received=0 if local else size, blobs_pushed=1),
         stage="blobs",
@@ -193,5 +193,5 @@ def _mount_step(need: _Need, source: Repository) -> Step:
         upload_blob(need.dest, need.item, _opener(need))
         return Cost(blobs_pushed=1)
 
-    text = "Mount the blob %s from %s in %s." % (need.item.digest, source.name, need.dest)
+    text = f"Mount the blob {need.item.digest} from {source.name} in {need.dest}."
     return Step(text, run, Cost(blobs_mounted=1), stage="mounts")

@@ -111,7 +111,7 @@ class Tree:
 
     def name(self, digest: str) -> str:
         """Name a member in messages."""
-        return self.what if digest == self.root.digest else "%s in %s" % (digest, self.what)
+        return self.what if digest == self.root.digest else f"{digest} in {self.what}"
 
     def leaves(self) -> list[tuple[Platform | None, Image]]:
         """Return the images in order, each with the platform that its index or else its config gives it."""
@@ -170,8 +170,8 @@ class _Editor:
                 if described.manifest.digest == subject:
                     edited.append(member.json)
                 elif described.retold:
-                    text = "Drop the attestation %s: it describes files that %s no longer has."
-                    self.notes.append(text % (member.digest, subject))
+                    text = f"Drop the attestation {member.digest}: it describes files that {subject} no longer has."
+                    self.notes.append(text)
                 else:
                     edited.append(self.attestation(member, old, described.manifest))
             elif old:
@@ -248,8 +248,10 @@ def plan_edit(
         where = where.with_digest(root.digest) if in_place else where
         target = Target.look(session.repository(where, "pull", "push"), where)
         if where.digest != root.digest:
-            text = "The result cannot be stored as %s: its digest is %s, and a digest cannot be chosen."
-            raise InvalidInput(text % (where, root.digest))
+            text = (
+                f"The result cannot be stored as {where}: its digest is {root.digest}, and a digest cannot be chosen."
+            )
+            raise InvalidInput(text)
     settled = target.settles(root.digest, on_existing)
     after = _summary(target.reference, root, editor.known, tree, edits)
     before = after if target.previous == root.digest else _old_summary(target, there)
@@ -277,11 +279,11 @@ def _choose(tree: Tree, patterns: list[Platform]) -> list[tuple[Platform | None,
         if not any(pattern.matches(platform) for platform, dummy in leaves):
             if tree.root.is_index:
                 raise no_platform(tree.root, pattern, tree.what)
-            text = "%s is a single image for %s, and %s was asked for." % (tree.what, leaves[0][0], pattern)
+            text = f"{tree.what} is a single image for {leaves[0][0]}, and {pattern} was asked for."
             raise ContentError(text, "PLATFORM_NOT_FOUND", tree.repository.registry.host)
     chosen = [leaf for leaf in leaves if not patterns or any(pattern.matches(leaf[0]) for pattern in patterns)]
     if not chosen:
-        raise ContentError("%s is an index without images." % tree.what, "NOT_AN_IMAGE", tree.repository.registry.host)
+        raise ContentError(f"{tree.what} is an index without images.", "NOT_AN_IMAGE", tree.repository.registry.host)
     return chosen
 
 

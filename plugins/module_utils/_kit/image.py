@@ -41,8 +41,11 @@ class Image:
         """The digests of the uncompressed layers, bottom to top. Raises ContentError where they do not fit."""
         found = (self.config.get("rootfs") or {}).get("diff_ids") or []
         if len(found) != len(self.layers):
-            text = "%s has %d layers, but its config lists %d of them (rootfs.diff_ids)."
-            raise ContentError(text % (self.what, len(self.layers), len(found)), "CONFIG_INVALID")
+            text = (
+                f"{self.what} has {len(self.layers)} layers, but its config lists {len(found)} "
+                "of them (rootfs.diff_ids)."
+            )
+            raise ContentError(text, "CONFIG_INVALID")
         return [str(diff_id) for diff_id in found]
 
     @property
@@ -55,12 +58,12 @@ def read_image(repository: Repository, manifest: Manifest, what: str) -> Image:
     """Read the config of an image. Raises ContentError (NOT_AN_IMAGE) for anything else."""
     with repository.named():
         check_image(manifest, what)
-        config = parse_json(read_blob(repository, parts(manifest, "config")[0]), "The config of %s" % what)
+        config = parse_json(read_blob(repository, parts(manifest, "config")[0]), f"The config of {what}")
         rootfs = config.get("rootfs") or {}
         if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids") or [], list):
-            raise ContentError("The config of %s is not that of an image (rootfs)." % what, "CONFIG_INVALID")
+            raise ContentError(f"The config of {what} is not that of an image (rootfs).", "CONFIG_INVALID")
         if not isinstance(config.get("config") or {}, dict) or not isinstance(config.get("history") or [], list):
-            raise ContentError("The config of %s is not that of an image (config, history)." % what, "CONFIG_INVALID")
+            raise ContentError(f"The config of {what} is not that of an image (config, history).", "CONFIG_INVALID")
     return Image(repository, manifest, config, what)
 
 
@@ -83,7 +86,7 @@ def member(repository: Repository, reference: Reference, manifest: Manifest, wan
             if not manifest.is_index:
                 return manifest
             manifest = repository.get(select_member(manifest, wanted, str(reference)).digest)
-        raise ContentError("%s nests its indexes too deeply." % reference, "MANIFEST_INVALID")
+        raise ContentError(f"{reference} nests its indexes too deeply.", "MANIFEST_INVALID")
 
 
 def described(reference: Reference, manifest: Descriptor | Manifest | None) -> dict[str, t.Any]:

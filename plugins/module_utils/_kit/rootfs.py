@@ -37,7 +37,7 @@ def parse_limits(limits: t.Mapping[str, int | None] | None) -> Limits:
     given = {name: value for name, value in (limits or {}).items() if value is not None}
     for name, value in given.items():
         if value < 1:
-            raise InvalidInput("limits.%s must be at least 1, not %d." % (name, value))
+            raise InvalidInput(f"limits.{name} must be at least 1, not {int(value)}.")
     return Limits(**given)
 
 
@@ -53,14 +53,15 @@ def merge(session: Session, image: Image, out: t.BinaryIO, limits: Limits, folde
 
 
 def _source(image: Image, layer: Descriptor, diff_id: str) -> LayerSource:
-    name = "The layer %s of %s" % (layer.digest, image.what)
+    name = f"The layer {layer.digest} of {image.what}"
 
     def start() -> t.BinaryIO:
         if is_foreign(layer.media_type) and not has_blob(image.repository, layer.digest):
             text = (
-                "%s is not in the registry, since it may not be distributed; the image cannot be unpacked from there."
+                f"{name} is not in the registry, since it may not be distributed; the image "
+                "cannot be unpacked from there."
             )
-            raise ContentError(text % name, "LAYER_NOT_DISTRIBUTED")
+            raise ContentError(text, "LAYER_NOT_DISTRIBUTED")
         chunks = t.cast("t.Generator[bytes, None, None]", stream_blob(image.repository, layer))
         return t.cast(t.BinaryIO, _Reader(chunks))
 
@@ -70,4 +71,4 @@ def _source(image: Image, layer: Descriptor, diff_id: str) -> LayerSource:
 def unpacking(image: Image) -> str:
     """Return what there must be room for."""
     size = sum(layer.size for layer in image.layers)
-    return "to unpack %s (%d bytes packed, several times that unpacked)" % (image.what, size)
+    return f"to unpack {image.what} ({int(size)} bytes packed, several times that unpacked)"

@@ -50,7 +50,7 @@ class _Image:
         if self.reference.registry == DOCKER_HUB:
             name = self.reference.repository
             name = name[len("library/") :] if name.startswith("library/") else name
-        return "%s:%s" % (name, self.reference.target)
+        return f"{name}:{self.reference.target}"
 
 
 def plan_docker_archive(
@@ -69,7 +69,7 @@ def plan_docker_archive(
             encoder_name("zstd")  # fails here, before anything is fetched, where no codec is installed
         size = sum({blob.digest: blob.size for image in images for blob in _blobs(image)}.values())
         names = ", ".join(str(image.reference) for image in images)
-        text = "Write %s with %s (%d bytes to fetch)." % (path, names, size)
+        text = f"Write {path} with {names} ({int(size)} bytes to fetch)."
         cost = Cost(bytes_received=size)
         steps.append(Step(text, lambda: write_archive(place, files, session.map), cost))
         before = {} if before == after else before  # the names are right, what they mean is not
@@ -94,7 +94,7 @@ def _find(session: Session, platform: Platform | None, reference: Reference) -> 
             only = single[0] if len(single) == 1 and not platform else None
             item = only or select_member(manifest, platform or _USUAL, str(reference))
             manifest = repository.get(item.digest)
-        raise ContentError("%s nests its indexes too deeply." % reference, "MANIFEST_INVALID")
+        raise ContentError(f"{reference} nests its indexes too deeply.", "MANIFEST_INVALID")
 
 
 def _blobs(image: _Image) -> list[Descriptor]:
@@ -130,7 +130,7 @@ def _layers(image: _Image) -> list[Member]:
     found = []
     for number, layer in enumerate(layers):
         if "zstd" in layer.media_type:
-            name = diff_ids[number].split(":")[-1] + ".tar"
+            name = f"{diff_ids[number].split(':')[-1]}.tar"
             found.append(Member(name, diff_ids[number], None, partial(_unpacked, image.repository, layer)))
         else:
             found.append(_member(image, layer, ".tar.gz" if "gzip" in layer.media_type else ".tar"))
@@ -138,17 +138,17 @@ def _layers(image: _Image) -> list[Member]:
 
 
 def _diff_ids(image: _Image, count: int) -> list[str]:
-    what = "The config of %s" % image.reference
+    what = f"The config of {image.reference}"
     rootfs = parse_json(read_blob(image.repository, image.config), what).get("rootfs")
     found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     if not isinstance(found, list) or len(found) != count or not all(isinstance(item, str) for item in found):
-        text = "%s does not list the digests of its %d layers (rootfs.diff_ids)." % (what, count)
+        text = f"{what} does not list the digests of its {int(count)} layers (rootfs.diff_ids)."
         raise ContentError(text, "CONFIG_INVALID", image.reference.registry)
     return found
 
 
 def _unpacked(repository: Repository, layer: Descriptor) -> t.Iterator[bytes]:
-    return unpacked(stream_blob(repository, layer), "The layer %s" % repository.full(layer.digest))
+    return unpacked(stream_blob(repository, layer), f"The layer {repository.full(layer.digest)}")
 
 
 def _held(place: str) -> dict[str, str | None]:
@@ -162,7 +162,7 @@ def _held(place: str) -> dict[str, str | None]:
 def _names(listed: t.Iterable[tuple[t.Sequence[str] | None, str]]) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for names, config in listed:
-        digest = config if ":" in config else "sha256:%s" % config.split(".")[0]
+        digest = config if ":" in config else f"sha256:{config.split('.')[0]}"
         found.update(dict.fromkeys(names or [digest], digest))
     return found
 

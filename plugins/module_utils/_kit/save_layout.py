@@ -86,9 +86,8 @@ def plan_oci(
     steps = []
     if write:
         size = sum(blob.size for blob in missing)
-        names = ", ".join("%s as %s" % (image.reference, image.root.digest) for image in images)
-        text = "Write %s with %s (%d of %d blobs to fetch, %d bytes)."
-        text %= (path, names, len(missing), len(needed.blobs), size)
+        names = ", ".join(f"{image.reference} as {image.root.digest}" for image in images)
+        text = f"Write {path} with {names} ({len(missing)} of {len(needed.blobs)} blobs to fetch, {int(size)} bytes)."
         steps.append(Step(text, write, Cost(bytes_received=size)))
         before = {} if before == after else before  # the names are right, what they mean is not
     return Plan(
@@ -107,8 +106,11 @@ def _refuse_conflicts(references: t.Sequence[Reference], path: str) -> None:
     for reference in references:
         other = reference if reference.digest else tags.setdefault(reference.target, reference)
         if other != reference:
-            text = "%s and %s would both be named %s in %s, as the OCI formats keep the tag alone; pull them into two."
-            raise InvalidInput(text % (other, reference, reference.target, path))
+            text = (
+                f"{other} and {reference} would both be named {reference.target} in {path}, as "
+                "the OCI formats keep the tag alone; pull them into two."
+            )
+            raise InvalidInput(text)
 
 
 def _archive_at(place: str) -> Layout | None:
@@ -125,8 +127,8 @@ def _layout_at(place: str, path: str) -> Layout | None:
     if names <= {"blobs", "oci-layout"}:
         return None
     if "index.json" not in names:
-        text = "The folder %s is no OCI layout, and is not empty; give the path of one that is, or of a new one."
-        raise InvalidInput(text % path, "FILE_ERROR")
+        text = f"The folder {path} is no OCI layout, and is not empty; give the path of one that is, or of a new one."
+        raise InvalidInput(text, "FILE_ERROR")
     return Layout(Folder(place), OCI_LAYOUT)
 
 
@@ -136,7 +138,7 @@ def _find(session: Session, there: Layout | None, platform: Platform | None, ref
     if not platform:
         found = repository.head(reference.target)
         if found is None:
-            raise NotFound("%s does not exist." % reference, "MANIFEST_UNKNOWN", reference.registry, 404)
+            raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
         return _Image(reference, repository, found)
     with repository.named():
         manifest = repository.get(reference.target)
@@ -144,7 +146,7 @@ def _find(session: Session, there: Layout | None, platform: Platform | None, ref
             if not manifest.is_index:
                 return _Image(reference, repository, manifest.descriptor)
             manifest = _get(there, repository, select_member(manifest, platform, str(reference)))
-        raise ContentError("%s nests its indexes too deeply." % reference, "MANIFEST_INVALID")
+        raise ContentError(f"{reference} nests its indexes too deeply.", "MANIFEST_INVALID")
 
 
 def _get(there: Layout | None, repository: Repository, item: Descriptor) -> Manifest:
@@ -175,11 +177,11 @@ def _walk(session: Session, there: Layout | None, image: _Image, needed: _Needed
                 and not (there and there.has(blob))
                 and not has_blob(repository, blob.digest)
             ):
-                text = "The layer %s is not in %s (it may not be distributed), so it is left out."
-                needed.warnings.append(text % (blob.digest, repository))
+                text = f"The layer {blob.digest} is not in {repository} (it may not be distributed), so it is left out."
+                needed.warnings.append(text)
                 continue
             needed.blobs[blob.digest] = blob, repository
-    raise ContentError("%s nests its indexes too deeply." % image.reference, "MANIFEST_INVALID")
+    raise ContentError(f"{image.reference} nests its indexes too deeply.", "MANIFEST_INVALID")
 
 
 Write = t.Callable[[], None]

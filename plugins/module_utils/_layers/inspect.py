@@ -74,10 +74,10 @@ def layer_problems(item: Descriptor, facts: LayerFacts, diff_id: t.Any, what: st
     found = list(facts.problems)
     said = next((name for name in ("gzip", "zstd") if item.media_type.endswith(name)), "none")
     if facts.compression not in (None, said):
-        found.append("%s has the type %s, but its compression is %s." % (what, item.media_type, facts.compression))
+        found.append(f"{what} has the type {item.media_type}, but its compression is {facts.compression}.")
     if facts.diff_id and isinstance(diff_id, str) and diff_id.startswith("sha256:") and facts.diff_id != diff_id:
-        text = "%s unpacks to %s, but the config %s says %s (rootfs.diff_ids)."
-        found.append(text % (what, facts.diff_id, config, diff_id))
+        text = f"{what} unpacks to {facts.diff_id}, but the config {config} says {diff_id} (rootfs.diff_ids)."
+        found.append(text)
     return found
 
 
@@ -153,8 +153,8 @@ class _Plain(io.RawIOBase):
         size = self._plain.readinto(buffer)
         self._size += size
         if self._size > _RATIO_FROM and self._size > self._raw.count * _MAX_RATIO:
-            text = "%s expands to more than %d times its size."
-            raise ContentError(text % (self._what, _MAX_RATIO), "LIMIT_EXCEEDED")
+            text = f"{self._what} expands to more than {int(_MAX_RATIO)} times its size."
+            raise ContentError(text, "LIMIT_EXCEEDED")
         self._pending.append(self._pool.submit(self._hash.update, bytes(memoryview(buffer)[:size])))
         if len(self._pending) > _BEHIND:
             self._pending.popleft().result()
@@ -164,4 +164,4 @@ class _Plain(io.RawIOBase):
         """Return the digest, once all was read."""
         while self._pending:
             self._pending.popleft().result()
-        return "sha256:" + self._hash.hexdigest()
+        return f"sha256:{self._hash.hexdigest()}"

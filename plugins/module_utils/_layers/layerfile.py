@@ -61,15 +61,15 @@ def read_layer_file(path: str, compression: str = "gzip") -> LayerFile:
     no tar or is cut off, OSError, and MissingLibrary for zstd without a codec. Files of many gigabytes are fine.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
-        raise InvalidInput("%s is not a regular file; a layer is a tar, a tar.gz or a tar.zst." % path)
+        raise InvalidInput(f"{path} is not a regular file; a layer is a tar, a tar.gz or a tar.zst.")
     file = open(path, "rb")  # noqa: SIM115  # it lives as long as what is returned
     found = _compression(file.read(6), path)
     if found == "none" and compression != "none":
         return _compressed(file, path, compression)
     coded, plain = hashlib.sha256(), hashlib.sha256()
     _check_tar(decompressor(_hashed(file, coded), path), path, plain.update)
-    digest, size = "sha256:%s" % coded.hexdigest(), file.tell()
-    diff_id = "sha256:%s" % plain.hexdigest()
+    digest, size = f"sha256:{coded.hexdigest()}", file.tell()
+    diff_id = f"sha256:{plain.hexdigest()}"
     return LayerFile(digest, size, diff_id, found, partial(_unchanged, file, digest, size, path))
 
 
@@ -82,8 +82,10 @@ def _compression(magic: bytes, path: str) -> str:
         return "zstd"
     for start, name in _OTHERS.items():
         if magic.startswith(start):
-            text = "%s is compressed with %s, which images cannot have; a layer is a tar, a tar.gz or a tar.zst."
-            raise ContentError(text % (path, name), "INVALID_LAYER")
+            text = (
+                f"{path} is compressed with {name}, which images cannot have; a layer is a tar, a tar.gz or a tar.zst."
+            )
+            raise ContentError(text, "INVALID_LAYER")
     return "none"
 
 
@@ -98,8 +100,8 @@ def _check_tar(stream: t.BinaryIO, path: str, sink: t.Callable[[bytes], object])
     for dummy in entries(t.cast(t.BinaryIO, io.BufferedReader(tee, _PIECE)), path):
         pass
     if tee.tail != bytes(BLOCK):
-        text = "%s is not a tar archive, or is cut off: it does not end with a block of zeros; build it again."
-        raise ContentError(text % path, "INVALID_LAYER")
+        text = f"{path} is not a tar archive, or is cut off: it does not end with a block of zeros; build it again."
+        raise ContentError(text, "INVALID_LAYER")
 
 
 def _compressed(file: t.BinaryIO, path: str, compression: str) -> LayerFile:
@@ -121,7 +123,7 @@ def _unchanged(file: t.BinaryIO, digest: str, size: int, path: str) -> t.Iterato
         data = os.pread(file.fileno(), min(_PIECE, size - at), at)
         found.update(data)
         at += len(data)
-        if not data or (at == size and "sha256:%s" % found.hexdigest() != digest):
-            text = "%s changed while the task was running, and nothing was written from it; run the task again."
-            raise ContentError(text % path, "DIGEST_MISMATCH")
+        if not data or (at == size and f"sha256:{found.hexdigest()}" != digest):
+            text = f"{path} changed while the task was running, and nothing was written from it; run the task again."
+            raise ContentError(text, "DIGEST_MISMATCH")
         yield data

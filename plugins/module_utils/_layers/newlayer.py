@@ -67,7 +67,7 @@ def from_path(path: str) -> NewLayer:
     """Read a tar, plain or compressed, or a folder. Raises InvalidInput, ContentError, OSError."""
     name = os.path.basename(path.rstrip("/")) or path
     if not os.path.exists(path):
-        raise InvalidInput("%s does not exist; a layer is a tar or a folder on the target host." % path, "FILE_ERROR")
+        raise InvalidInput(f"{path} does not exist; a layer is a tar or a folder on the target host.", "FILE_ERROR")
     if os.path.isdir(path):
         return _spooled(name, partial(_write_folder, os.fsencode(path)))
     layer = read_layer_file(path, "none")
@@ -102,7 +102,7 @@ def from_files(files: t.Sequence[NewFile], mtime: int) -> NewLayer:
             else:
                 _write_file(wanted[path], mtime, out)
 
-    return _spooled(", ".join("/" + path for path in sorted(wanted)), write)
+    return _spooled(", ".join(f"/{path}" for path in sorted(wanted)), write)
 
 
 def windows(layer: NewLayer) -> NewLayer:
@@ -118,12 +118,15 @@ def windows(layer: NewLayer) -> NewLayer:
             reader = TarReader(stream, layer.name)
             for entry in reader:
                 if entry.path.split("/")[0] in ("Files", "Hives"):
-                    text = "%s: entry %s is for Windows already; give the files without these folders above them."
-                    raise ContentError(text % (layer.name, printable(entry.path)), "INVALID_LAYER")
-                target = "Files/" + entry.target if entry.kind == LINK else entry.target
+                    text = (
+                        f"{layer.name}: entry {printable(entry.path)} is for Windows already; "
+                        "give the files without these folders above them."
+                    )
+                    raise ContentError(text, "INVALID_LAYER")
+                target = f"Files/{entry.target}" if entry.kind == LINK else entry.target
                 pax = {**entry.pax, "MSWINDOWS.rawsd": _USERS.encode("ascii")}
                 if entry.path:
-                    out(header(entry._replace(target=target, pax=pax), "Files/" + entry.path))
+                    out(header(entry._replace(target=target, pax=pax), f"Files/{entry.path}"))
                     _write_content(entry, content(entry, reader.read), out)
 
     return _spooled(layer.name, write)
@@ -135,9 +138,9 @@ def parse_file(value: t.Mapping[str, t.Any]) -> NewFile:
     try:
         clean = clean_path(path)
     except ValueError as exc:
-        raise InvalidInput("The path %s in files %s." % (printable(path), exc)) from None
+        raise InvalidInput(f"The path {printable(path)} in files {exc}.") from None
     if src and not os.path.isfile(src):
-        raise InvalidInput("%s is not a file; name a file as src, or give a folder in layers." % src, "FILE_ERROR")
+        raise InvalidInput(f"{src} is not a file; name a file as src, or give a folder in layers.", "FILE_ERROR")
     mode = _mode(value.get("mode"), path)
     if mode is None:
         mode = 0o755 if src and os.stat(src).st_mode & stat.S_IXUSR else 0o644
@@ -152,7 +155,7 @@ def _mode(value: t.Any, path: str) -> int | None:
     except ValueError:
         mode = -1
     if mode is not None and not 0 <= mode <= 0o7777:
-        raise InvalidInput("The mode %r of %s is not an octal one such as '0644'." % (value, printable(path)))
+        raise InvalidInput(f"The mode {value!r} of {printable(path)} is not an octal one such as '0644'.")
     return mode
 
 
@@ -247,7 +250,7 @@ def _xattrs(place: bytes) -> dict[str, bytes]:
     try:
         names = os.listxattr(place, follow_symlinks=False)
         kept = [name for name in names if name == "security.capability" or name.startswith("user.")]
-        return {"SCHILY.xattr." + name: os.getxattr(place, name, follow_symlinks=False) for name in kept}
+        return {f"SCHILY.xattr.{name}": os.getxattr(place, name, follow_symlinks=False) for name in kept}
     except OSError:  # a file system without them
         return {}
 
@@ -255,5 +258,5 @@ def _xattrs(place: bytes) -> dict[str, bytes]:
 def _read(source: t.BinaryIO, path: str, size: int) -> bytes:
     data = source.read(size)
     if len(data) != size:
-        raise ContentError("%s became shorter while it was read; run the task again." % printable(path), "FILE_ERROR")
+        raise ContentError(f"{printable(path)} became shorter while it was read; run the task again.", "FILE_ERROR")
     return data

@@ -35,8 +35,8 @@ def explain_no_space(what: str, folder: str | None = None) -> t.Iterator[None]:
         if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         hint = "" if folder else ", or let TMPDIR name a folder that has it"
-        text = "There is no room in %s %s; free some%s."
-        raise OCIError(text % (folder or tempfile.gettempdir(), what, hint), "NO_SPACE") from exc
+        text = f"There is no room in {folder or tempfile.gettempdir()} {what}; free some{hint}."
+        raise OCIError(text, "NO_SPACE") from exc
 
 
 def pieces_of(handle: int, at: int, size: int) -> t.Iterator[bytes]:
@@ -65,7 +65,7 @@ class Spool:
         try:
             write_at(self.handle, data, self.size)
         except OSError as exc:
-            raise OSError(exc.errno, exc.strerror, "A temporary file in %s" % self._folder) from None
+            raise OSError(exc.errno, exc.strerror, f"A temporary file in {self._folder}") from None
         self.size += len(data)
         return len(data)
 

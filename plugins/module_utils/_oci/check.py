@@ -17,9 +17,9 @@ def descriptor_problems(manifest: Manifest, item: Descriptor, what: str) -> list
     """Check a manifest against a descriptor that leads to it."""
     found = []
     if item.size != len(manifest.raw):
-        found.append("%s is %d bytes long, but its descriptor says %d." % (what, len(manifest.raw), item.size))
+        found.append(f"{what} is {len(manifest.raw)} bytes long, but its descriptor says {int(item.size)}.")
     if item.media_type != manifest.media_type:
-        found.append("%s has the type %s, but its descriptor says %s." % (what, manifest.media_type, item.media_type))
+        found.append(f"{what} has the type {manifest.media_type}, but its descriptor says {item.media_type}.")
     return found
 
 
@@ -27,9 +27,9 @@ def manifest_problems(manifest: Manifest, what: str) -> list[str]:
     """Check the parts of a manifest or index for what is malformed, one problem for each kind of part."""
     found = []
     if manifest.json.get("schemaVersion") != 2:
-        found.append("%s has the schemaVersion %r, not 2." % (what, manifest.json.get("schemaVersion")))
+        found.append(f"{what} has the schemaVersion {manifest.json.get('schemaVersion')!r}, not 2.")
     if manifest.json.keys() & ({"layers", "config"} if manifest.is_index else {"manifests"}):
-        found.append("%s has the parts of an image and of an index." % what)
+        found.append(f"{what} has the parts of an image and of an index.")
     for key in ("manifests", "config", "layers", "blobs", "subject"):
         try:
             parts(manifest, key, what)
@@ -52,27 +52,30 @@ def readable_parts(manifest: Manifest, key: str) -> list[Descriptor]:
 
 def config_problems(config: Json, layers: t.Sequence[Descriptor], what: str) -> list[str]:
     """Check an image's config by itself, and against the number of layers (OCI image-spec, config.md)."""
-    found = ["%s names no %s." % (what, key) for key in ("architecture", "os") if not config.get(key)]
+    found = [f"{what} names no {key}." for key in ("architecture", "os") if not config.get(key)]
     rootfs = config.get("rootfs")
     rootfs = rootfs if isinstance(rootfs, dict) else {}
     if rootfs.get("type") != "layers":
-        found.append("%s has the rootfs.type %r, not 'layers'." % (what, rootfs.get("type")))
+        found.append(f"{what} has the rootfs.type {rootfs.get('type')!r}, not 'layers'.")
     ids = diff_ids(config)
     if len(ids) != len(layers):
-        found.append("%s lists %d layers (rootfs.diff_ids), but the manifest has %d." % (what, len(ids), len(layers)))
+        found.append(f"{what} lists {len(ids)} layers (rootfs.diff_ids), but the manifest has {len(layers)}.")
     for diff_id in ids:
         problem = digest_problem(diff_id)
         if problem:
-            found.append("%s has the diff ID %r, which %s." % (what, diff_id, problem))
+            found.append(f"{what} has the diff ID {diff_id!r}, which {problem}.")
     history = config.get("history")
     if history:
         if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
-            found.append("%s has a history that is not a list of objects." % what)
+            found.append(f"{what} has a history that is not a list of objects.")
         else:
             count = sum(not entry.get("empty_layer") for entry in history)
             if count != len(layers):
-                text = "%s has %d entries with layers in its history, but the manifest has %d layers."
-                found.append(text % (what, count, len(layers)))
+                text = (
+                    f"{what} has {int(count)} entries with layers in its history, but the "
+                    f"manifest has {len(layers)} layers."
+                )
+                found.append(text)
     return found
 
 
@@ -89,5 +92,8 @@ def platform_problems(item: Descriptor, config: Json, what: str) -> list[str]:
     if not said or not own:
         return []
     pairs = zip(("os", "architecture", "variant", "OS version"), vars(said).values(), vars(own).values())
-    text = "%s has the %s %r in its config, but its index says %r."
-    return [text % (what, name, mine, theirs) for name, theirs, mine in pairs if mine and theirs and mine != theirs]
+    return [
+        f"{what} has the {name} {mine!r} in its config, but its index says {theirs!r}."
+        for name, theirs, mine in pairs
+        if mine and theirs and mine != theirs
+    ]

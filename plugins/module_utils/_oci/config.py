@@ -79,14 +79,14 @@ class Changes:
 def _names(env: dict[str, str | None]) -> dict[str, str | None]:
     for name, value in env.items():
         if "=" in name or "\0" in name + (value or ""):
-            raise InvalidInput("env: %r cannot be set: a name has no '=', and neither part has a NUL." % name)
+            raise InvalidInput(f"env: {name!r} cannot be set: a name has no '=', and neither part has a NUL.")
     return env
 
 
 def _platform(text: str) -> Platform:
     platform = Platform.parse(text)
     if not platform.architecture:
-        raise InvalidInput("set_platform: %r has no architecture; write os/arch." % text, "INVALID_PLATFORM")
+        raise InvalidInput(f"set_platform: {text!r} has no architecture; write os/arch.", "INVALID_PLATFORM")
     return platform
 
 
@@ -98,9 +98,9 @@ def _ports(items: list[str]) -> dict[str, Json]:
         first = int(match[1]) if match else 0
         last = int(match[2] or first) if match else 0
         if not match or not 0 < first <= last < 65536:
-            text = "exposed_ports: %r is not a port; write 8080, 8080/tcp, 53/udp or 7000-7010/tcp."
-            raise InvalidInput(text % item)
-        found.update({"%d/%s" % (port, match[3] or "tcp"): {} for port in range(first, last + 1)})
+            text = f"exposed_ports: {item!r} is not a port; write 8080, 8080/tcp, 53/udp or 7000-7010/tcp."
+            raise InvalidInput(text)
+        found.update({f"{int(port)}/{match[3] or 'tcp'}": {} for port in range(first, last + 1)})
     return found
 
 
@@ -112,11 +112,11 @@ def rfc3339(text: str, option: str = "created") -> str:
             raise ValueError
         day, time, fraction, zone = match.groups()
         zone = "Z" if zone in ("z", "+00:00") else zone
-        datetime.datetime.fromisoformat(day + "T" + time + zone.replace("Z", "+00:00"))
+        datetime.datetime.fromisoformat(f"{day}T{time}{zone.replace('Z', '+00:00')}")
     except ValueError:
-        text = "%s: %r is not a time with a time zone (RFC 3339), such as 2025-01-31T12:00:00Z." % (option, text)
+        text = f"{option}: {text!r} is not a time with a time zone (RFC 3339), such as 2025-01-31T12:00:00Z."
         raise InvalidInput(text) from None
-    return "%sT%s%s%s" % (day, time, fraction or "", zone)
+    return f"{day}T{time}{fraction or ''}{zone}"
 
 
 def edit_config(config: Json, changes: Changes, what: str) -> Json:
@@ -126,7 +126,7 @@ def edit_config(config: Json, changes: Changes, what: str) -> Json:
     unreadable.
     """
     new, run = dict(config), dict(config.get("config") or {})
-    _check(run, ("Labels", "Env"), "The config of %s" % what)
+    _check(run, ("Labels", "Env"), f"The config of {what}")
     if changes.platform:
         _set_platform(new, changes.platform)
     if changes.created:
@@ -153,7 +153,7 @@ def _check_paths(changes: Changes) -> None:
     paths = [("workdir", changes.workdir)] if changes.workdir else []
     for option, path in [*paths, *(("volumes", path) for path in changes.volumes or [])]:
         if not path.startswith("/"):
-            raise InvalidInput("%s: %r is not an absolute path." % (option, path))
+            raise InvalidInput(f"{option}: {path!r} is not an absolute path.")
 
 
 def edit_env(env: t.Sequence[str], changes: Strings, windows: bool = False) -> list[str]:
@@ -171,8 +171,8 @@ def edit_env(env: t.Sequence[str], changes: Strings, windows: bool = False) -> l
             found.append(entry)
         elif same(name) in left:  # else it is there twice
             value = left.pop(same(name))[1]
-            found += [] if value is None else ["%s=%s" % (name, value)]
-    return found + ["%s=%s" % (name, value) for name, value in left.values() if value is not None]
+            found += [] if value is None else [f"{name}={value}"]
+    return found + [f"{name}={value}" for name, value in left.values() if value is not None]
 
 
 def _set_command(run: Json, changes: Changes) -> None:
@@ -202,19 +202,20 @@ def _patched(config: Json, change: Json, what: str) -> Json:
     new: Json = merge_patch(config, change)
     if new == config:
         return config
-    name = "What config_patch makes of the config of %s" % what
+    name = f"What config_patch makes of the config of {what}"
     _check(new, _TYPES, name)
     _check(new.get("config") or {}, _TYPES, name)
     if new.get("created"):
         rfc3339(new["created"], "config_patch, created")
     for key in ("os", "architecture"):
         if config.get(key) and not new.get(key):
-            raise ContentError("%s has no %s, which every image has." % (name, key), "CONFIG_INVALID")
+            raise ContentError(f"{name} has no {key}, which every image has.", "CONFIG_INVALID")
     if new.get("rootfs") != config.get("rootfs"):
         text = (
-            "config_patch may not change the rootfs of %s: its diff_ids are those of the layers; use append to add one."
+            f"config_patch may not change the rootfs of {what}: its diff_ids are those of the "
+            "layers; use append to add one."
         )
-        raise InvalidInput(text % what)
+        raise InvalidInput(text)
     return new
 
 
@@ -227,4 +228,4 @@ def _check(value: Json, keys: t.Iterable[str], what: str) -> None:
         if found is not None and not (isinstance(found, outer) and all(isinstance(item, inner) for item in items)):
             kinds = {"list": "a list of %s", "dict": "an object of %s", "str": "a string"}
             kind = kinds[outer.__name__].replace("%s", "strings" if inner is str else "objects")
-            raise ContentError("%s has a field %s that is not %s." % (what, key, kind), "CONFIG_INVALID")
+            raise ContentError(f"{what} has a field {key} that is not {kind}.", "CONFIG_INVALID")

@@ -47,13 +47,13 @@ def not_image(manifest: Manifest) -> str | None:
         return "it is an index"
     configs = parts(manifest, "config")
     if not configs or configs[0].media_type not in CONFIGS:
-        return "its config has the type %s" % (configs[0].media_type if configs else "none")
+        return f"its config has the type {configs[0].media_type if configs else 'none'}"
     odd = [layer.media_type for layer in parts(manifest, "layers") if ".tar" not in layer.media_type]
-    return "it has a layer of the type %s" % odd[0] if odd else None
+    return f"it has a layer of the type {odd[0]}" if odd else None
 
 
 def check_image(manifest: Manifest, what: str) -> None:
     """Raise ContentError (NOT_AN_IMAGE) unless this is an image; ``what`` names it."""
     why = not_image(manifest)
     if why:
-        raise ContentError("%s is not an image: %s." % (what, why), "NOT_AN_IMAGE")
+        raise ContentError(f"{what} is not an image: {why}.", "NOT_AN_IMAGE")

@@ -47,8 +47,8 @@ def annotate(value: Json, changes: Changes) -> None:
 def platform_json(platform: Platform) -> Json:
     """Write a platform as descriptors have it. Raises InvalidInput where the operating system is all that it says."""
     if not platform.architecture:
-        text = "%s names no architecture; the platform of a member is written os/arch or os/arch/variant."
-        raise InvalidInput(text % platform, "INVALID_PLATFORM")
+        text = f"{platform} names no architecture; the platform of a member is written os/arch or os/arch/variant."
+        raise InvalidInput(text, "INVALID_PLATFORM")
     value = {
         "architecture": platform.architecture,
         "os": platform.os,
@@ -137,24 +137,25 @@ def make_index(base: Manifest | None, found: t.Sequence[Descriptor], media_type:
 def check_index(index: Manifest, base: Manifest | None, what: str) -> None:
     """Refuse an index that no registry or client takes: without members, or a Docker list of what that cannot hold."""
     if not members(index):
-        text = "%s would have no members left; oci_delete deletes an index."
-        raise Refused(text % what, "EMPTY_INDEX")
+        text = f"{what} would have no members left; oci_delete deletes an index."
+        raise Refused(text, "EMPTY_INDEX")
     if index.media_type != DOCKER_LIST:
         return
     known = {item.digest: item.json for item in members(base)} if base and base.media_type == DOCKER_LIST else {}
-    kind = "%s is a manifest list of Docker's format" % what
+    kind = f"{what} is a manifest list of Docker's format"
     for item in members(index):
         if known.get(item.digest) == item.json:
             continue
         if item.media_type != DOCKER_MANIFEST:
             text = (
-                "%s, which holds Docker images alone, and %s has the type %s; set format: oci, whose indexes hold both."
+                f"{kind}, which holds Docker images alone, and {item.digest} has the type "
+                f"{item.media_type}; set format: oci, whose indexes hold both."
             )
-            raise InvalidInput(text % (kind, item.digest, item.media_type))
+            raise InvalidInput(text)
         if item.json.get("annotations"):
-            raise InvalidInput("%s, whose members have no annotations; set format: oci." % kind)
+            raise InvalidInput(f"{kind}, whose members have no annotations; set format: oci.")
     if index.json.get("annotations") and not (base and base.json.get("annotations") == index.json["annotations"]):
-        raise InvalidInput("%s, which has no annotations; set format: oci." % kind)
+        raise InvalidInput(f"{kind}, which has no annotations; set format: oci.")
 
 
 def platform_of(member: Descriptor) -> Platform | None:
@@ -174,7 +175,7 @@ def no_platform(index: Manifest, wanted: Platform, what: str) -> ContentError:
     """Return the error for a platform that an index does not have; attestations are none to offer."""
     found = (platform_of(member) for member in members(index))
     have = ", ".join(sorted({str(platform) for platform in found if platform and platform.os != "unknown"}))
-    text = "%s has no image for %s; it has %s." % (what, wanted, have or "none that names a platform")
+    text = f"{what} has no image for {wanted}; it has {have or 'none that names a platform'}."
     return ContentError(text, "PLATFORM_NOT_FOUND")
 
 

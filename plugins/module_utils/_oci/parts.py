@@ -18,14 +18,14 @@ def read_descriptor(value: t.Any, what: str) -> Descriptor:
     digest, size, media_type = value.get("digest"), value.get("size"), value.get("mediaType", "")
     problem = digest_problem(digest)
     if problem:
-        raise invalid(what, "names content %r, which %s" % (digest, problem))
+        raise invalid(what, f"names content {digest!r}, which {problem}")
     if (
         isinstance(size, bool)
         or not isinstance(size, int)
         or not 0 <= size <= _MAX_SIZE
         or not isinstance(media_type, str)
     ):
-        raise invalid(what, "describes %s with the size %r and the type %r" % (digest, size, media_type))
+        raise invalid(what, f"describes {digest} with the size {size!r} and the type {media_type!r}")
     _check_annotations(value, what)
     return Descriptor(media_type, t.cast(str, digest), size, value)
 
@@ -42,7 +42,7 @@ def parts(manifest: Manifest, key: str, what: str = "") -> list[Descriptor]:
     if key in ("config", "subject"):
         found = None if found is None else [found]
     elif not isinstance(found or [], list):
-        raise invalid(what, "has %s that are not a list" % key)
+        raise invalid(what, f"has {key} that are not a list")
     return [read_descriptor(item, what) for item in found or []]
 
 

@@ -21,13 +21,16 @@ def strings(option: str, given: t.Mapping[str, t.Any] | None) -> dict[str, str |
     found: dict[str, str | None] = {}
     for key, value in (given or {}).items():
         if not key:
-            raise InvalidInput("%s has an empty name." % option)
+            raise InvalidInput(f"{option} has an empty name.")
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, (str, type(None))):
             kind = {bool: "a boolean", float: "a number with a fraction"}.get(type(value), "not a string")
-            text = "%s: the value of %s is %s (%s); write it in quotes, as the string that is meant."
-            raise InvalidInput(text % (option, key, kind, str(value)[:50]))
+            text = (
+                f"{option}: the value of {key} is {kind} ({str(value)[:50]}); write it in "
+                "quotes, as the string that is meant."
+            )
+            raise InvalidInput(text)
         found[key] = value
     return found
 
@@ -37,7 +40,7 @@ def patch(option: str, given: Json | None) -> Json:
     try:
         canonical_json(given)
     except (ValueError, RecursionError) as exc:
-        raise InvalidInput("%s cannot be written as JSON: %s." % (option, exc)) from None
+        raise InvalidInput(f"{option} cannot be written as JSON: {exc}.") from None
     return given or {}
 
 
@@ -83,11 +86,14 @@ def edit_manifest(manifest: Manifest, change: Json, what: str) -> Manifest:
     value = merge_patch(manifest.json, change)
     if value == manifest.json:
         return manifest
-    new = checked(build(value, manifest.media_type), "What manifest_patch makes of %s" % what)
+    new = checked(build(value, manifest.media_type), f"What manifest_patch makes of {what}")
     wrong = [key for key in ("config", "layers") if parts(new, key) != parts(manifest, key)]
     wrong += [key for key in ("schemaVersion", "mediaType") if value.get(key) != manifest.json.get(key)]
     if wrong:
         instead = {"layers": "append adds a layer", "config": "config_patch changes what it holds"}
-        text = "manifest_patch may not change the %s of %s; %s."
-        raise InvalidInput(text % (wrong[0], what, instead.get(wrong[0], "it stays of the kind that it is")))
+        text = (
+            f"manifest_patch may not change the {wrong[0]} of {what}; "
+            f"{instead.get(wrong[0], 'it stays of the kind that it is')}."
+        )
+        raise InvalidInput(text)
     return new

@@ -27,7 +27,7 @@ class Platform:
         """Parse what a user typed: ``linux``, ``linux/arm64``, ``linux/arm/v7``, ``windows/amd64:10.0.17763``."""
         match = _PLATFORM.fullmatch(text)
         if not match:
-            why = "%r is not a platform; write os/arch or os/arch/variant, such as linux/amd64." % text
+            why = f"{text!r} is not a platform; write os/arch or os/arch/variant, such as linux/amd64."
             raise InvalidInput(why, "INVALID_PLATFORM")
         system, architecture, variant = ((part or "").lower() for part in match.group(1, 2, 3))
         return cls(system, _ALIASES.get(architecture, architecture), variant, match.group(4) or "")
@@ -41,7 +41,7 @@ class Platform:
 
     def __str__(self) -> str:
         text = "/".join(part for part in (self.os, self.architecture, self.variant) if part)
-        return "%s:%s" % (text, self.os_version) if self.os_version else text
+        return f"{text}:{self.os_version}" if self.os_version else text
 
     def matches(self, other: Platform | None) -> bool:
         """Does ``other`` satisfy this pattern? 64-bit Arm is v8 whether or not it says so."""

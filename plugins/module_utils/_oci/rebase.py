@@ -21,9 +21,9 @@ def not_based_on(diff_ids: t.Sequence[str], base: t.Sequence[str]) -> str | None
     """Say where an image (by its diff IDs, bottom to top) differs from a base, or None where it begins with it."""
     for number, (mine, wanted) in enumerate(zip(diff_ids, base), 1):
         if mine != wanted:
-            return "its layer %d is %s, and that of the base is %s (diff IDs)" % (number, mine, wanted)
+            return f"its layer {int(number)} is {mine}, and that of the base is {wanted} (diff IDs)"
     if len(diff_ids) < len(base):
-        return "it has %d layers, and the base has %d" % (len(diff_ids), len(base))
+        return f"it has {len(diff_ids)} layers, and the base has {len(base)}"
     return None
 
 

@@ -16,11 +16,11 @@ _MAX_SMALL = 32 << 20
 
 def has_blob(repository: Repository, digest: str) -> bool:
     """Is this blob here? Storage behind a redirect may refuse HEAD, which says yes all the same."""
-    response = repository.request("HEAD", "blobs/" + digest)
+    response = repository.request("HEAD", f"blobs/{digest}")
     if response.status in (200, 404) or not repository.owns(response.url):
         response.discard()
         return response.status != 404
-    raise repository.refusal(response, "The blob %s" % repository.full(digest))
+    raise repository.refusal(response, f"The blob {repository.full(digest)}")
 
 
 def stream_blob(repository: Repository, blob: Descriptor) -> t.Iterator[bytes]:
@@ -29,7 +29,7 @@ def stream_blob(repository: Repository, blob: Descriptor) -> t.Iterator[bytes]:
     A connection that breaks is resumed with Range where the registry can; where it sends all again, the part that was
     yielded already is skipped and must have the same hash. Raises ContentError (DIGEST_MISMATCH), ConnectionFailed.
     """
-    what, transport = "The blob %s" % repository.full(blob.digest), repository.registry.transport
+    what, transport = f"The blob {repository.full(blob.digest)}", repository.registry.transport
     digest, done, held = hasher(blob.digest), 0, b""
     tries = transport.retries
     with repository.named():
@@ -51,7 +51,7 @@ def stream_blob(repository: Repository, blob: Descriptor) -> t.Iterator[bytes]:
                     raise
         if done < blob.size:
             raise _wrong_size(what, blob, str(done))
-        found = "%s:%s" % (blob.digest.split(":")[0], digest.hexdigest())
+        found = f"{blob.digest.split(':')[0]}:{digest.hexdigest()}"
         if found != blob.digest:
             raise mismatch(what, blob.digest, found)
     transport.count(bytes_received=done)
@@ -60,19 +60,19 @@ def stream_blob(repository: Repository, blob: Descriptor) -> t.Iterator[bytes]:
 
 
 def _wrong_size(what: str, blob: Descriptor, found: str) -> ContentError:
-    return ContentError("%s should be %d bytes long, but %s came." % (what, blob.size, found), "SIZE_MISMATCH")
+    return ContentError(f"{what} should be {int(blob.size)} bytes long, but {found} came.", "SIZE_MISMATCH")
 
 
 def _rest(repository: Repository, blob: Descriptor, done: int, digest: str, what: str) -> t.Iterator[bytes]:
     """Yield a blob from an offset on, however much the registry sends; ``digest`` is that of what came before it."""
-    headers = {"Range": "bytes=%d-" % done} if done else {}
-    response = repository.request("GET", "blobs/" + blob.digest, headers=headers)
-    if response.status == 206 and re.match("bytes %d-" % done, response.headers.get("Content-Range", "")):
+    headers = {"Range": f"bytes={int(done)}-"} if done else {}
+    response = repository.request("GET", f"blobs/{blob.digest}", headers=headers)
+    if response.status == 206 and re.match(f"bytes {int(done)}-", response.headers.get("Content-Range", "")):
         yield from response.chunks()
         return
     if done and response.status in (206, 416):
         response.discard()
-        response = repository.request("GET", "blobs/" + blob.digest)
+        response = repository.request("GET", f"blobs/{blob.digest}")
     if response.status != 200:
         raise repository.refusal(response, what)
     skip, prefix = done, hasher(blob.digest)
@@ -81,7 +81,7 @@ def _rest(repository: Repository, blob: Descriptor, done: int, digest: str, what
         skip -= len(old)
         prefix.update(old)
         if old and not skip and prefix.hexdigest() != digest:
-            raise ContentError("%s changed between two tries." % what, "DIGEST_MISMATCH")
+            raise ContentError(f"{what} changed between two tries.", "DIGEST_MISMATCH")
         if chunk:
             yield chunk
 
@@ -95,12 +95,12 @@ def read_blob(repository: Repository, blob: Descriptor) -> bytes:
 
 
 def _read(repository: Repository, blob: Descriptor) -> bytes:
-    what = "The blob %s" % repository.full(blob.digest)
+    what = f"The blob {repository.full(blob.digest)}"
     with repository.named():
         if blob.size > _MAX_SMALL:
-            text = "%s is %d bytes long; at most %d are read of its kind." % (what, blob.size, _MAX_SMALL)
+            text = f"{what} is {int(blob.size)} bytes long; at most {int(_MAX_SMALL)} are read of its kind."
             raise ContentError(text, "TOO_LARGE")
-        response = repository.request("GET", "blobs/" + blob.digest)
+        response = repository.request("GET", f"blobs/{blob.digest}")
         if response.status != 200:
             raise repository.refusal(response, what)
         raw = response.read(blob.size, what)

@@ -18,7 +18,7 @@ def put(repository: Repository, target: str, manifest: Manifest) -> None:
 
 def _put(repository: Repository, target: str, manifest: Manifest) -> None:
     headers = {"Content-Type": manifest.media_type}
-    response = repository.request("PUT", "manifests/" + target, headers=headers, body=manifest.raw)
+    response = repository.request("PUT", f"manifests/{target}", headers=headers, body=manifest.raw)
     if response.status not in (200, 201, 202):
         raise repository.refusal(response, repository.full(target))
     response.discard()
@@ -28,5 +28,5 @@ def _put(repository: Repository, target: str, manifest: Manifest) -> None:
         found = repository.head(target)
         stored = found.digest if found else manifest.digest
     if stored != manifest.digest and stored.split(":")[0] == manifest.digest.split(":")[0]:
-        what = "%s, as the registry stored it," % repository.full(target)
+        what = f"{repository.full(target)}, as the registry stored it,"
         raise mismatch(what, manifest.digest, stored, repository.registry.host)

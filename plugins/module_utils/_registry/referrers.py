@@ -21,13 +21,13 @@ COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
 def digest_tag(digest: str) -> str:
     """Return the tag that stands in for the referrers API (distribution-spec, "Referrers Tag Schema")."""
     algorithm, encoded = digest.split(":", 1)
-    return "%s-%s" % (algorithm[:32], encoded[:64])
+    return f"{algorithm[:32]}-{encoded[:64]}"
 
 
 def referrers_by_api(repository: Repository, digest: str) -> list[Descriptor] | None:
     """Return the referrers that the registry lists, or None where it has no referrers API."""
-    what = "The list of referrers of %s@%s" % (repository, digest)
-    url, found = "referrers/" + digest, t.cast("dict[str, Descriptor]", {})
+    what = f"The list of referrers of {repository}@{digest}"
+    url, found = f"referrers/{digest}", t.cast("dict[str, Descriptor]", {})
     visited: set[str] = set()
     while url not in visited:
         visited.add(url)

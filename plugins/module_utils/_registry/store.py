@@ -57,7 +57,7 @@ def _replace(path: str, config: t.Mapping[str, t.Any]) -> None:
 
 def store_in_helper(run: RunCommand, helper: str, server: str, credential: Credential | None) -> None:
     """Hand a credential to ``docker-credential-HELPER``, on its standard input, or have it erase the one it has."""
-    program = "docker-credential-" + helper
+    program = f"docker-credential-{helper}"
     if credential:
         entry = {"ServerURL": server, "Username": credential.username, "Secret": credential.password}
         code, output = run([program, "store"], json.dumps(entry))
@@ -65,4 +65,4 @@ def store_in_helper(run: RunCommand, helper: str, server: str, credential: Crede
         code, output = run([program, "erase"], server)
     if code:
         said = (output.strip().splitlines() or ["no reason given"])[0][:200]
-        raise CredentialError("The credential helper %s did not store the change for %s: %s." % (program, server, said))
+        raise CredentialError(f"The credential helper {program} did not store the change for {server}: {said}.")

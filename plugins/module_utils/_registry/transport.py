@@ -207,7 +207,7 @@ class Transport:
                 settings = settings._replace(client_cert=None, client_key=None)
             response.discard()
             url = target
-        where = "%s:%d" % origin(url)[1:]
+        where = "{1}:{2}".format(*origin(url))
         raise ContentError(f"{where} redirected us more than {_MAX_REDIRECTS} times.", "UNSAFE_URL", where)
 
     def _manager(self, url: str, settings: Settings) -> urllib3.PoolManager:

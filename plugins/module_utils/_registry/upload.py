@@ -22,9 +22,9 @@ Open = t.Callable[[], t.Iterable[bytes]]
 
 def mount_blob(repository: Repository, digest: str, source: str) -> bool:
     """Ask for a blob of another repository of the same registry; False when it has to be sent instead."""
-    query = "blobs/uploads/?mount=%s&from=%s" % (quote(digest, safe=""), quote(source, safe=""))
+    query = f"blobs/uploads/?mount={quote(digest, safe='')}&from={quote(source, safe='')}"
     try:
-        response = repository.request("POST", query, also=("repository:%s:pull" % source,))
+        response = repository.request("POST", query, also=(f"repository:{source}:pull",))
     except Denied:  # no token for both
         return False
     response.discard()
@@ -60,7 +60,7 @@ def upload_blob(repository: Repository, blob: Descriptor, content: Open) -> None
 
 
 def _try_upload(repository: Repository, blob: Descriptor, content: Open) -> None:
-    what = "The upload of %s to %s" % (blob.digest, repository)
+    what = f"The upload of {blob.digest} to {repository}"
     response = repository.request("POST", "blobs/uploads/")
     if response.status not in (201, 202):
         raise repository.refusal(response, what)
@@ -120,13 +120,13 @@ def _location(repository: Repository, response: Response, what: str, default: st
     """Return where the upload goes on: relative or absolute, its query untouched."""
     location = response.headers.get("Location") or default
     if not location:
-        text = "%s: the registry did not say where to send it (no Location)." % what
+        text = f"{what}: the registry did not say where to send it (no Location)."
         raise RegistryError(text, "BLOB_UPLOAD_INVALID", repository.registry.host, response.status)
     return resolve_untrusted_url(response.url, location)
 
 
 def _closing(location: str, digest: str) -> str:
-    return "%s%sdigest=%s" % (location, "&" if "?" in location else "?", quote(digest, safe=""))
+    return f"{location}{'&' if '?' in location else '?'}digest={quote(digest, safe='')}"
 
 
 def _cancel(repository: Repository, response: Response) -> None:

@@ -86,7 +86,7 @@ def _seconds(created: str) -> int:
     try:
         return calendar.timegm(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ"))
     except ValueError:
-        text = "created must be a time such as 2024-01-31T12:00:00Z (RFC 3339, UTC), not %r." % created
+        text = f"created must be a time such as 2024-01-31T12:00:00Z (RFC 3339, UTC), not {created!r}."
         raise InvalidInput(text) from None
 
 
@@ -107,7 +107,7 @@ def _from_scratch(repository: Repository, platforms: list[str], family: str, cre
     for text in platforms:
         platform = Platform.parse(text)
         if not platform.architecture:
-            raise InvalidInput("An image from scratch is for an os and an architecture, not %r alone." % text)
+            raise InvalidInput(f"An image from scratch is for an os and an architecture, not {text!r} alone.")
         said = {"architecture": platform.architecture, "os": platform.os, "variant": platform.variant}
         said["os.version"] = platform.os_version
         said = {key: value for key, value in said.items() if value}
@@ -172,14 +172,14 @@ class _Appending:
         told = [entry for entry in history if isinstance(entry, dict) and not entry.get("empty_layer")]
         if len(told) == len(before):
             created = {"created": new["created"]} if new.get("created") else {}
-            new["history"] = history + [{**created, "created_by": "oci_append " + layer.name} for layer in layers]
+            new["history"] = history + [{**created, "created_by": f"oci_append {layer.name}"} for layer in layers]
         return new
 
     def annotations(self, image: Image) -> Json:
         """Return the annotations of the manifest with the name and digest of the image as its base."""
-        found: Json = {**(image.manifest.json.get("annotations") or {}), _BASE + "digest": image.manifest.digest}
+        found: Json = {**(image.manifest.json.get("annotations") or {}), f"{_BASE}digest": image.manifest.digest}
         if self.base and self.base.tag:
-            found[_BASE + "name"] = "%s:%s" % (self.base.name, self.base.tag)
+            found[f"{_BASE}name"] = f"{self.base.name}:{self.base.tag}"
         return found
 
     def reused(self, image: Image, there: Image | None, layers: list[NewLayer]) -> list[Json]:

@@ -21,8 +21,11 @@ def plan_blob(session: Session, *, name: str, path: str) -> Plan:
     reference = Reference.parse(name)
     digest = reference.digest
     if not digest:
-        text = "%s names no blob: blobs have digests and no tags; write %s@sha256:... (oci_manifest_info lists them)."
-        raise InvalidInput(text % (reference, reference.name), "INVALID_REFERENCE")
+        text = (
+            f"{reference} names no blob: blobs have digests and no tags; write "
+            f"{reference.name}@sha256:... (oci_manifest_info lists them)."
+        )
+        raise InvalidInput(text, "INVALID_REFERENCE")
     place = check_file(path)
     before, size = digest_of_file(place, digest.split(":")[0]) or (None, 0)
     steps = []
@@ -34,14 +37,14 @@ def plan_blob(session: Session, *, name: str, path: str) -> Plan:
         def run() -> None:
             write_file(place, stream_blob(repository, blob))
 
-        steps.append(Step("Write %s (%d bytes) to %s." % (reference, size, path), run, Cost(bytes_received=size)))
+        steps.append(Step(f"Write {reference} ({int(size)} bytes) to {path}.", run, Cost(bytes_received=size)))
     result = {"path": path, "size": size, "digest": digest, "previous_digest": before, "reference": str(reference)}
     return Plan(result, before={path: before}, after={path: digest}, steps=tuple(steps))
 
 
 def _size(repository: Repository, digest: str) -> int:
     """Return a blob's size by HEAD, or by a GET of its start where that does not tell it."""
-    what, path = "The blob %s" % repository.full(digest), "blobs/" + digest
+    what, path = f"The blob {repository.full(digest)}", f"blobs/{digest}"
     response = repository.request("HEAD", path)
     if _length(response) is None:
         response.discard()
@@ -51,7 +54,7 @@ def _size(repository: Repository, digest: str) -> int:
     response.discard()
     size = _length(response)
     if size is None:
-        text = "%s: the registry does not tell its size." % what
+        text = f"{what}: the registry does not tell its size."
         raise RegistryError(text, "UNKNOWN", repository.registry.host, response.status)
     return size
 

@@ -22,7 +22,7 @@ def config_info(session: Session, *, name: str, platform: str | None, query: str
     if manifest:
         configs = parts(manifest, "config")
         if not configs:
-            raise ContentError("%s has no config." % reference, "NOT_AN_IMAGE", reference.registry)
+            raise ContentError(f"{reference} has no config.", "NOT_AN_IMAGE", reference.registry)
         with repository.named():
-            config = parse_json(read_blob(repository, configs[0]), "The config of %s" % reference)
+            config = parse_json(read_blob(repository, configs[0]), f"The config of {reference}")
     return {**described(reference, manifest), "config": config, "query_result": search(config) if manifest else None}

@@ -46,7 +46,7 @@ def plan_export(
     old, old_size = digest_of_file(place, "sha256") or (None, None)
     reference, repository, manifest = find(session, name)
     if manifest is None:
-        raise NotFound("%s does not exist." % reference, "MANIFEST_UNKNOWN", reference.registry, 404)
+        raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
     chosen = _choose(repository, reference, manifest, platform)
     image = read_image(repository, chosen, repository.full(chosen.digest))
     result = {
@@ -60,8 +60,8 @@ def plan_export(
         return Plan({**result, "size": old_size, "checksum": old}, before, before)
     made = _Export.make(session, image, os.path.dirname(place), allowed)
     after = {"path": path, "size": made.size, "checksum": made.digest}
-    text = "Write the root file system of %s (%d bytes) to %s." % (result["reference"], made.size, path)
-    note = "1 %s %s" % (_layers(image), made.digest)
+    text = f"Write the root file system of {result['reference']} ({int(made.size)} bytes) to {path}."
+    note = f"1 {_layers(image)} {made.digest}"
     steps = () if made.digest == old else (Step(text, lambda: _place(made, place, note)),)
     return Plan({**result, "size": made.size, "checksum": made.digest}, before, after, steps)
 
@@ -104,7 +104,7 @@ class _Export:
             file, digest = scratch(folder), hashlib.sha256()
             merge(session, image, t.cast(t.BinaryIO, _Hashed(file, digest)), limits, folder)
             file.flush()
-        return cls(file, file.tell(), "sha256:%s" % digest.hexdigest())
+        return cls(file, file.tell(), f"sha256:{digest.hexdigest()}")
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,11 @@ class _Wish:
         if base and not base.is_index and self.exclusive:
             base = None
         if base and not base.is_index:
-            text = "%s is a single image, not an index; with state: present, exclusive: true puts one in its place."
-            raise ContentError(text % self.what, "NOT_AN_INDEX")
+            text = (
+                f"{self.what} is a single image, not an index; with state: present, exclusive: "
+                "true puts one in its place."
+            )
+            raise ContentError(text, "NOT_AN_INDEX")
         found = without(merge(members(base) if base else [], self.add), self.gone)
         if self.exclusive:
             wanted = {member.item.digest for member in self.add}
@@ -166,17 +169,15 @@ def _read_entry(value: t.Any, home: Reference, state: str) -> _Given:
     entry = {"name": value} if isinstance(value, str) else value
     good = isinstance(entry, dict) and entry.keys() <= {"name", "platform", "annotations"}
     if not good or any(not isinstance(entry.get(key) or "", str) for key in ("name", "platform")):
-        raise InvalidInput(
-            "manifests: %r is neither a reference nor a dict of name, platform and annotations." % (value,)
-        )
+        raise InvalidInput(f"manifests: {value!r} is neither a reference nor a dict of name, platform and annotations.")
     name, platform, annotations = entry.get("name"), entry.get("platform"), entry.get("annotations") or {}
     if name is None and (state == "present" or not platform):
-        raise InvalidInput("manifests: %r has no name." % (value,))
+        raise InvalidInput(f"manifests: {value!r} has no name.")
     if not isinstance(annotations, dict):
-        raise InvalidInput("manifests: the annotations of %s are no dict." % name)
+        raise InvalidInput(f"manifests: the annotations of {name} are no dict.")
     reference = None
     if name is not None:  # a digest alone is one of the same repository
-        reference = Reference.parse("%s@%s" % (home.name, name) if name.startswith(("sha256:", "sha512:")) else name)
+        reference = Reference.parse(f"{home.name}@{name}" if name.startswith(("sha256:", "sha512:")) else name)
     return _Given(reference, Platform.parse(platform) if platform else None, _texts(annotations))
 
 
@@ -184,25 +185,28 @@ def _texts(annotations: t.Mapping[t.Any, t.Any]) -> Changes:
     """Return annotations, which are strings (whole numbers become some); null removes one."""
     for key, value in annotations.items():
         if not isinstance(key, str) or isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
-            raise InvalidInput("The annotation %s is %r, which is no string; put it in quotes." % (key, value))
+            raise InvalidInput(f"The annotation {key} is {value!r}, which is no string; put it in quotes.")
     return {key: None if value is None else str(value) for key, value in annotations.items()}
 
 
 def _check_absent(home: Reference, given: list[_Given], chooses: bool) -> None:
     if not given:
-        text = "state absent removes the members that manifests lists, and it lists none; oci_delete deletes %s itself."
-        raise InvalidInput(text % home)
+        text = (
+            "state absent removes the members that manifests lists, and it lists none; "
+            f"oci_delete deletes {home} itself."
+        )
+        raise InvalidInput(text)
     if chooses:
         raise InvalidInput("exclusive and platforms say which members stay; they do not go with state: absent.")
 
 
 def _check_new(home: Reference, given: list[_Given], in_place: bool) -> None:
     if not in_place:
-        text = "The index %s does not exist. To make a new one, let name say where, and leave out dest."
-        raise NotFound(text % home, "MANIFEST_UNKNOWN", home.registry, 404)
+        text = f"The index {home} does not exist. To make a new one, let name say where, and leave out dest."
+        raise NotFound(text, "MANIFEST_UNKNOWN", home.registry, 404)
     if not given:
-        text = "The index %s does not exist, and manifests lists no members for a new one."
-        raise NotFound(text % home, "MANIFEST_UNKNOWN", home.registry, 404)
+        text = f"The index {home} does not exist, and manifests lists no members for a new one."
+        raise NotFound(text, "MANIFEST_UNKNOWN", home.registry, 404)
 
 
 def _nothing(home: Reference) -> Plan:
@@ -226,8 +230,8 @@ def _resolve(session: Session, have: t.Mapping[str, Descriptor], flatten: bool, 
         if not head and state == "absent":
             return _Found(given, None, ())
         if not head:
-            text = "The member %s does not exist."
-            raise NotFound(text % reference, "MANIFEST_UNKNOWN", reference.registry, 404)
+            text = f"The member {reference} does not exist."
+            raise NotFound(text, "MANIFEST_UNKNOWN", reference.registry, 404)
         opened = flatten and head.media_type in INDEXES
         known = have.get(head.digest) or (head if state == "absent" else None)
         if opened and state == "absent":
@@ -271,7 +275,7 @@ def _config(repository: Repository, manifest: Manifest) -> Json | None:
     if not_image(manifest):
         return None
     with repository.named():
-        what = "The config of %s" % repository.full(manifest.digest)
+        what = f"The config of {repository.full(manifest.digest)}"
         return parse_json(read_blob(repository, parts(manifest, "config")[0]), what)
 
 
@@ -284,8 +288,11 @@ def _refuse_conflicts(found: list[_Found]) -> None:
             spot = None if attests(item) else place(item)
             other, where = seen.setdefault(spot, (member, entry)) if spot else (member, entry)
             if where is not entry and other.item.digest != member.item.digest:
-                text = "manifests: %s and %s are different images, and both are for %s."
-                raise InvalidInput(text % (where.given, entry.given, platform_of(item)))
+                text = (
+                    f"manifests: {where.given} and {entry.given} are different images, and both "
+                    f"are for {platform_of(item)}."
+                )
+                raise InvalidInput(text)
 
 
 def _goes(found: list[_Found], item: Descriptor) -> bool:
@@ -306,8 +313,8 @@ def _target(session: Session, source: Target, where: Reference, in_place: bool, 
     if in_place:
         where = where.with_digest(index.digest)
     if where.digest and where.digest != index.digest:
-        text = "The result cannot be stored as %s: its digest is %s, and a digest cannot be chosen."
-        raise InvalidInput(text % (where, index.digest))
+        text = f"The result cannot be stored as {where}: its digest is {index.digest}, and a digest cannot be chosen."
+        raise InvalidInput(text)
     return Target.look(session.repository(where, "pull", "push"), where)
 
 
@@ -361,8 +368,11 @@ def _put(target: Target, index: Manifest, again: t.Callable[[Target, Manifest | 
                 return
         put(repository, tag, index)
         transport.pause(0, _PAUSE)
-    text = "%s was changed by others each time that it was written (%d times); run this task again when they are done."
-    raise Refused(text % (target.reference, _TRIES), "TAG_MOVED", target.reference.registry)
+    text = (
+        f"{target.reference} was changed by others each time that it was written ({int(_TRIES)} "
+        "times); run this task again when they are done."
+    )
+    raise Refused(text, "TAG_MOVED", target.reference.registry)
 
 
 def _merged(wish: _Wish, result: Json, after: Json, target: Target, base: Manifest | None) -> Manifest:
@@ -399,14 +409,14 @@ def _line(item: Descriptor) -> str:
 
 
 def _notes(value: Json) -> list[str]:
-    return ["%s=%s" % pair for pair in (value.get("annotations") or {}).items()]
+    return [f"{key}={text}" for key, text in (value.get("annotations") or {}).items()]
 
 
 def _told(base: Manifest | None, index: Manifest) -> list[str]:
     """Say which members come, go, and are described in another way."""
     old = {item.digest: item for item in members(base)} if base else {}
     new = {item.digest: item for item in members(index)}
-    gone = ["Remove the member %s." % _line(item) for item in old.values() if item.digest not in new]
-    come = ["Add the member %s." % _line(item) for item in new.values() if item.digest not in old]
+    gone = [f"Remove the member {_line(item)}." for item in old.values() if item.digest not in new]
+    come = [f"Add the member {_line(item)}." for item in new.values() if item.digest not in old]
     same = [item for item in new.values() if item.digest in old and item.json != old[item.digest].json]
-    return gone + come + ["Describe the member %s in another way." % _line(item) for item in same]
+    return gone + come + [f"Describe the member {_line(item)} in another way." for item in same]

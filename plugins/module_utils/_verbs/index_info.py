@@ -16,6 +16,6 @@ def index_info(session: Session, *, name: str) -> dict[str, t.Any]:
     """Return the descriptors of an index, in order. A single image is an error (NOT_AN_INDEX)."""
     reference, dummy, index = find(session, name)
     if index and not index.is_index:
-        text = "%s is a single image, not an index; oci_manifest_info shows it." % reference
+        text = f"{reference} is a single image, not an index; oci_manifest_info shows it."
         raise ContentError(text, "NOT_AN_INDEX", reference.registry)
     return {**described(reference, index), "manifests": [summary(member) for member in members(index)] if index else []}

@@ -50,11 +50,11 @@ def plan_login(
     if wanted and verify:
         warnings = _verify(session, host, path, wanted)
     same = _pair(stored) == _pair(wanted)
-    where = "docker-credential-%s" % helper if helper else file
+    where = f"docker-credential-{helper}" if helper else file
     if wanted:
-        text = "Store the credentials of %s for %s in %s." % (username, key, where)
+        text = f"Store the credentials of {username} for {key} in {where}."
     else:
-        text = "Remove the credentials for %s from %s." % (key, where)
+        text = f"Remove the credentials for {key} from {where}."
     if helper:
         run = partial(store_in_helper, session.run, helper, server, wanted)
     else:
@@ -100,11 +100,11 @@ def _verify(session: Session, host: str, path: str, wanted: Credential) -> tuple
     whole = Repository(registry, "", ())
     response = whole.request("GET", "/v2/")
     if response.status == 401:
-        text = "%s refused the username and password (HTTP 401); nothing was stored." % host
+        text = f"{host} refused the username and password (HTTP 401); nothing was stored."
         raise Denied(text, "UNAUTHORIZED", host, 401)
     if response.status not in (200, 403):
-        raise whole.refusal(response, "The login at %s" % host)
+        raise whole.refusal(response, f"The login at {host}")
     response.discard()
     if not registry.scheme:
-        return ("%s did not ask for a login, so the username and password could not be verified." % host,)
+        return (f"{host} did not ask for a login, so the username and password could not be verified.",)
     return ()

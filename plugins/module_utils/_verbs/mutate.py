@@ -67,8 +67,8 @@ def plan_mutate(
     def edit(image: Image, existing: Image | None) -> Edited:
         edited.add(image.manifest.digest)
         if changes.platform and len(edited) > 1:
-            text = "set_platform is for one image, and %s has more of them to edit; choose one with platforms."
-            raise InvalidInput(text % name)
+            text = f"set_platform is for one image, and {name} has more of them to edit; choose one with platforms."
+            raise InvalidInput(text)
         new = _append(image, existing, files(), changes)
         manifest = edit_annotations(new.manifest, notes)
         return replace(new, manifest=edit_manifest(manifest, manifest_change, image.what))
@@ -96,7 +96,7 @@ def plan_mutate(
             raise
         planned = plan([set_platform])  # it has its new platform since an earlier run
     if index_notes and not indexes:
-        raise InvalidInput("%s is a single image, so there is no index for index_annotations." % name)
+        raise InvalidInput(f"{name} is a single image, so there is no index for index_annotations.")
     return planned
 
 
@@ -136,5 +136,5 @@ def _grown(config: Json, diff_ids: list[str]) -> Json:
     new = {**config, "rootfs": {**rootfs, "diff_ids": before + diff_ids}}
     told = [entry for entry in history if isinstance(entry, dict) and not entry.get("empty_layer")]
     if len(told) == len(before):
-        new["history"] = history + [{"created_by": "append %s" % diff_id} for diff_id in diff_ids]
+        new["history"] = history + [{"created_by": f"append {diff_id}"} for diff_id in diff_ids]
     return new

@@ -69,15 +69,16 @@ def _choose(entries: t.Sequence[Entry], wanted: str | None, path: str) -> Entry:
     """Return the one image, or the one that is named: by a digest, as the file names it, in full, or by its tag."""
     have = "; ".join(str(entry) for entry in entries[:_SHOWN]) + ("; ..." if len(entries) > _SHOWN else "")
     if not entries:
-        raise ContentError("%s holds no images." % path, "ARCHIVE_INVALID")
+        raise ContentError(f"{path} holds no images.", "ARCHIVE_INVALID")
     tests = _tests(wanted) if wanted else [bool]
     found: list[Entry] = next(filter(None, (_named(entries, test) for test in tests)), [])
     if not found:
-        text = "%s has no image %s; it has: %s."
-        raise InvalidInput(text % (path, wanted, have), "SOURCE_NOT_FOUND")
+        text = f"{path} has no image {wanted}; it has: {have}."
+        raise InvalidInput(text, "SOURCE_NOT_FOUND")
     if len({entry.digest for entry in found}) > 1:
-        text = "%s has several images%s; say which with source_reference: %s."
-        raise InvalidInput(text % (path, " named %s" % wanted if wanted else "", have), "AMBIGUOUS_SOURCE")
+        named = f" named {wanted}" if wanted else ""
+        text = f"{path} has several images{named}; say which with source_reference: {have}."
+        raise InvalidInput(text, "AMBIGUOUS_SOURCE")
     return found[0]
 
 
@@ -126,7 +127,7 @@ def _below(images: Layout, entry: Entry) -> tuple[dict[str, Manifest], list[Desc
         level = below
         if not level:
             return found, list({item.digest: item for item in missing}.values())
-    raise ContentError("%s in %s nests its indexes too deeply." % (root.digest, images.path), "MANIFEST_INVALID")
+    raise ContentError(f"{root.digest} in {images.path} nests its indexes too deeply.", "MANIFEST_INVALID")
 
 
 def _plan_oci(session: Session, images: Layout, entry: Entry, target: Target, on_existing: str) -> Plan:
@@ -138,8 +139,11 @@ def _plan_oci(session: Session, images: Layout, entry: Entry, target: Target, on
     manifests, missing = _below(images, entry)
     if missing:
         listed = ", ".join(item.digest for item in missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
-        text = "%s is not complete: its %s names content that is not there (or has another size): %s."
-        raise ContentError(text % (images.path, entry, listed), "SOURCE_INCOMPLETE")
+        text = (
+            f"{images.path} is not complete: its {entry} names content that is not there (or has "
+            f"another size): {listed}."
+        )
+        raise ContentError(text, "SOURCE_INCOMPLETE")
     blobs = [item for manifest in manifests.values() for item in (*members(manifest), *blobs_of(manifest))]
     local = {item.digest: partial(images.chunks, item) for item in blobs if images.has(item)}
     return _plan_content(session, target, manifests[root.digest], manifests, local)
@@ -175,13 +179,13 @@ def _plan_docker(session: Session, images: DockerArchive, entry: Entry, target: 
 
 def _said(images: DockerArchive, entry: Entry) -> str:
     """Name what an image of a docker-archive becomes, whose digest is not known until its layers are compressed."""
-    return "the image %s of %s" % (entry.digest, images.path)
+    return f"the image {entry.digest} of {images.path}"
 
 
 def _check_digest(target: Target, digest: str, path: str) -> None:
     if target.reference.digest not in (None, digest):
-        text = "%s cannot become %s: its digest is %s, and a digest cannot be chosen."
-        raise InvalidInput(text % (path, target.reference, digest))
+        text = f"{path} cannot become {target.reference}: its digest is {digest}, and a digest cannot be chosen."
+        raise InvalidInput(text)
 
 
 def _plan_content(

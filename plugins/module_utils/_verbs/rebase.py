@@ -50,8 +50,8 @@ class _Bases:
             image = self._image(reference, digest)
             found = image.platform
             if platform and found and not root.is_index and not _fits(platform, found):
-                text = "%s is a single image for %s, which is no base for %s."
-                raise ContentError(text % (reference, found, platform), "PLATFORM_NOT_FOUND")
+                text = f"{reference} is a single image for {found}, which is no base for {platform}."
+                raise ContentError(text, "PLATFORM_NOT_FOUND")
         return _Base(reference, root.digest, image)
 
     def _read_root(self, reference: Reference) -> tuple[Repository, Manifest]:
@@ -73,8 +73,8 @@ def _fits(wanted: Platform, found: Platform) -> bool:
 def _choose(index: Manifest, wanted: Platform | None, what: str) -> Descriptor:
     """Return the member of a base for a platform: that of the same variant, and the nearest build of Windows."""
     if wanted is None:
-        text = "The image does not say what platform it is for, so no member of its base %s can be chosen."
-        raise ContentError(text % what, "PLATFORM_NOT_FOUND")
+        text = f"The image does not say what platform it is for, so no member of its base {what} can be chosen."
+        raise ContentError(text, "PLATFORM_NOT_FOUND")
     found = [(platform_of(member), member) for member in members(index)]
     fit = [(platform, member) for platform, member in found if platform and _fits(wanted, platform)]
     if not fit:
@@ -115,8 +115,8 @@ def plan_rebase(
         except NotFound as exc:
             if old_given:
                 raise
-            text = "%s It is what the annotations of %s name; give the old_base that it was built on."
-            raise NotFound(text % (exc, image.what), exc.code, exc.registry, exc.status) from None
+            text = f"{exc} It is what the annotations of {image.what} name; give the old_base that it was built on."
+            raise NotFound(text, exc.code, exc.registry, exc.status) from None
         told.append({"old_base": (old or new).pinned, "new_base": new.pinned, "base_digest": new.digest})
         annotations = {**(image.manifest.json.get("annotations") or {}), **notes}
         if old is None:
@@ -172,14 +172,14 @@ def _old(image: Image, new: _Base, notes: Json, named: Reference | None, bases: 
     if done and (why or len(new.image.diff_ids) >= len(old.image.diff_ids)):
         return None
     if why:
-        text = "%s is not based on %s: %s. Give the old_base that it was built on."
-        raise ContentError(text % (image.what, old.pinned, why), "NOT_BASED_ON", image.repository.registry.host)
+        text = f"{image.what} is not based on {old.pinned}: {why}. Give the old_base that it was built on."
+        raise ContentError(text, "NOT_BASED_ON", image.repository.registry.host)
     return old
 
 
 def _unknown(image: Image, option: str) -> InvalidInput:
-    text = "%s has no annotations (%s, %s) that tell its base; give %s."
-    return InvalidInput(text % (image.what, BASE_NAME, BASE_DIGEST, option), "BASE_UNKNOWN")
+    text = f"{image.what} has no annotations ({BASE_NAME}, {BASE_DIGEST}) that tell its base; give {option}."
+    return InvalidInput(text, "BASE_UNKNOWN")
 
 
 def _rebased(image: Image, old: Image, new: Image, annotations: Json) -> Edited:

@@ -61,9 +61,9 @@ class _Remote:
 
     def has(self, item: Descriptor) -> bool:
         """Is the blob here, with its size? Storage behind a redirect may refuse HEAD, which says yes all the same."""
-        response = self.repository.request("HEAD", "blobs/" + item.digest)
+        response = self.repository.request("HEAD", f"blobs/{item.digest}")
         if response.status not in (200, 404) and self.repository.owns(response.url):
-            raise self.repository.refusal(response, "The blob %s" % self.repository.full(item.digest))
+            raise self.repository.refusal(response, f"The blob {self.repository.full(item.digest)}")
         response.discard()
         size = response.headers.get("Content-Length", "")
         return response.status != 404 and (response.status != 200 or not size.isdecimal() or int(size) == item.size)
@@ -102,7 +102,7 @@ class _Check:
     checked: dict[str, int] = field(default_factory=dict)
 
     def name(self, kind: str, item: Descriptor) -> str:
-        return "The %s %s of %s" % (kind, item.digest, self.where)
+        return f"The {kind} {item.digest} of {self.where}"
 
     def run(self, roots: list[tuple[Manifest, str]]) -> None:
         """Check everything."""
@@ -144,7 +144,7 @@ class _Check:
             ]
             if not level:
                 return
-        self.problems.append("%s nests its indexes too deeply." % self.where)
+        self.problems.append(f"{self.where} nests its indexes too deeply.")
 
     def members(self, index: Manifest) -> list[Descriptor]:
         """Return the members of an index that are to be checked."""
@@ -185,7 +185,7 @@ class _Check:
         try:
             raw = self.source.read(item)
             if len(raw) != item.size:
-                return "%s is %d bytes long, but its descriptor says %d." % (what, len(raw), item.size)
+                return f"{what} is {len(raw)} bytes long, but its descriptor says {int(item.size)}."
             return parse_json(raw, what)
         except FAULTS as exc:
             return str(exc)
@@ -199,7 +199,7 @@ class _Check:
             if pattern not in self.matched and len(roots) == 1 and roots[0][0].is_index:
                 raise no_platform(roots[0][0], pattern, self.where)
             if pattern not in self.matched:
-                raise ContentError("%s has no image for %s." % (self.where, pattern), "PLATFORM_NOT_FOUND")
+                raise ContentError(f"{self.where} has no image for {pattern}.", "PLATFORM_NOT_FOUND")
 
     def content(self, images: list[_Image]) -> dict[Key, LayerFacts]:
         """Read or look for every blob once, those that take longest first; return what layers are."""
@@ -221,11 +221,11 @@ class _Check:
             if self.fast or is_foreign(item.media_type):
                 there = self.source.has(item)
                 if not there and is_foreign(item.media_type):
-                    self.notes.append("%s is not here; it may not be distributed." % what)
+                    self.notes.append(f"{what} is not here; it may not be distributed.")
                     return LayerFacts()
                 if self.fast:
-                    text = "%s is not here, or not %d bytes long."
-                    return LayerFacts(() if there else (text % (what, item.size),))
+                    text = f"{what} is not here, or not {int(item.size)} bytes long."
+                    return LayerFacts(() if there else (text,))
             if is_layer:
                 return read_layer(self.source.chunks(item), what)
         except FAULTS as exc:
@@ -271,8 +271,8 @@ def validate(
         "checked": {kind: check.checked.get(kind, 0) for kind in ("manifests", "configs", "layers", "blobs")},
     }
     if problems and fail_on_invalid:
-        text = "%s is not valid: %s" % (check.where, problems[0])
-        text += " (The first of %d problems.)" % len(problems) if problems[1:] else ""
+        text = f"{check.where} is not valid: {problems[0]}"
+        text += f" (The first of {len(problems)} problems.)" if problems[1:] else ""
         registry = Reference.parse(name).registry if name is not None else None
         found.update(failed=True, msg=text, error_code="INVALID_IMAGE", registry=registry, status=None)
     return found
@@ -288,7 +288,7 @@ def _check_registry(session: Session, name: str, fast: bool, patterns: list[Plat
         check.problems.append(str(exc))
         return check, reference.digest
     with repository.named():
-        check.run([(root, "The manifest %s of %s" % (root.digest, reference))])
+        check.run([(root, f"The manifest {root.digest} of {reference}")])
     return check, root.digest
 
 
@@ -302,7 +302,7 @@ def _check_file(session: Session, path: str, fast: bool, patterns: list[Platform
     for entry in images.entries:
         try:
             root = images.root(entry)
-            roots.append((root, "The manifest %s of %s" % (root.digest, path)))
+            roots.append((root, f"The manifest {root.digest} of {path}"))
             if entry.item:
                 check.named.setdefault(root.digest, []).append(entry.item)
         except FAULTS as exc:

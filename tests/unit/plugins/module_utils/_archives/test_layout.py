@@ -234,7 +234,7 @@ def test_a_broken_manifest_json(content: bytes, code: str, says: str, tmp_path: 
 @pytest.mark.parametrize(
     ("changes", "code", "says"),
     [
-        ({"Layers": []}, "CONFIG_INVALID", "has 0 layers for a:1, but the config of that lists 2"),
+        ({"Layers": []}, "CONFIG_INVALID", "has 0 layers for a:1, but its config lists 2"),
         ({"Layers": ["x", "y"]}, "ARCHIVE_INVALID", "has no 'x', the layer"),
         ({"Layers": ["../x", "../y"]}, "ARCHIVE_INVALID", "leads out of it"),
     ],
