@@ -22,8 +22,10 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.creden
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Entry, Session
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings, Transport
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.copy import plan_copy
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import FakeRegistry, Quirks, digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 
 try:
     from ansible.module_utils.testing import patch_module_args  # ansible-core 2.19 and later

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 import trustme
-from ansible_collections.quayside.registry.tests.unit.fake_registry import TLS
+from ansible_collections.quayside.registry.tests.unit.fake_registry.sockets import TLS
 
 
 @pytest.fixture(autouse=True)

@@ -25,14 +25,11 @@ import pytest
 import yaml
 from ansible_collections.quayside.registry.plugins.module_utils import _module
 from ansible_collections.quayside.registry.plugins.module_utils._registry import transport
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
-    Auth,
-    FakeRegistry,
-    _Refusal,
-    digest_of,
-    gzipped,
-)
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of, gzipped
+from ansible_collections.quayside.registry.tests.unit.fake_registry.messages import Refusal
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,
@@ -817,7 +814,7 @@ def test_no_secret_in_what_a_registry_echoes(
 
     def echo(call: Any, endpoint: str, repo: str) -> None:
         check(call, endpoint, repo)
-        raise _Refusal(500, "UNKNOWN", f"you sent {call.headers['authorization']} and {PASSWORD}")
+        raise Refusal(500, "UNKNOWN", f"you sent {call.headers['authorization']} and {PASSWORD}")
 
     monkeypatch.setattr(place.registry.gate, "check", echo)
     output = module_output(module, case.options(place))

@@ -21,7 +21,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers.newlayer
     parse_file,
     windows,
 )
-from ansible_collections.quayside.registry.tests.unit.fake_registry import digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
 
 
 def entries(layer: NewLayer) -> dict[str, tarfile.TarInfo]:

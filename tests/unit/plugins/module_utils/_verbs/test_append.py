@@ -21,7 +21,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers import n
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.append import plan_append
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
     DOCKER_LIST,
@@ -30,9 +30,9 @@ from ansible_collections.quayside.registry.tests.unit.fake_registry import (
     OCI_INDEX,
     OCI_LAYER,
     OCI_MANIFEST,
-    FakeRegistry,
     digest_of,
 )
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,

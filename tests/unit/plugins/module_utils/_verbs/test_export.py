@@ -15,13 +15,8 @@ from ansible_collections.quayside.registry.plugins.module_utils._plan import Pla
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.export import plan_export
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.flatten import plan_flatten
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
-    OCI_LAYER,
-    FakeRegistry,
-    Layer,
-    digest_of,
-    gzipped,
-)
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_LAYER, Layer, digest_of, gzipped
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, apply, fails, login, make_session, run_module
 
 

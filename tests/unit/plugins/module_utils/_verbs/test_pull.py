@@ -23,13 +23,8 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers import c
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.pull import plan_pull
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
-    OCI_LAYER,
-    FakeRegistry,
-    Layer,
-    digest_of,
-    gzipped,
-)
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_LAYER, Layer, digest_of, gzipped
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.image_files import REF_NAME, save
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,

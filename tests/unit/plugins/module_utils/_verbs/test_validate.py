@@ -21,17 +21,17 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     RegistryError,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.validate import validate
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PROFILES
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
     OCI_INDEX,
     OCI_LAYER,
     OCI_MANIFEST,
-    Auth,
-    FakeRegistry,
     Layer,
     digest_of,
     gzipped,
 )
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PROFILES
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, fails, is_sentence, login, make_session
 
 NAME = f"{REPO}:1"
