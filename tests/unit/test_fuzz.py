@@ -69,10 +69,10 @@ from ansible_collections.quayside.registry.tests.unit.image_files import (
     index_of,
     layout_files,
     oci_image,
-    tar_of,
     to_json,
 )
 from ansible_collections.quayside.registry.tests.unit.kit import make_session
+from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 

@@ -43,6 +43,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     login,
     make_session,
 )
+from ansible_collections.quayside.registry.tests.unit.tars import save_tar
 
 MOTD = [{"path": "/etc/motd", "content": "hello"}]
 TIME = "2024-05-06T07:08:09Z"
@@ -73,12 +74,7 @@ def registry() -> Any:
 
 @pytest.fixture
 def layer(tmp_path: Path) -> Path:
-    path = tmp_path / "app.tar"
-    with tarfile.open(path, "w") as archive:
-        info = tarfile.TarInfo("app")
-        info.size = 3000
-        archive.addfile(info, io.BytesIO(b"x" * 3000))
-    return path
+    return Path(save_tar(tmp_path / "app.tar", {"app": b"x" * 3000}))
 
 
 @pytest.mark.parametrize(("media", "kind"), [("oci", OCI_LAYER), ("docker", DOCKER_LAYER)])

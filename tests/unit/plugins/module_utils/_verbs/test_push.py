@@ -35,8 +35,6 @@ from ansible_collections.quayside.registry.tests.unit.image_files import (
     layout_files,
     oci_image,
     save,
-    save_tar,
-    tar_of,
     to_json,
 )
 from ansible_collections.quayside.registry.tests.unit.kit import (
@@ -49,6 +47,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     login,
     make_session,
 )
+from ansible_collections.quayside.registry.tests.unit.tars import save_tar, tar_of
 
 TARS = [tar_of({"a": b"1" * 5000}), tar_of({"b": b"2"})]
 
