@@ -8,7 +8,7 @@ import importlib
 import io
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest import mock
 
@@ -84,6 +84,20 @@ def copy_plan(session: Session, src: str | None = None, dest: str | None = None,
 
 def apply(session: Session, plan: Plan) -> Cost:
     return plan.apply(session.map)
+
+
+def twice(registry: FakeRegistry, run: Callable[[], Plan], *same: str) -> Plan:
+    """Run it, and again: the second run only reads, has nothing to do, and says the `same` in its result."""
+    planned = run()
+    state = registry.state()
+    registry.reset_log()
+    again = run()
+    assert not again.changed, again.actions
+    assert again.before == again.after
+    assert [again.result[key] for key in same] == [planned.result[key] for key in same]
+    assert registry.state() == state
+    assert {request.method for request in registry.requests} <= {"GET", "HEAD"}
+    return planned
 
 
 def add_platforms(registry: FakeRegistry, repo: str = REPO, tag: str | None = "1", media: str = "oci") -> str:

@@ -67,12 +67,6 @@ def run(registry: FakeRegistry, *args: Any, **options: Any) -> Plan:
 
 
 @pytest.fixture
-def registry() -> Any:
-    with FakeRegistry() as found:
-        yield found
-
-
-@pytest.fixture
 def layer(tmp_path: Path) -> Path:
     return Path(save_tar(tmp_path / "app.tar", {"app": b"x" * 3000}))
 

@@ -76,12 +76,6 @@ def blob_gets(registry: FakeRegistry) -> set[str]:
     return {r.path.rpartition("/")[2] for r in registry.requests if r.method == "GET" and "/blobs/" in r.path}
 
 
-@pytest.fixture
-def registry() -> Any:
-    with FakeRegistry() as found:
-        yield found
-
-
 @pytest.mark.parametrize(
     ("media", "types"),
     [("oci", (OCI_MANIFEST, OCI_CONFIG, OCI_LAYER)), ("docker", (DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER))],

@@ -29,6 +29,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     fails,
     login,
     make_session,
+    twice,
 )
 from ansible_collections.quayside.registry.tests.unit.tars import save_tar, tar_of
 
@@ -57,17 +58,7 @@ def run(registry: FakeRegistry, *args: Any, **options: Any) -> Plan:
 
 
 def run_twice(registry: FakeRegistry, *args: Any, **options: Any) -> Plan:
-    planned = run(registry, *args, **options)
-    state = registry.state()
-    registry.reset_log()
-    again = run(registry, *args, **options)
-    assert not again.changed, again.actions
-    assert again.before == again.after
-    assert again.result["digest"] == planned.result["digest"]
-    assert again.result["config"] == planned.result["config"]
-    assert registry.state() == state
-    assert {request.method for request in registry.requests} <= {"GET", "HEAD"}
-    return planned
+    return twice(registry, lambda: run(registry, *args, **options), "digest", "config")
 
 
 @pytest.mark.parametrize("media", ["oci", "docker"])

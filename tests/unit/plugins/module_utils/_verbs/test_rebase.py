@@ -24,6 +24,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     fails,
     login,
     make_session,
+    twice,
 )
 
 NAME, DIGEST = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
@@ -49,15 +50,7 @@ def run(registry: FakeRegistry, *others: FakeRegistry, **options: Any) -> Plan:
 
 
 def run_twice(registry: FakeRegistry, *others: FakeRegistry, **options: Any) -> Plan:
-    planned = run(registry, *others, **options)
-    state = registry.state()
-    again = run(registry, *others, **options)
-    assert not again.changed, again.actions
-    assert again.before == again.after
-    same = ("digest", "new_base", "base_digest")
-    assert [again.result[key] for key in same] == [planned.result[key] for key in same]
-    assert registry.state() == state
-    return planned
+    return twice(registry, lambda: run(registry, *others, **options), "digest", "new_base", "base_digest")
 
 
 def files(*names: str) -> list[bytes]:
