@@ -26,11 +26,12 @@ import sys
 import tempfile
 import threading
 import time
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
+
+import tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "60")

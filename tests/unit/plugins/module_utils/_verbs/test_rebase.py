@@ -340,3 +340,16 @@ def test_malformed(options: dict[str, str]) -> None:
         with fails(InvalidInput, "INVALID_REFERENCE"):
             plan(registry, **options)
         assert registry.requests == []
+
+
+def test_a_base_with_the_same_layers_changes_the_annotations_alone() -> None:
+    with FakeRegistry() as registry:
+        first = add_base(registry, "1", "old")
+        history = [{"created_by": "rebuilt"}]
+        second = registry.add_image(BASE, "2", layers=files("old"), config={"history": history})
+        assert first != second
+        add_app(registry, "old", annotations={NAME: f"{registry.host}/{BASE}:1", DIGEST: first})
+        config = registry.config(REPO, "1")
+        run_twice(registry, new_base=f"{registry.host}/{BASE}:2")
+        assert registry.manifest(REPO, "1")["annotations"][DIGEST] == second
+        assert registry.config(REPO, "1") == config
