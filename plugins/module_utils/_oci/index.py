@@ -116,10 +116,10 @@ def merge(existing: t.Iterable[Descriptor], wanted: t.Iterable[Member]) -> list[
             known[identity(old)] = member.over(known.get(identity(old), old))
         if not hits:
             new[identity(member.over())] = member.over()
-    fresh = list(new.values())
-    slots = {slot(item) for item in (*updated.values(), *fresh)} - {None}
+    made = [*updated.values(), *new.values()]
+    slots = {slot(item) for item in made} - {None}
     replaced = {identity(old) for old in there if identity(old) not in updated and slot(old) in slots}
-    staying = {item.digest for item in (*updated.values(), *fresh)}
+    staying = {item.digest for item in made}
     staying.update(old.digest for old in there if identity(old) not in replaced)
     gone = {digest for digest, dummy in replaced} - staying
     result: list[Descriptor] = []
@@ -127,12 +127,12 @@ def merge(existing: t.Iterable[Descriptor], wanted: t.Iterable[Member]) -> list[
         if identity(old) in updated:
             result.append(updated[identity(old)])
         elif identity(old) in replaced:
-            heirs = [item for item in fresh if slot(item) == slot(old)][:1]
-            result += heirs
-            fresh = [item for item in fresh if item not in heirs]
+            heir = next((item for item in new.values() if slot(item) == slot(old)), None)
+            if heir:
+                result.append(new.pop(identity(heir)))
         elif attests(old) not in gone:
             result.append(old)
-    return result + fresh
+    return [*result, *new.values()]
 
 
 def _count_platforms(wanted: t.Iterable[Member], digest: str) -> int:
