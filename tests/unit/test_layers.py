@@ -25,6 +25,7 @@ LAYERS = {
     "module_utils._errors": set(),
     "module_utils._oci": {"module_utils._errors"},
     "module_utils._registry": {"module_utils._oci", "module_utils._errors"},
+    "module_utils._trust": {"module_utils._oci", "module_utils._errors"},
     "module_utils._plan": {"module_utils._errors"},
     "module_utils._verbs": {
         "module_utils._oci",
