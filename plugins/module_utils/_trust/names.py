@@ -46,7 +46,10 @@ class Identity:
         image = settled(image)
         if self.kind != REMAP or not f"{image.name}/".startswith(f"{self.prefix}/"):
             return image
-        signed = Reference.parse_repository(self.signed_prefix + image.name[len(self.prefix) :])
+        name = self.signed_prefix + image.name[len(self.prefix) :]
+        signed = Reference.parse_repository(name)
+        if signed.name != name:  # a prefix without a host would lead to Docker Hub
+            raise InvalidInput(f"{name!r} is not a name in full.", "INVALID_REFERENCE")
         return replace(image, registry=signed.registry, repository=signed.repository)
 
 

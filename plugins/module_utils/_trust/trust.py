@@ -91,7 +91,7 @@ def _check(trust: Trust) -> None:
     if not trust.keys and not trust.certificate:
         raise InvalidInput("trust needs keys, a certificate or a policy_path: somebody has to be trusted.")
     if trust.threshold > len(trust.keys) and not trust.certificate:
-        raise InvalidInput(f"threshold is {trust.threshold}, but there are only {len(trust.keys)} different keys.")
+        raise InvalidInput(f"threshold is {trust.threshold}, but only {len(trust.keys)} different keys are given.")
     if trust.formats == ("simple",) and not trust.keys:
         raise InvalidInput("A certificate verifies bundles alone, and formats leaves them out.")
     if trust.formats == ("bundle",) and not trust.any_name:
