@@ -84,11 +84,10 @@ def remapped(prefix: str, signed_prefix: str) -> Identity:
 def parse_identity(value: t.Any) -> tuple[Identity, ...]:
     """Read the option ``identity`` of a trust: `any`, `repository`, `reference`, or names of which one is claimed."""
     words = {ANY: ANY, "repository": MATCH_REPOSITORY, "reference": MATCH_DEFAULT}
-    if isinstance(value, str) and value in words:
-        return (Identity(words[value]),)
-    if isinstance(value, list) and len(value) == 1 and value[0] in words:  # as Ansible gives a word to a list option
-        return (Identity(words[value[0]]),)
-    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
+    listed = [value] if isinstance(value, str) and value in words else value
+    if not isinstance(listed, list) or not listed or not all(isinstance(name, str) for name in listed):
         raise InvalidInput(f"identity must be any, repository, reference, or a list of names, not {value!r}.")
-    found = [Reference.parse(name) for name in value]
+    if len(listed) == 1 and listed[0] in words:  # Ansible gives a word to a list option in a list
+        return (Identity(words[listed[0]]),)
+    found = [Reference.parse(name) for name in listed]
     return tuple(Identity(EXACT_REFERENCE if name.tag or name.digest else EXACT_REPOSITORY, name) for name in found)

@@ -58,7 +58,7 @@ def parse_trust(options: t.Mapping[str, t.Any], read: Reader = read_file) -> Tru
     policy names by their paths.
     """
     given = {key: value for key, value in options.items() if value is not None}
-    unknown = sorted(given.keys() - set(OPTIONS))
+    unknown = [key for key in given if key not in OPTIONS]
     if unknown:
         raise InvalidInput(f"trust has no option {unknown[0]!r}; it has {', '.join(OPTIONS)}.")
     threshold = given.get("threshold", 1)
