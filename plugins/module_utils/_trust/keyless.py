@@ -147,14 +147,14 @@ def _rule(options: t.Mapping[str, t.Any], name: str) -> Rule:
 def _open_library(root: str) -> _Library:
     try:
         from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-        from cryptography.x509 import DuplicateExtension, ExtensionNotFound, UnsupportedGeneralNameType
+        from cryptography.x509 import DuplicateExtension, ExtensionNotFound, InvalidVersion, UnsupportedGeneralNameType
         from sigstore.errors import Error
         from sigstore.models import Bundle as SigstoreBundle
         from sigstore.models import TrustedRoot
         from sigstore.verify import Verifier
     except ImportError:
         raise MissingLibrary("sigstore") from None
-    certificates = (InvalidSignature, UnsupportedAlgorithm, DuplicateExtension, ExtensionNotFound)
+    certificates = (InvalidSignature, UnsupportedAlgorithm, InvalidVersion, DuplicateExtension, ExtensionNotFound)
     # Its parts take what they read for well-formed now and then, and trip over what is not.
     trips = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, AssertionError)
     errors = (Error, *certificates, UnsupportedGeneralNameType, *trips)
