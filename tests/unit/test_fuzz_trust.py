@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._oci.reference import Reference
-from ansible_collections.quayside.registry.plugins.module_utils._trust import base64text, keyfile, pem, simple
+from ansible_collections.quayside.registry.plugins.module_utils._trust import keyfile, pem, simple, texts
 from ansible_collections.quayside.registry.plugins.module_utils._trust.attest import judge_attestations, parse_wanted
 from ansible_collections.quayside.registry.plugins.module_utils._trust.bundle import read_bundle
 from ansible_collections.quayside.registry.plugins.module_utils._trust.candidates import Candidate
@@ -58,7 +58,7 @@ NOW = 1_700_000_000.0
 def signed(candidate: Candidate) -> tuple[bytes, bytes]:
     """What is signed in a candidate that verified, and the signature."""
     if candidate.format == "simple":
-        return candidate.content, base64text.decode(candidate.annotations[simple.SIGNATURE], "")
+        return candidate.content, texts.from_base64(candidate.annotations[simple.SIGNATURE], "")
     envelope = (
         read_bundle(candidate.content).envelope
         if candidate.format == "bundle"

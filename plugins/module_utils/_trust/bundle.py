@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from .._errors import ContentError
 from .._oci.manifest import Json, canonical_json, parse_json
 from .dsse import Envelope, build_envelope, read_envelope
+from .texts import shown
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 MEDIA_TYPES = (
@@ -42,7 +43,7 @@ def read_bundle(raw: bytes) -> Bundle:
     """Read a bundle strictly; ContentError says what is wrong with it. Nothing is verified here."""
     value = parse_json(raw, _WHAT)
     if value.get("mediaType") not in MEDIA_TYPES:
-        raise ContentError(f"{_WHAT} is of the type {value.get('mediaType')!r}; versions 0.1 to 0.3 are read.")
+        raise ContentError(f"{_WHAT} is of the type {shown(value.get('mediaType'))}; versions 0.1 to 0.3 are read.")
     if "messageSignature" in value:
         raise ContentError(f"{_WHAT} signs a file as it is (messageSignature), not a statement about an image.")
     material = value.get("verificationMaterial")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from .._errors import ContentError
 from .._oci.manifest import Json, parse_json
-from . import base64text
+from . import texts
 
 MEDIA_TYPE = "application/vnd.dsse.envelope.v1+json"  # a layer of cosign's tags .att
 
@@ -42,8 +42,8 @@ def read_envelope(value: t.Any, what: str) -> Envelope:
     if not isinstance(signatures, list) or len(signatures) != 1 or not isinstance(signatures[0], dict):
         found = len(signatures) if isinstance(signatures, list) else "no list of"
         raise ContentError(f"{what} has {found} signatures; exactly one is read.")
-    payload = base64text.decode(value.get("payload"), f"The payload of {what}", url_safe=True)
-    signature = base64text.decode(signatures[0].get("sig"), f"The signature of {what}", url_safe=True)
+    payload = texts.from_base64(value.get("payload"), f"The payload of {what}", url_safe=True)
+    signature = texts.from_base64(signatures[0].get("sig"), f"The signature of {what}", url_safe=True)
     return Envelope(payload_type, payload, signature)
 
 
@@ -54,6 +54,6 @@ def parse_envelope(raw: bytes, what: str) -> Envelope:
 
 def build_envelope(envelope: Envelope, key_id: str) -> Json:
     """Return the JSON object of an envelope. The key's id is a hint, not signed."""
-    signature = {"sig": base64text.encode(envelope.signature), "keyid": key_id}
-    payload = base64text.encode(envelope.payload)
+    signature = {"sig": texts.base64_of(envelope.signature), "keyid": key_id}
+    payload = texts.base64_of(envelope.payload)
     return {"payload": payload, "payloadType": envelope.payload_type, "signatures": [signature]}

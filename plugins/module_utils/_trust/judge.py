@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, replace
 
 from .._errors import ContentError, InvalidInput, Refused
 from .._oci.reference import Reference
-from . import base64text, simple
+from . import simple, texts
 from .bundle import read_bundle
 from .candidates import MAX_CANDIDATES, MAX_SIZES, Candidate
 from .dsse import Envelope, parse_envelope
 from .keys import PublicKey
 from .policy import Reader, Requirement
-from .statement import PAYLOAD_TYPE, SIGNED, Statement, read_statement
+from .statement import SIGNED, Statement, read_statement
 from .trust import Trust, read_file
 
 NO = (ContentError, InvalidInput, Refused)  # what makes a candidate count for nothing
@@ -118,7 +118,7 @@ def _check_simple(trust: Trust, image: Reference, digest: str, candidate: Candid
     text = candidate.annotations.get(simple.SIGNATURE)
     if not text:
         raise Refused(f"Its layer has no signature (the annotation {simple.SIGNATURE}).")
-    signature = base64text.decode(text, "The signature")
+    signature = texts.from_base64(text, "The signature")
     if not trust.keys:
         raise Refused("A simple signature is verified with keys alone; keyless ones are read from bundles.")
     hint = "It is keyless; those are read from bundles alone." if simple.CERTIFICATE in candidate.annotations else ""
@@ -129,7 +129,7 @@ def _check_simple(trust: Trust, image: Reference, digest: str, candidate: Candid
     if payload.digest != digest:
         raise Refused(f"It signs another image, {payload.digest}.")
     if not any(identity.accepts(image, payload.name) for identity in trust.identities):
-        raise Refused(f"It claims the name {payload.name!r}, which identity does not accept for this image.")
+        raise Refused(f"It claims the name {texts.shown(payload.name)}, which identity does not accept for this image.")
     _check_annotations(trust, [payload.optional])
 
 
@@ -173,7 +173,8 @@ def authentic(
     """
     bundle = None if candidate.format == "envelope" else read_bundle(candidate.content)
     envelope = bundle.envelope if bundle else parse_envelope(candidate.content, "The envelope")
-    if _is_other(envelope, predicate_type):
+    statement, wrong = _claimed(envelope)
+    if statement and statement.predicate_type != predicate_type:
         return None, None
     time = None
     if bundle and bundle.keyless:
@@ -185,17 +186,17 @@ def authentic(
         if not trust.keys:
             raise Refused("It is by a key, and the trust has none.")
         facts["key_fingerprint"] = _key_of(trust.keys, envelope.signature, envelope.signed).fingerprint
-    return read_statement(envelope.payload_type, envelope.payload), time
+    if wrong:
+        raise wrong
+    return statement, time
 
 
-def _is_other(envelope: Envelope, predicate_type: str) -> bool:
-    """Say whether an envelope claims to be of another predicate type; what it is unable to say is judged further."""
-    if envelope.payload_type != PAYLOAD_TYPE:
-        return False
+def _claimed(envelope: Envelope) -> tuple[Statement | None, ContentError | None]:
+    """Return the statement in an envelope that nobody verified yet, or what is wrong with it."""
     try:
-        return read_statement(envelope.payload_type, envelope.payload).predicate_type != predicate_type
-    except ContentError:
-        return False
+        return read_statement(envelope.payload_type, envelope.payload), None
+    except ContentError as exc:
+        return None, exc
 
 
 def _judge_by_policy(

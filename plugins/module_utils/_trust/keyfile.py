@@ -11,7 +11,7 @@ import os
 
 from .._errors import ContentError, InvalidInput, Unsupported
 from .._oci.manifest import Json, canonical_json, parse_json
-from . import base64text, secretbox
+from . import secretbox, texts
 
 COST = 65536  # scrypt's N of a new key
 COSTS = (32768, COST, 131072)  # no other: the file says how much memory is taken, 128 MiB for the largest
@@ -30,9 +30,9 @@ def seal(der: bytes, passphrase: bytes, cost: int = COST) -> bytes:
     """Return the JSON that holds a private key, with a salt and a nonce of its own."""
     salt, nonce = os.urandom(_SALT_SIZE), os.urandom(secretbox.NONCE_SIZE)
     box = secretbox.seal(_scrypt(passphrase, salt, cost), nonce, der)
-    kdf = {"name": "scrypt", "params": {"N": cost, "r": _R, "p": _P}, "salt": base64text.encode(salt)}
-    cipher = {"name": "nacl/secretbox", "nonce": base64text.encode(nonce)}
-    return canonical_json({"kdf": kdf, "cipher": cipher, "ciphertext": base64text.encode(box)})
+    kdf = {"name": "scrypt", "params": {"N": cost, "r": _R, "p": _P}, "salt": texts.base64_of(salt)}
+    cipher = {"name": "nacl/secretbox", "nonce": texts.base64_of(nonce)}
+    return canonical_json({"kdf": kdf, "cipher": cipher, "ciphertext": texts.base64_of(box)})
 
 
 def unseal(raw: bytes, passphrase: bytes, what: str) -> bytes:
@@ -58,9 +58,9 @@ def _read(raw: bytes, what: str) -> tuple[int, bytes, bytes, bytes]:
     if any(type(number) is not int for number in work) or work[0] not in COSTS or work[1:] != [_R, _P]:
         known = ", ".join(map(str, COSTS))
         raise ContentError(f"{what} asks for other work than cosign ever did: N must be one of {known}, r 8 and p 1.")
-    salt = base64text.decode(kdf.get("salt"), f"The salt of {what}")
-    nonce = base64text.decode(cipher.get("nonce"), f"The nonce of {what}")
-    box = base64text.decode(value.get("ciphertext"), f"The ciphertext of {what}")
+    salt = texts.from_base64(kdf.get("salt"), f"The salt of {what}")
+    nonce = texts.from_base64(cipher.get("nonce"), f"The nonce of {what}")
+    box = texts.from_base64(value.get("ciphertext"), f"The ciphertext of {what}")
     if len(nonce) != secretbox.NONCE_SIZE or len(box) < secretbox.TAG_SIZE:
         raise ContentError(f"{what} has a nonce or a ciphertext of a wrong length.")
     return int(work[0]), salt, nonce, box

@@ -8,7 +8,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._errors import InvalidInput, MissingLibrary
-from . import base64text, keyfile, pem
+from . import keyfile, pem, texts
 
 IMPORT_ERROR: ImportError | None = None
 try:
@@ -144,7 +144,7 @@ def _public(key: t.Any, what: str) -> PublicKey:
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     kind = _kind(key, what)
     der = key.public_bytes(serialization.Encoding.DER, form)
-    return PublicKey(kind, base64text.encode(hashlib.sha256(der).digest()), pem.write("PUBLIC KEY", der), key)
+    return PublicKey(kind, texts.base64_of(hashlib.sha256(der).digest()), pem.write("PUBLIC KEY", der), key)
 
 
 def _kind(key: t.Any, what: str) -> str:

@@ -7,7 +7,7 @@ import textwrap
 import typing as t
 
 from .._errors import ContentError, InvalidInput
-from . import base64text
+from . import texts
 
 BEGIN = "-----BEGIN "
 MAX_SIZE = 1 << 16  # bytes of a file that holds a key
@@ -33,7 +33,7 @@ def read(raw: bytes, what: str) -> Block:
 
 
 def write(label: str, data: bytes) -> bytes:
-    lines = textwrap.wrap(base64text.encode(data), 64)
+    lines = textwrap.wrap(texts.base64_of(data), 64)
     return "\n".join([f"{BEGIN}{label}-----", *lines, f"-----END {label}-----", ""]).encode("ascii")
 
 
@@ -53,7 +53,7 @@ def _blocks(raw: bytes, what: str) -> t.Iterator[Block]:
             yield Block(label, b"", True)
             continue
         try:
-            data = base64text.decode("".join(body.split()), what)
+            data = texts.from_base64("".join(body.split()), what)
         except ContentError:
             raise _invalid(what, "has a PEM block that is not base64") from None
         yield Block(label, data, False)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from .._errors import ContentError, InvalidInput
 from .._oci.manifest import Json, parse_json
 from .._oci.reference import Reference
-from . import base64text, names
+from . import names, texts
 from .keys import PublicKey, load_public
 
 Reader = t.Callable[[str], bytes]  # path -> content, or InvalidInput
@@ -171,7 +171,7 @@ def _sources(value: Json, source: str) -> tuple[tuple[str, ...], tuple[bytes, ..
         raise ContentError(f"{source} must be text that is not empty{', in a list' if source.endswith('s') else ''}.")
     if "Path" in source:
         return tuple(found), ()
-    return (), tuple(base64text.decode(item.replace("\n", "").replace("\r", ""), source) for item in found)
+    return (), tuple(texts.from_base64(item.replace("\n", "").replace("\r", ""), source) for item in found)
 
 
 def _identity(value: t.Any) -> names.Identity:

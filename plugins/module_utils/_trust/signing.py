@@ -7,7 +7,7 @@ import typing as t
 
 from .._errors import ContentError, InvalidInput
 from .._oci.manifest import Json
-from . import base64text, simple
+from . import simple, texts
 from .bundle import build_bundle
 from .dsse import Envelope, pae
 from .keys import PrivateKey, PublicKey
@@ -26,18 +26,18 @@ class Simple(t.NamedTuple):
 def sign_simple(key: PrivateKey, digest: str, name: str, annotations: Annotations = None) -> Simple:
     """Sign an image under one name, in the format that podman reads."""
     payload = simple.build_payload(digest, name, annotations)
-    return Simple(payload, {simple.SIGNATURE: base64text.encode(key.sign(payload))})
+    return Simple(payload, {simple.SIGNATURE: texts.base64_of(key.sign(payload))})
 
 
 def signed_elsewhere(key: PublicKey, payload: bytes, signature: str) -> Simple:
     """Return the layer for a signature (base64) that was made elsewhere; InvalidInput where it is not by the key."""
     try:
-        raw = base64text.decode("".join(signature.split()), "signature")
+        raw = texts.from_base64("".join(signature.split()), "signature")
     except ContentError as exc:
         raise InvalidInput(str(exc)) from None
     if not key.verify(raw, payload):
         raise InvalidInput("signature is not one of this payload by public_key.", "SIGNATURE_INVALID")
-    return Simple(payload, {simple.SIGNATURE: base64text.encode(raw)})
+    return Simple(payload, {simple.SIGNATURE: texts.base64_of(raw)})
 
 
 def sign_bundle(key: PrivateKey, digest: str, annotations: Annotations = None) -> bytes:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from .._errors import ContentError, InvalidInput
 from .._oci.digest import digest_problem
 from .._oci.manifest import Json, canonical_json, parse_json
+from .texts import shown
 
 MEDIA_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"  # the annotation of the layer that holds the payload
@@ -38,7 +39,7 @@ def read_payload(raw: bytes) -> Payload:
     identity = _members(critical["identity"], "critical.identity", "docker-reference")
     digest, name = image["docker-manifest-digest"], identity["docker-reference"]
     if critical["type"] != _TYPE:
-        raise ContentError(f"{_WHAT} calls itself {critical['type']!r}, not {_TYPE!r}.")
+        raise ContentError(f"{_WHAT} calls itself {shown(critical['type'])}, not {_TYPE!r}.")
     problem = digest_problem(digest)
     if problem:
         raise ContentError(f"{_WHAT} names an image whose digest {problem}.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from .._errors import ContentError, InvalidInput
 from .._oci.manifest import Json, canonical_json, parse_json
+from .texts import shown
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 SIGNED = "https://sigstore.dev/cosign/sign/v1"  # the predicate type that makes a statement a signature
@@ -90,10 +91,10 @@ def predicate_type_of(text: str) -> str:
 def read_statement(payload_type: str, payload: bytes) -> Statement:
     """Read what an envelope holds; ContentError where it is no statement. Members that are not known are left alone."""
     if payload_type != PAYLOAD_TYPE:
-        raise ContentError(f"The envelope holds {payload_type!r}, not an in-toto statement ({PAYLOAD_TYPE}).")
+        raise ContentError(f"The envelope holds {shown(payload_type)}, not an in-toto statement ({PAYLOAD_TYPE}).")
     value = parse_json(payload, _WHAT)
     if value.get("_type") not in _TYPES:
-        raise ContentError(f"{_WHAT} is of the type {value.get('_type')!r}, not {_TYPE} or v0.1.")
+        raise ContentError(f"{_WHAT} is of the type {shown(value.get('_type'))}, not {_TYPE} or v0.1.")
     kind, subjects, predicate = value.get("predicateType"), value.get("subject"), value.get("predicate")
     if not isinstance(kind, str):
         raise ContentError(f"{_WHAT} has a predicateType that is not a text.")

@@ -11,11 +11,11 @@ import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, InvalidInput
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import canonical_json
 from ansible_collections.quayside.registry.plugins.module_utils._trust import (
-    base64text,
     bundle,
     dsse,
     simple,
     statement,
+    texts,
 )
 from ansible_collections.quayside.registry.tests.unit.plugins.module_utils._trust.trust_vectors import (
     IMAGE,
@@ -67,9 +67,9 @@ def without(value, path, *new):
 def test_base64(text, url_safe, data):
     if data is None:
         with pytest.raises(ContentError, match=r"^It is not base64\.$"):
-            base64text.decode(text, "It", url_safe)
+            texts.from_base64(text, "It", url_safe)
     else:
-        assert base64text.decode(text, "It", url_safe) == data
+        assert texts.from_base64(text, "It", url_safe) == data
 
 
 # --- simple payloads

@@ -440,3 +440,14 @@ def test_a_policy_says_nothing_about_attestations() -> None:
 def test_no_attestations(value):
     with pytest.raises(InvalidInput):
         parse_wanted(value)
+
+
+def test_what_strangers_wrote_is_not_shown_at_length() -> None:
+    long = "x" * 100_000
+    value = json.loads(bundle_of().content)
+    other_type = json.dumps({**value, "mediaType": long}).encode()
+    value["dsseEnvelope"]["payloadType"] = long
+    for content in (other_type, json.dumps(value).encode()):
+        found = verdict([replace(bundle_of(), content=content)])
+        assert not found.verified and 20 < len(found.problem) < 1000
+    assert len(verdict([simple_of(name=long)], identity="reference").problem) < 1000
