@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .._errors import ContentError
 from .._oci.manifest import Json, canonical_json, parse_json
@@ -26,12 +26,17 @@ _WHAT = "The bundle"
 
 @dataclass(frozen=True)
 class Bundle:
-    """An envelope, and whether a key or a certificate is said to verify it. The hint is a hint: the key decides."""
+    """An envelope, and whether a key or a certificate is said to verify it. The hint is a hint: the key decides.
+
+    ``log_time`` (seconds since 1970) is believed only once the log's promise was verified. ``promised`` tells that
+    there may be one, however it is spelled: then it may be that, and no time stamp, which made the bundle good.
+    """
 
     envelope: Envelope
     keyless: bool
     hint: str
-    log_time: float | None = field(default=None)  # seconds since 1970; believed only once the log entry was verified
+    log_time: float | None = None
+    promised: bool = False
 
 
 def is_bundle(media_type: str) -> bool:
@@ -52,7 +57,8 @@ def read_bundle(raw: bytes) -> Bundle:
         raise ContentError(f"{_WHAT} must have exactly one of {', '.join(_MATERIALS)} to be verified with.")
     envelope = read_envelope(value.get("dsseEnvelope"), "The envelope of the bundle")
     if found[0] != "publicKey":
-        return Bundle(envelope, True, "", _log_time(material))
+        promised = b"promise" in canonical_json(material).lower()  # Protocol Buffers have two spellings for it
+        return Bundle(envelope, True, "", _log_time(material), promised)
     key = material["publicKey"]
     hint = key.get("hint", "") if isinstance(key, dict) else None
     if not isinstance(hint, str):

@@ -2,7 +2,7 @@
 """Signatures by a certificate that lived for minutes (Fulcio's), verified offline by the library ``sigstore``.
 
 The library judges certificate, log entry, time and signature; who signed is compared here. It is imported where a trust
-asks for it, since that takes half a second.
+asks for it, since that takes half a second or more.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Keyless:
             raise Refused(f"The library sigstore refuses the bundle: {' '.join(str(exc).split())[:300]}.") from None
         if (kind, payload) != (bundle.envelope.payload_type, bundle.envelope.payload):
             raise Refused("The library sigstore read something else in the bundle than was read here.")
-        return found[0], bundle.log_time or _stamp_time(parsed)
+        return found[0], bundle.log_time if bundle.promised else _stamp_time(parsed)
 
 
 class _Library(t.NamedTuple):
@@ -115,7 +115,7 @@ def _utf8_string(der: bytes) -> bytes:
 
 
 def _stamp_time(parsed: t.Any) -> float | None:
-    """The time of the one time stamp that the bundle has: the library found at least one to be genuine."""
+    """The time of the only time stamp of a bundle that no log vouches for: the library found one to be genuine."""
     data = parsed.verification_material.timestamp_verification_data
     stamps = data.rfc3161_timestamps if data else []
     return float(stamps[0].tst_info.gen_time.timestamp()) if len(stamps) == 1 else None

@@ -89,5 +89,7 @@ def parse_identity(value: t.Any) -> tuple[Identity, ...]:
         raise InvalidInput(f"identity must be any, repository, reference, or a list of names, not {value!r}.")
     if len(listed) == 1 and listed[0] in words:  # Ansible gives a word to a list option in a list
         return (Identity(words[listed[0]]),)
+    if words.keys() & set(listed):
+        raise InvalidInput(f"identity: any, repository and reference stand alone, not in a list such as {value!r}.")
     found = [Reference.parse(name) for name in listed]
     return tuple(Identity(EXACT_REFERENCE if name.tag or name.digest else EXACT_REPOSITORY, name) for name in found)

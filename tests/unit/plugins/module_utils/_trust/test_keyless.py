@@ -3,17 +3,24 @@
 
 from __future__ import annotations
 
+import base64
 import builtins
 import json
+from datetime import datetime, timezone
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput, MissingLibrary, Refused
 from ansible_collections.quayside.registry.plugins.module_utils._oci.reference import Reference
 from ansible_collections.quayside.registry.plugins.module_utils._trust.attest import judge_attestations, parse_wanted
+from ansible_collections.quayside.registry.plugins.module_utils._trust.bundle import read_bundle
 from ansible_collections.quayside.registry.plugins.module_utils._trust.candidates import Candidate
 from ansible_collections.quayside.registry.plugins.module_utils._trust.judge import judge
 from ansible_collections.quayside.registry.plugins.module_utils._trust.keyless import (
+    Keyless,
     Rule,
+    Signer,
+    _Library,
     _utf8_string,
     parse_certificate,
 )
@@ -135,6 +142,53 @@ def test_a_time_that_the_log_did_not_sign_refuses() -> None:
     value["verificationMaterial"]["tlogEntries"][0]["integratedTime"] = str(SIGNED_AT + 1)
     found = judge(trust(), Reference.parse(NAME), IMAGE, [Candidate("bundle", json.dumps(value).encode(), "")])
     assert not found.verified and "sigstore refuses the bundle" in found.problem
+
+
+class Stub:
+    """Stands for the library, and finds every bundle to be genuine, with one time stamp of the second 5."""
+
+    def __init__(self, value, stamps=1):
+        envelope = value["dsseEnvelope"]
+        self.read = envelope["payloadType"], base64.b64decode(envelope["payload"])
+        self.stamps = stamps
+
+    def from_json(self, raw):
+        times = [
+            SimpleNamespace(tst_info=SimpleNamespace(gen_time=datetime.fromtimestamp(5, timezone.utc)))
+        ] * self.stamps
+        data = SimpleNamespace(rfc3161_timestamps=times)
+        return SimpleNamespace(verification_material=SimpleNamespace(timestamp_verification_data=data))
+
+    def verify_dsse(self, parsed, policy):
+        policy._found.append(Signer("somebody", "someone"))
+        return self.read
+
+
+@pytest.mark.parametrize(
+    ("change", "stamps", "time"),
+    [
+        ({}, 1, SIGNED_AT),
+        ({"inclusionPromise": None}, 1, 5),
+        ({"inclusionPromise": None}, 0, None),
+        ({"inclusionPromise": None}, 2, None),  # which of them is genuine, the library does not say
+        ({"inclusionPromise": None, "inclusion_promise": {}}, 1, None),
+        ({"integratedTime": SIGNED_AT}, 1, None),  # a number, which another reader may take
+        ({"integratedTime": None, "integrated_time": str(SIGNED_AT)}, 1, None),
+    ],
+)
+def test_times_without_the_library_are_those_that_it_must_have_verified(change, stamps, time):
+    value = json.loads(content("keyless/release/bundle.json"))
+    (entry,) = value["verificationMaterial"]["tlogEntries"]
+    entry.update(change)
+    for name in [name for name in change if change[name] is None]:
+        del entry[name]
+    stub = Stub(value, stamps)
+    keyless = Keyless(Rule(""), Rule(""), _Library(stub, stub, ()))
+    for spelling in ("tlogEntries", "tlog_entries"):
+        value["verificationMaterial"][spelling] = value["verificationMaterial"].pop("tlogEntries")
+        raw = json.dumps(value).encode()
+        wanted = None if spelling == "tlog_entries" and time == SIGNED_AT else time
+        assert keyless.verify(raw, read_bundle(raw)) == (Signer("somebody", "someone"), wanted)
 
 
 def test_a_reader_that_reads_something_else(monkeypatch) -> None:

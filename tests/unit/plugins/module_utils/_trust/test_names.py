@@ -99,7 +99,9 @@ def test_the_option(value, found):
     assert names.parse_identity(value) == found
 
 
-@pytest.mark.parametrize("value", ["", "app:1", [], [1], None, {}, 7, [None], ["A B"], ["any", "Any B"]])
+@pytest.mark.parametrize(
+    "value", ["", "app:1", [], [1], None, {}, 7, [None], ["A B"], ["any", "app:1"], ["app", "repository"]]
+)
 def test_no_option(value):
     with pytest.raises(InvalidInput):
         names.parse_identity(value)
