@@ -79,7 +79,7 @@ options:
       - Without it, HTTP is used for V(localhost), V(127.0.0.0/8), and V([::1]), and HTTPS for everything else.
     type: bool
   validate_certs:
-    description: Whether the registry's certificate must be valid. Set it to V(false) for tests alone.
+    description: Whether the registry's certificate must be valid. Set it to V(false) only for testing.
     type: bool
     default: true
   ca_path:

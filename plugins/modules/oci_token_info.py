@@ -20,7 +20,7 @@ options:
   name:
     description: The repository, as V(registry/repository), without a tag or a digest.
   access:
-    description: What the token is to be good for. The registry may grant less.
+    description: Actions the token should allow. The registry may grant less.
     type: list
     elements: str
     default: [pull]

@@ -39,7 +39,7 @@ def catalog_info(
     except (Denied, NotFound, Unsupported) as exc:
         if exc.status == 401 and source.scheme == "basic":  # a token server that knows us answers the same
             raise
-        text = f"{host} does not show us its catalog: {exc} Many registries offer none (Docker Hub, GHCR)"
+        text = f"{host} does not show its catalog: {exc} Many registries offer none (Docker Hub, GHCR)"
         text += " or to administrators only; name the repositories instead."
         raise Unsupported(text, registry=host, status=exc.status) from None
     found = sorted(names)[:limit]

@@ -262,7 +262,7 @@ def test_catalog_of_each_profile(profile: str) -> None:
         registry.create_repo(REPO)
         if registry.quirks.catalog_status:
             status = registry.quirks.catalog_status
-            with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, status, "does not show us its catalog"):
+            with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, status, "does not show its catalog"):
                 catalog(registry)
         else:
             assert catalog(registry)["repositories"] == [REPO]
