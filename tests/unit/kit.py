@@ -63,7 +63,7 @@ def make_session(
 
 def repository(registry: FakeRegistry, *actions: str, name: str = REPO, session: Session | None = None) -> Repository:
     """A repository of the fake registry, logged in, if there is a login."""
-    known = session or make_session(login(registry))
+    known = session or make_session(*([] if registry.auth.mode == "none" else [login(registry)]))
     return known.repository(Reference(registry.host, name), *(actions or ("pull", "push", "delete")))
 
 

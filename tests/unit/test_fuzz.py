@@ -55,7 +55,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.creden
 )
 from ansible_collections.quayside.registry.plugins.module_utils._registry.pages import next_page
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import merged_index
-from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import retry_after
+from ansible_collections.quayside.registry.plugins.module_utils._registry.retry import retry_after
 from ansible_collections.quayside.registry.plugins.module_utils._registry.urls import resolve_untrusted_url
 from ansible_collections.quayside.registry.tests.unit.fake_registry import OCI_CONFIG, OCI_LAYER
 from ansible_collections.quayside.registry.tests.unit.image_files import (

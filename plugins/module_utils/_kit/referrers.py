@@ -11,8 +11,14 @@ from .._oci.mediatype import INDEXES
 from .._oci.parts import members, parts
 from .._plan import Cost, Step
 from .._registry.client import Repository
-from .._registry.manifests import put
-from .._registry.referrers import COSIGN_SUFFIXES, digest_tag, merged_index, referrers_by_api, referrers_by_tag
+from .._registry.referrers import (
+    COSIGN_SUFFIXES,
+    add_to_list,
+    digest_tag,
+    merged_index,
+    referrers_by_api,
+    referrers_by_tag,
+)
 from .._registry.referrers import referrers as list_referrers
 from .._registry.tags import list_tags
 from .content import Content, Wanted
@@ -66,21 +72,9 @@ def list_steps(referrers: list[Wanted], content: Content) -> list[Step]:
             steps.append(
                 Step(
                     f"List {len(members(new))} referrers of {digest} under {repository.full(tag)}.",
-                    partial(_put_list, repository, tag, manifests),
+                    partial(add_to_list, repository, digest, manifests),
                     Cost(bytes_sent=len(new.raw), bytes_received=len(new.raw) + (len(old.raw) if old else 0)),
                     stage="lists of referrers",
                 )
             )
     return steps
-
-
-def _put_list(repository: Repository, tag: str, manifests: list[Manifest]) -> None:
-    """Write the list, and look again later: another writer may have read the same old list and written after us."""
-    subject = tag.replace("-", ":", 1)
-    for tried in range(5):
-        old = referrers_by_tag(repository, subject)
-        new = merged_index(old, manifests)
-        if old is not None and new.digest == old.digest:
-            return
-        put(repository, tag, new)
-        repository.registry.transport.pause(tried + 1)

@@ -110,7 +110,7 @@ class _Delete(t.NamedTuple):
         for tried in range(_POLLS):
             if self.repository.head(target, writing=True) is None:
                 return True
-            self.repository.registry.transport.pause(tried)
+            self.repository.registry.transport.wait(0.25 * 2**tried)
         raise RegistryError(f"{host} accepted the deletion of {full}, but still serves it.", registry=host)
 
 

@@ -367,7 +367,7 @@ def _put(target: Target, index: Manifest, again: t.Callable[[Target, Manifest | 
             if base and index.digest == base.digest:
                 return
         put(repository, tag, index)
-        transport.pause(0, _PAUSE)
+        transport.wait(_PAUSE)
     text = (
         f"{target.reference} was changed by others each time that it was written ({int(_TRIES)} "
         "times); run this task again when they are done."

@@ -216,6 +216,12 @@ class _Check:
         return read
 
     def blob(self, item: Descriptor, is_layer: bool) -> LayerFacts:
+        facts = self.read_blob(item, is_layer)
+        if facts.broken and isinstance(self.source, _Remote):  # bits that flip on the way are not the same twice
+            return self.read_blob(item, is_layer)
+        return facts
+
+    def read_blob(self, item: Descriptor, is_layer: bool) -> LayerFacts:
         what = self.name("layer" if is_layer else "blob", item)
         try:
             if self.fast or is_foreign(item.media_type):

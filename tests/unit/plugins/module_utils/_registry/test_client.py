@@ -18,9 +18,9 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Manifest
 from ansible_collections.quayside.registry.plugins.module_utils._oci.mediatype import ACCEPT
 from ansible_collections.quayside.registry.plugins.module_utils._registry import auth
-from ansible_collections.quayside.registry.plugins.module_utils._registry.client import read_error
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
-from ansible_collections.quayside.registry.plugins.module_utils._registry.manifests import put
+from ansible_collections.quayside.registry.plugins.module_utils._registry.manifests import find_existing, put
+from ansible_collections.quayside.registry.plugins.module_utils._registry.refusals import read_error
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
 from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry import (
@@ -144,7 +144,7 @@ def test_rights_that_do_not_reach(status: int) -> None:
         add_image(registry)
         target = repository(registry, "pull", "push")
         with fails(
-            Denied, "UNAUTHORIZED" if status == 401 else "DENIED", registry.host, status, "is not allowed to us"
+            Denied, "UNAUTHORIZED" if status == 401 else "DENIED", registry.host, status, "was denied"
         ):
             put(target, "2", target.get("1"))
 
@@ -314,14 +314,14 @@ def refused(status: int, body: Any = b"", headers: dict[str, str] | None = None)
 SPOKEN = {"errors": [{"code": "SOME_CODE", "message": "these are my words"}]}
 REFUSALS: list[tuple[int, type[OCIError], str, str]] = [
     (400, RegistryError, "UNKNOWN", "answered HTTP 400"),
-    (401, Denied, "UNAUTHORIZED", "is not allowed to us (HTTP 401"),
-    (403, Denied, "DENIED", "is not allowed to us (HTTP 403"),
+    (401, Denied, "UNAUTHORIZED", "was denied (HTTP 401"),
+    (403, Denied, "DENIED", "was denied (HTTP 403"),
     (404, RegistryError, "NOT_A_REGISTRY", "not as a registry does"),
     (405, Unsupported, "UNSUPPORTED_BY_REGISTRY", "does not support this (HTTP 405"),
     (409, RegistryError, "UNKNOWN", "answered HTTP 409"),
     (412, RegistryError, "UNKNOWN", "answered HTTP 412"),
     (413, RegistryError, "UNKNOWN", "answered HTTP 413"),
-    (429, RegistryError, "TOOMANYREQUESTS", "throttles us (HTTP 429"),
+    (429, RegistryError, "TOOMANYREQUESTS", "is rate-limiting this host (HTTP 429"),
     (500, RegistryError, "UNKNOWN", "answered HTTP 500"),
     (501, Unsupported, "UNSUPPORTED_BY_REGISTRY", "does not support this (HTTP 501"),
     (503, RegistryError, "UNKNOWN", "answered HTTP 503"),

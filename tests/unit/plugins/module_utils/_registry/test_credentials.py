@@ -12,6 +12,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import C
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import (
     HUB_KEY,
     Credential,
+    Helpers,
     ask_helper,
     auth_files,
     candidates,
@@ -31,8 +32,8 @@ def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def no_helper(argv, stdin):
-    pytest.fail(f"{argv} was run")
+def no_helper(helper, server):
+    pytest.fail(f"{helper} was asked about {server}")
 
 
 def test_basic_and_secrets():
@@ -304,9 +305,9 @@ def test_a_helper_comes_before_auths_and_gives_way_to_them(tmp_path):
         return (0, '{"Username": "helper", "Secret": "p"}') if has_it else (1, "credentials not found")
 
     has_it = True
-    assert find_credential("q.io", "a", [str(path)], run).username == "helper"
+    assert find_credential("q.io", "a", [str(path)], Helpers(run).get).username == "helper"
     has_it = False
-    assert find_credential("q.io", "a", [str(path)], run).username == "file"
-    assert find_credential("docker.io", "library/x", [str(path)], run) is None
+    assert find_credential("q.io", "a", [str(path)], Helpers(run).get).username == "file"
+    assert find_credential("docker.io", "library/x", [str(path)], Helpers(run).get) is None
     ecr, desktop = "docker-credential-ecr", "docker-credential-desktop"
     assert asked == [(ecr, "q.io"), (ecr, "q.io"), (desktop, HUB_KEY)]

@@ -20,11 +20,11 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     InvalidInput,
     MissingLibrary,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._registry.retry import retry_after
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import (
     Response,
     Settings,
     Transport,
-    retry_after,
 )
 from ansible_collections.quayside.registry.tests.unit.fake_registry import FakeRegistry, Quirks, _Answer
 from ansible_collections.quayside.registry.tests.unit.kit import DEFAULTS, REPO, fails

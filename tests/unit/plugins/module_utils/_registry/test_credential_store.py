@@ -15,7 +15,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.creden
     Credential,
     find_credential,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._registry.store import store_entry, store_in_helper
+from ansible_collections.quayside.registry.plugins.module_utils._registry.credential_store import store_entry, store_in_helper
 
 NEW = Credential("u", "s3cret")
 ENTRY = {"auth": NEW.basic}
