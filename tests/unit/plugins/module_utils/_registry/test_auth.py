@@ -171,10 +171,16 @@ def bearer(**parameters):
     )
 
 
-def test_nothing_is_sent_or_looked_up_before_the_registry_asks():
-    lab = Lab(USER)
+def test_without_credentials_nothing_is_sent_before_the_registry_asks():
+    lab = Lab()
     assert lab.header() is None
-    assert (lab.auth.scheme, lab.looked_up, lab.requests) == ("", [], [])
+    assert (lab.auth.scheme, lab.looked_up, lab.requests) == ("", ["a/b"], [])
+
+
+def test_with_credentials_the_registry_is_asked_once_how_it_wants_them():
+    lab = Lab(USER)
+    assert [lab.header(), lab.header(("repository:c:pull",))] == [None, None]
+    assert lab.requests == [("GET", "https://q.io/v2/", {}, None)]
 
 
 @pytest.mark.parametrize(
@@ -410,7 +416,7 @@ def test_a_token_serves_its_repository_and_scopes_alone():
     lab.learn(bearer())
     assert [lab.header(), lab.header()] == ["Bearer t1", "Bearer t1"]
     assert lab.header(("repository:a/b:pull,push",)) == "Bearer t2"
-    assert lab.auth.authorization("c", SCOPES) == "Bearer t3"
+    assert lab.auth.authorization("c", ("repository:c:pull",)) == "Bearer t3"
     assert lab.header() == "Bearer t1"
 
 

@@ -37,7 +37,7 @@ PROXY = urllib3.exceptions.ProxyError("Unable to connect to proxy", UNRESOLVED)
 CASES = [
     (tls(VERIFY % "self-signed certificate"), "TLS_ERROR", True, "ca_path"),
     (tls(VERIFY % "unable to get local issuer certificate"), "TLS_ERROR", True, "ca_path"),
-    (tls(VERIFY % "certificate has expired"), "TLS_ERROR", True, "trusted"),
+    (tls(VERIFY % "certificate has expired"), "TLS_ERROR", True, "has expired; renew it"),
     (tls(VERIFY % "Hostname mismatch, certificate is not valid for 'q.io'."), "TLS_ERROR", True, "name"),
     (tls(VERIFY % "IP address mismatch"), "TLS_ERROR", True, "name"),
     (ssl.CertificateError("hostname 'q.io' doesn't match 'x.io'"), "TLS_ERROR", True, "name"),

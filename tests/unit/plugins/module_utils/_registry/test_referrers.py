@@ -107,7 +107,8 @@ def test_an_image_under_the_tag_is_no_list() -> None:
     registry, subject, expected = stocked(Quirks(no_referrers_api=True))
     with registry:
         registry.add_image(REPO, digest_tag(subject), layers=[b"odd"])
-        assert referrers_by_tag(repository(registry, "pull"), subject) is None
+        with fails(ContentError, "NOT_A_REFERRERS_LIST", registry.host, None, "it was left alone"):
+            referrers_by_tag(repository(registry, "pull"), subject)
 
 
 @pytest.mark.parametrize(

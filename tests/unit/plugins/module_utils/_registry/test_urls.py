@@ -70,6 +70,8 @@ FOLLOWED = [
     (NAMED, "https://cdn.example:8443/x?sig=a%2Bb", "https://cdn.example:8443/x?sig=a%2Bb"),
     (NAMED, "https://8.8.8.8/x", "https://8.8.8.8/x"),
     ("http://q.io/", "https://q.io/x", "https://q.io/x"),
+    (NAMED, "http://q.io/token", "https://q.io/token"),  # a proxy that forgot to say https
+    ("https://q.io:8443/", "http://Q.io:8443/token", "https://Q.io:8443/token"),
     ("http://q.io/", "http://auth.io/x", "http://auth.io/x"),
     (PUBLIC, "https://8.8.8.8:8443/x", "https://8.8.8.8:8443/x"),
     (PRIVATE, "http://10.0.0.1:5001/token", "http://10.0.0.1:5001/token"),
@@ -84,8 +86,8 @@ FOLLOWED = [
 ]
 
 REFUSED = [
-    (NAMED, "http://q.io/token"),  # less protected
-    (NAMED, "http://cdn.io/x"),
+    (NAMED, "http://cdn.io/x"),  # less protected
+    (NAMED, "http://q.io:8443/token"),
     (NAMED, "ftp://q.io/x"),
     (NAMED, "file:///etc/passwd"),
     (NAMED, "gopher://q.io/"),
