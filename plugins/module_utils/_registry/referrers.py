@@ -6,19 +6,16 @@ from __future__ import annotations
 import typing as t
 from functools import partial
 
-from .._errors import ContentError, NotFound, RegistryError
+from .._errors import ContentError, NotFound
 from .._oci.image import artifact_type, build
 from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.mediatype import OCI_INDEX, strip_parameters
 from .._oci.parts import checked, members
 from .client import MAX_MANIFEST, Repository
-from .manifests import put
 from .pages import next_page
 from .transport import Response
 
 COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
-_TRIES = 5  # to write a list that others write, too
-_WAIT = 0.5  # seconds until it is looked at again; doubled at each try
 
 
 def digest_tag(digest: str) -> str:
@@ -118,22 +115,3 @@ def merged_index(index: Manifest | None, manifests: t.Iterable[Manifest]) -> Man
     base = index.json if index else {"schemaVersion": 2, "mediaType": OCI_INDEX}
     ordered = sorted([item.json for item in listed] + fresh, key=lambda entry: str(entry["digest"]))
     return build({**base, "manifests": ordered}, OCI_INDEX)
-
-
-def add_to_list(repository: Repository, digest: str, manifests: t.Sequence[Manifest]) -> None:
-    """List referrers of a digest under its tag, and look again later: another writer may have written over it.
-
-    Raises RegistryError (LIST_NOT_WRITTEN) where others do so each time, and what ``referrers_by_tag`` raises.
-    """
-    tag = digest_tag(digest)
-    for tried in range(_TRIES + 1):
-        old = referrers_by_tag(repository, digest)
-        new = merged_index(old, manifests)
-        if old is not None and new.digest == old.digest:
-            return
-        if tried < _TRIES:
-            put(repository, tag, new)
-            repository.registry.transport.wait(_WAIT * 2**tried)
-    host = repository.registry.host
-    text = f"The list of referrers at {repository.full(tag)} was written {_TRIES} times, and others wrote over it each"
-    raise RegistryError(f"{text} time; run this task again when they are done.", "LIST_NOT_WRITTEN", host)

@@ -109,14 +109,14 @@ def _append(image: Image, existing: Image | None, files: list[LayerFile], change
     before, tail = [layer.json for layer in image.layers], _tail(image, existing, diff_ids)
     if tail and existing:  # compressed by another encoder, perhaps, but the same
         elsewhere = {layer["digest"]: existing.repository for layer in tail}
-        return replace(rewrite(image, config, before + tail), elsewhere=elsewhere, retold=True)
+        return replace(rewrite(image, config, before + tail), elsewhere=elsewhere, files_changed=True)
     media_type = image.manifest.media_type
     tail = [
         {"mediaType": layer_type(media_type, file.compression), "digest": file.digest, "size": file.size}
         for file in files
     ]
     new = rewrite(image, config, before + tail)
-    return replace(new, local={**new.local, **{file.digest: file.open for file in files}}, retold=True)
+    return replace(new, local={**new.local, **{file.digest: file.open for file in files}}, files_changed=True)
 
 
 def _tail(image: Image, existing: Image | None, diff_ids: list[str]) -> list[Json]:
