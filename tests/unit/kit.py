@@ -45,7 +45,9 @@ DEFAULTS = Settings()
 
 
 def login(registry: FakeRegistry, credential: Credential = LOGIN, settings: Settings = DEFAULTS) -> Entry:
-    return Entry(registry.host, settings, credential)
+    """An entry for the registry, with the usual login if it has logins: knowing one costs a request."""
+    unneeded = credential is LOGIN and registry.auth.mode == "none"
+    return Entry(registry.host, settings, None if unneeded else credential)
 
 
 def make_session(
@@ -65,7 +67,7 @@ def make_session(
 
 def repository(registry: FakeRegistry, *actions: str, name: str = REPO, session: Session | None = None) -> Repository:
     """A repository of the fake registry, logged in, if there is a login."""
-    known = session or make_session(*([] if registry.auth.mode == "none" else [login(registry)]))
+    known = session or make_session(login(registry))
     return known.repository(Reference(registry.host, name), *(actions or ("pull", "push", "delete")))
 
 

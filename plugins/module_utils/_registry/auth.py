@@ -115,7 +115,9 @@ class Registry:
         if not found:
             return "anonymously, since no credentials for it were found"
         known = f"{f'as {found.username}' if found.username else 'with a token'} (from {found.source})"
-        return known if sent else f"anonymously, since {self.host} did not ask for a login, although one is known: {known}"
+        return (
+            known if sent else f"anonymously, since {self.host} did not ask for a login, although one is known: {known}"
+        )
 
     def refusal(self, response: Response, what: str, repository: str = _REGISTRY) -> OCIError:
         """Return the error that explains an answer that is not what was asked for; ``what`` names that."""
@@ -147,7 +149,7 @@ class Registry:
             return None  # that token server was a guess; the registry will name the right one
 
     def token(self, repository: str, scopes: Scopes) -> Token:
-        """Return a bearer token for these scopes, cached while it has some seconds left. Raises as authorization does."""
+        """Return a bearer token for these scopes, cached while it has some seconds left; raises as authorization does."""
         challenge = self._challenge(repository)
         if challenge is None or challenge.scheme != "bearer":
             raise CredentialError(f"{self.host} did not name a token server.", registry=self.host)

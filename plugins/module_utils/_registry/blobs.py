@@ -26,9 +26,7 @@ def has_blob(repository: Repository, digest: str) -> bool:
     raise repository.refusal(response, f"The blob {repository.full(digest)}")
 
 
-def use_blob(
-    repository: Repository, blob: Descriptor, consume: t.Callable[[t.Iterator[bytes]], Outcome]
-) -> Outcome:
+def use_blob(repository: Repository, blob: Descriptor, consume: t.Callable[[t.Iterator[bytes]], Outcome]) -> Outcome:
     """Return what ``consume`` makes of a blob's bytes; where they came damaged, it is called again, from the beginning.
 
     Damage that comes twice in the same way is the registry's, and raised. Raises what ``stream_blob`` and ``consume``

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a registry wants to see in Authorization: challenges and scopes (RFC 9110, 11.6.1; distribution's token page)."""
+"""What a registry wants to see in Authorization: challenges (RFC 9110, 11.6.1) and scopes."""
 
 from __future__ import annotations
 

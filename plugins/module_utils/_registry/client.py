@@ -194,7 +194,7 @@ class Repository:
             return Manifest.parse(raw, kind, what, algorithm)
 
     def delete(self, target: str) -> Deletion:
-        """Ask the registry to delete a tag or a manifest, and tell what it said (distribution-spec, "Content Management").
+        """Ask the registry to delete a tag or a manifest, and tell what it said (the spec's "Content Management").
 
         ``unsupported`` are 400, 405, 501 and the code UNSUPPORTED. Raises Denied, and RegistryError for the rest.
         """

@@ -34,7 +34,9 @@ def tls_context(
         except (ssl.SSLError, ValueError, TypeError) as exc:
             why = getattr(exc, "reason", None) or exc
             pair = f"client_cert {client_cert} and client_key {client_key}"
-            raise InvalidInput(f"{pair} are not a certificate and its key in PEM, without a password ({why}).") from None
+            raise InvalidInput(
+                f"{pair} are not a certificate and its key in PEM, without a password ({why})."
+            ) from None
     if validate_certs:
         _trust_system(context)
         if ca_path:

@@ -75,7 +75,7 @@ def normal_key(key: str) -> str:
     """Bring a key of ``auths`` into the form ``host[/path]``.
 
     A path narrows it to the repositories below it only where the key has no scheme: what is written as a URL, such as
-    ``https://host/v1/`` or ``https://host/artifactory/api/docker/x``, is for the whole host, as docker and podman read it.
+    ``https://host/v1/`` or ``https://host/artifactory/api/docker/x``, is for the whole host, as docker reads it.
     """
     dummy, scheme, rest = key.rpartition("://")
     host, dummy, path = rest.partition("/")

@@ -12,7 +12,7 @@ from .urls import address, origin
 
 # What the text of a TLS error has in it, and what it means. The first that fits is told.
 _TLS = {
-    "record layer failure|wrong version number": "it does not speak TLS; set plain_http: true if it is an http registry",
+    "record layer failure|wrong version number": "it does not speak TLS; set plain_http: true if it is meant to",
     "mismatch|doesn't match": "its certificate is for another name; use a name that the certificate has",
     "has expired": "its certificate has expired; renew it, or correct the clock of this host",
     "not yet valid": "its certificate is not valid yet; correct the clock of this host, or of the one that made it",
@@ -43,7 +43,7 @@ def _tls_trouble(text: str, last: str) -> tuple[str, bool]:
     for mark, meaning in _TLS.items():
         if re.search(mark, text):
             said = re.search(r"certificate verify failed: ([^(]+?) *\(", text)  # OpenSSL's own reason
-            more = said and not re.search(mark, said[1]) or mark.startswith("key usage")
+            more = (said and not re.search(mark, said[1])) or mark.startswith("key usage")
             return meaning.replace(";", f" ({said[1]});", 1) if said and more else meaning, True
     return f"the TLS connection failed ({last})", False  # it may only have broken off
 

@@ -14,7 +14,9 @@ from .._errors import ConnectionFailed, OCIError
 Outcome = t.TypeVar("Outcome")
 
 RETRIED = frozenset((408, 425, 429, 499, 500, 502, 503, 504, 522))  # the statuses that may pass
-_CORRUPT = frozenset(("DIGEST_MISMATCH", "DIGEST_INVALID", "MANIFEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "SIZE_MISMATCH"))
+_CORRUPT = frozenset(
+    ("DIGEST_MISMATCH", "DIGEST_INVALID", "MANIFEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "SIZE_MISMATCH")
+)
 _FIRST_WAIT = 0.25  # seconds; doubled at each try
 _MAX_WAIT = 60.0  # seconds; a server that asks for more gets no further try
 _LONGEST = 1e6  # seconds; so that it can be told

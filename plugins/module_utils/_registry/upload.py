@@ -125,7 +125,7 @@ def _refused(repository: Repository, response: Response, what: str) -> OCIError:
 def _send_parts(
     repository: Repository, begun: Response, location: str, content: t.Iterable[bytes], what: str
 ) -> tuple[Response, str]:
-    """Send content in requests of the registry's part size, or of the least that it wants; stop where it refuses one."""
+    """Send content in requests of the registry's part size, or the least that it wants; stop where it refuses one."""
     least, at, response = begun.headers.get("OCI-Chunk-Min-Length", ""), 0, begun
     size = max(repository.registry.part_size, int(least) if least.isdecimal() and len(least) < 9 else 0)
     part = bytearray()

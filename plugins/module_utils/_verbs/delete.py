@@ -265,7 +265,7 @@ def _delete(repository: Repository, digest: str) -> None:
 
 
 def _remove(repository: Repository, target: str, may_lack: bool = False) -> bool:
-    """Send DELETE, and make sure that what was deleted is gone; False where the registry cannot and ``may_lack`` that."""
+    """Send DELETE, and make sure that it is gone; False where the registry cannot do it and ``may_lack`` that."""
     host, full = repository.registry.host, repository.full(target)
     deletion = repository.delete(target)
     if deletion.refusal:
@@ -273,8 +273,8 @@ def _remove(repository: Repository, target: str, may_lack: bool = False) -> bool
             return False
         if deletion.refusal.status == 400:
             raise deletion.refusal
-        text = f"{host} does not allow deletes (HTTP {deletion.refusal.status}). On distribution, set storage.delete.enabled: true"
-        text += " (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their own interface."
+        text = f"{host} does not allow deletes (HTTP {deletion.refusal.status}). On distribution, set"
+        text += " storage.delete.enabled: true (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their own interface."
         raise Unsupported(text, registry=host, status=deletion.refusal.status)
     for tried in range(_POLLS):
         if repository.head(target, writing=True) is None:

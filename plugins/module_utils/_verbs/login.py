@@ -81,7 +81,8 @@ def _plan_logout(session: Session, key: str, host: str, kept: list[_Place], pref
     """Plan the removal of each place; otherwise the credentials of the next one would be used from then on."""
     where = ", ".join(map(str, kept)) or preferred
     steps = [
-        Step(f"Remove the credentials for {key} from {place}.", _store(session, place, key, host, None)) for place in kept
+        Step(f"Remove the credentials for {key} from {place}.", _store(session, place, key, host, None))
+        for place in kept
     ]
     return Plan(
         result={"auth_file": kept[0].file if kept else preferred},
@@ -113,9 +114,7 @@ def _new_place(file: str, host: str) -> _Place:
     return _Place(file, helper_for(read_auth_file(file), host), None)
 
 
-def _store(
-    session: Session, place: _Place, key: str, host: str, credential: Credential | None
-) -> t.Callable[[], None]:
+def _store(session: Session, place: _Place, key: str, host: str, credential: Credential | None) -> t.Callable[[], None]:
     """Return what stores a credential in a place, or removes (None) the one that is there."""
     if place.helper:
         return partial(store_in_helper, session.run, place.helper, helper_key(host), credential)

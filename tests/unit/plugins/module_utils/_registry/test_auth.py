@@ -17,7 +17,6 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 from ansible_collections.quayside.registry.plugins.module_utils._registry import auth
 from ansible_collections.quayside.registry.plugins.module_utils._registry.auth import Registry
 from ansible_collections.quayside.registry.plugins.module_utils._registry.challenges import (
-    covers,
     merge_scopes,
     parse_challenges,
 )

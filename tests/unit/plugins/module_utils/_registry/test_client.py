@@ -19,7 +19,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest im
 from ansible_collections.quayside.registry.plugins.module_utils._oci.mediatype import ACCEPT
 from ansible_collections.quayside.registry.plugins.module_utils._registry import auth
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
-from ansible_collections.quayside.registry.plugins.module_utils._registry.manifests import find_existing, put
+from ansible_collections.quayside.registry.plugins.module_utils._registry.manifests import put
 from ansible_collections.quayside.registry.plugins.module_utils._registry.refusals import read_error
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
@@ -144,9 +144,7 @@ def test_rights_that_do_not_reach(status: int) -> None:
     with FakeRegistry(auth=auth) as registry:
         add_image(registry)
         target = repository(registry, "pull", "push")
-        with fails(
-            Denied, "UNAUTHORIZED" if status == 401 else "DENIED", registry.host, status, "was denied"
-        ):
+        with fails(Denied, "UNAUTHORIZED" if status == 401 else "DENIED", registry.host, status, "was denied"):
             put(target, "2", target.get("1"))
 
 
