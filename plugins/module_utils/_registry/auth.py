@@ -76,7 +76,7 @@ class Registry:
         self._newest: Challenge | None = None
         self._wanted: dict[tuple[str, Scopes], Scopes] = {}  # what a challenge demanded beyond what was asked for
         self._tokens: dict[_Wish, Token] = {}
-        self._refused: dict[_Wish, Denied] = {}
+        self._refused: dict[tuple[_Wish, Scopes | None], Denied] = {}
         self._wish_of: dict[str, _Wish] = {}  # by the Authorization that came of it
         self._accepted: set[str] = set()  # the Authorizations that the registry took
         self._replaced: set[_Wish] = set()
@@ -149,7 +149,7 @@ class Registry:
             return None  # that token server was a guess; the registry will name the right one
 
     def token(self, repository: str, scopes: Scopes) -> Token:
-        """Return a bearer token for these scopes, cached while it has some seconds left; raises as authorization does."""
+        """Return a bearer token for these scopes, cached while it has some seconds left; raises as authorization."""
         challenge = self._challenge(repository)
         if challenge is None or challenge.scheme != "bearer":
             raise CredentialError(f"{self.host} did not name a token server.", registry=self.host)
@@ -160,7 +160,7 @@ class Registry:
         challenge = self._challenge(repository)
         if challenge is None or challenge.scheme != "bearer" or not self.credential(repository):
             return None
-        return self._refused.get(self._wish(challenge, repository, scopes))
+        return self._refusal(self._wish(challenge, repository, scopes), challenge.scopes)
 
     def accept(self, sent: str) -> None:
         """Remember that an Authorization was not refused: if it is later, it has only become old."""
@@ -223,7 +223,7 @@ class Registry:
 
     def _challenge(self, repository: str) -> Challenge | None:
         """Return a repository's own challenge, else the best guess: that of the registry, or of another repository."""
-        if repository not in self._challenges and self._may_log_in(repository):
+        if not self._newest and self._may_log_in(repository):
             self.look()
         return self._challenges.get(repository) or self._challenges.get(_REGISTRY) or self._newest
 
@@ -241,26 +241,31 @@ class Registry:
 
     def _token(self, challenge: Challenge, repository: str, scopes: Scopes) -> Token:
         wish = self._wish(challenge, repository, scopes)
-        return self._known(wish) or self._flights.join(wish, partial(self._obtain, wish, challenge.scopes, repository))
+        demanded = challenge.scopes
+        known = self._known(wish, demanded)
+        return known or self._flights.join((wish, demanded), partial(self._obtain, wish, demanded, repository))
 
-    def _known(self, wish: _Wish) -> Token | None:
-        with self._lock:
-            token, refused = self._tokens.get(wish), self._refused.get(wish)
+    def _known(self, wish: _Wish, demanded: Scopes) -> Token | None:
+        token, refused = self._tokens.get(wish), self._refusal(wish, demanded)
         if token and monotonic() < token.renew_at:
             return token
         if refused:  # it would be refused again
             raise refused
         return None
 
+    def _refusal(self, wish: _Wish, demanded: Scopes) -> Denied | None:
+        """Return why a token was refused: the login (None), or scopes that it cannot read, for which it has another way."""
+        return self._refused.get((wish, None)) or self._refused.get((wish, demanded))
+
     def _obtain(self, wish: _Wish, demanded: Scopes, repository: str) -> Token:
-        token = self._known(wish)
+        token = self._known(wish, demanded)
         if token:  # another thread was just before us
             return token
         try:
             token = self._ask_for(wish, demanded, repository)
         except Denied as exc:
             with self._lock:
-                self._refused[wish] = exc
+                self._refused[wish, demanded if exc.status == 400 else None] = exc
                 self.refused_login |= exc.status == 401
             raise
         self.transport.hide(token.value)

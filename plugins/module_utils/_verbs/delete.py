@@ -274,7 +274,8 @@ def _remove(repository: Repository, target: str, may_lack: bool = False) -> bool
         if deletion.refusal.status == 400:
             raise deletion.refusal
         text = f"{host} does not allow deletes (HTTP {deletion.refusal.status}). On distribution, set"
-        text += " storage.delete.enabled: true (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their own interface."
+        text += " storage.delete.enabled: true (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their"
+        text += " own interface."
         raise Unsupported(text, registry=host, status=deletion.refusal.status)
     for tried in range(_POLLS):
         if repository.head(target, writing=True) is None:
