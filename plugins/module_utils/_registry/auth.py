@@ -254,7 +254,7 @@ class Registry:
         return None
 
     def _refusal(self, wish: _Wish, demanded: Scopes) -> Denied | None:
-        """Return why a token was refused: the login (None), or scopes that it cannot read, for which it has another way."""
+        """Return why a token was refused: for the login, or for scopes that could not be read and have other forms."""
         return self._refused.get((wish, None)) or self._refused.get((wish, demanded))
 
     def _obtain(self, wish: _Wish, demanded: Scopes, repository: str) -> Token:

@@ -214,9 +214,8 @@ class Gate:
             raise Refusal(400, "UNSUPPORTED", f"service {fields.get('service')!r} is not {self.auth.service!r}")
         if self.auth.realm_query and self.auth.realm_query not in call.query:
             raise Refusal(400, "UNSUPPORTED", "the query of the realm is missing")
-        for resource, dummy, actions in (
-            scope.rpartition(":") for text in fields.all("scope") for scope in text.split()
-        ):
+        for scope in " ".join(fields.all("scope")).split():
+            resource, dummy, actions = scope.rpartition(":")
             if {*actions.split(",")} & {*self.auth.unknown_actions}:
                 raise Refusal(400, "", f"Unable to decode repository and actions: {resource}:{actions}")
             if self.auth.realm_per_project and call.get("project") != _project(resource):

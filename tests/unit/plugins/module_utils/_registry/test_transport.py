@@ -84,6 +84,26 @@ def test_untrusted_certificate(certificates: Any) -> None:
         assert Client(registry, Settings(validate_certs=False))("/v2/").status == 200
 
 
+def test_ca_path_is_trusted_beside_the_system(certificates: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry with a private authority may have a token server or storage with a public one."""
+    monkeypatch.setenv("SSL_CERT_FILE", certificates.ca)  # stands for the system's
+    with FakeRegistry(tls=certificates.server) as registry:
+        assert Client(registry, Settings(ca_path=certificates.other_ca))("/v2/").status == 200
+
+
+def test_an_authority_that_signed_nothing_here_is_not_enough(certificates: Any) -> None:
+    with FakeRegistry(tls=certificates.server) as registry:
+        with fails(ConnectionFailed, "TLS_ERROR", registry.host, None, "set ca_path"):
+            Client(registry, Settings(ca_path=certificates.other_ca))("/v2/")
+
+
+def test_a_client_key_of_another_certificate(certificates: Any) -> None:
+    settings = Settings(client_cert=certificates.client.cert, client_key=certificates.server.key)
+    with FakeRegistry(tls=certificates.server) as registry:
+        with fails(InvalidInput, "INVALID_OPTION", says="are not a certificate and its key in PEM"):
+            Client(registry, settings)("/v2/")
+
+
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
 def test_authorities_from_the_environment(certificates: Any, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, certificates.ca)
@@ -220,7 +240,7 @@ def date_in(seconds: float) -> str:
 
 
 @pytest.mark.parametrize(
-    ("value", "least", "most"), [("7", 7, 7.25), ("0", 0, 0.25), ("date", 18, 21), ("past", 0, 0.25)]
+    ("value", "least", "most"), [("60", 60, 60.25), ("7", 7, 7.25), ("0", 0, 0.25), ("date", 18, 21), ("past", 0, 0.25)]
 )
 def test_retry_after_is_respected(value: str, least: float, most: float) -> None:
     with FakeRegistry() as registry:
@@ -253,6 +273,15 @@ def test_patience_is_for_the_whole_task() -> None:
         client = Client(registry)
         assert [client("/v2/").status for dummy in range(4)] == [429] * 4
         assert 200 < sum(client.sleeps) <= 302  # with some jitter
+
+
+def test_waiting_for_others_costs_no_patience() -> None:
+    with FakeRegistry() as registry:
+        client = Client(registry)
+        for dummy in range(500):
+            client.transport.wait(1)
+        registry.fault(status=503)
+        assert client("/v2/").status == 200
 
 
 # --- redirects
@@ -334,6 +363,15 @@ def test_redirect_from_https_to_http_is_refused(certificates: Any) -> None:
         with fails(ContentError, "UNSAFE_URL", registry.host):
             Client(registry, Settings(ca_path=certificates.ca))("/v2/")
         assert elsewhere.requests == []
+
+
+def test_who_cannot_be_reached_after_a_redirect_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gone = f"127.0.0.1:{server.getsockname()[1]}"
+    with FakeRegistry() as registry:
+        registry.fault(to=f"http://{gone}/x", times=9)
+        with fails(ConnectionFailed, "UNREACHABLE", gone, None, f"{registry.host} sent us there"):
+            Client(registry, retries=0)("/v2/")
 
 
 def test_redirect_loop_ends() -> None:
@@ -436,6 +474,32 @@ def test_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid:80", None, "proxy") as caught:
         Client(retries=0)("http://registry.invalid/v2/")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_loopback_never_goes_through_a_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeRegistry() as proxy, FakeRegistry() as registry:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        port = registry.host.rpartition(":")[2]
+        assert Client()(f"http://{host}:{port}/v2/").status == 200
+        assert proxy.requests == []
+
+
+def test_a_proxy_that_wants_a_login_is_not_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeRegistry() as proxy:
+        proxy.fault(status=407, times=9)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid:80", None, "the proxy that"):
+            Client()("http://registry.invalid/v2/")
+        assert proxy.count() == 1
+
+
+def test_a_proxy_that_refuses_the_tunnel_is_not_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeRegistry() as proxy:
+        proxy.fault("CONNECT", status=403, times=9)
+        monkeypatch.setenv("https_proxy", proxy.url)
+        with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid:443", None, "the proxy"):
+            Client(retries=0)("https://registry.invalid/v2/")
 
 
 # --- bodies
