@@ -683,8 +683,9 @@ def test_a_registry_below_another_path_does_not_say_absent() -> None:
 def test_a_login_page_is_not_a_manifest() -> None:
     page = b"<!DOCTYPE html><title>Sign in</title>"
     with refused(200, page, {"Content-Type": "text/html"}) as registry:
+        target = repository(registry)
         with fails(ContentError, "NOT_A_REGISTRY", registry.host, None, "answered with a web page instead"):
-            repository(registry).head("1")
+            target.head("1")
 
 
 @pytest.mark.parametrize(

@@ -93,15 +93,17 @@ def test_ca_path_is_trusted_beside_the_system(certificates: Any, monkeypatch: py
 
 def test_an_authority_that_signed_nothing_here_is_not_enough(certificates: Any) -> None:
     with FakeRegistry(tls=certificates.server) as registry:
+        client = Client(registry, Settings(ca_path=certificates.other_ca))
         with fails(ConnectionFailed, "TLS_ERROR", registry.host, None, "set ca_path"):
-            Client(registry, Settings(ca_path=certificates.other_ca))("/v2/")
+            client("/v2/")
 
 
 def test_a_client_key_of_another_certificate(certificates: Any) -> None:
     settings = Settings(client_cert=certificates.client.cert, client_key=certificates.server.key)
     with FakeRegistry(tls=certificates.server) as registry:
+        client = Client(registry, settings)
         with fails(InvalidInput, "INVALID_OPTION", says="are not a certificate and its key in PEM"):
-            Client(registry, settings)("/v2/")
+            client("/v2/")
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])

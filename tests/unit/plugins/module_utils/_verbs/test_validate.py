@@ -356,6 +356,13 @@ def test_nested_indexes() -> None:
         assert "nests its indexes too deeply" in problems(registry)[0]
 
 
+def test_a_bit_that_flipped_on_the_way_is_no_problem() -> None:
+    with FakeRegistry() as registry:
+        add(registry)
+        registry.fault(path="/blobs/", action="flip")
+        assert problems(registry) == []
+
+
 def test_what_keeps_us_from_looking_is_an_error() -> None:
     with FakeRegistry() as registry:
         with fails(NotFound, "MANIFEST_UNKNOWN", registry.host, 404):
