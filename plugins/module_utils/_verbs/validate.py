@@ -218,9 +218,8 @@ class _Check:
 
     def blob(self, item: Descriptor, is_layer: bool) -> LayerFacts:
         facts = self.read_blob(item, is_layer)
-        if facts.broken and isinstance(self.source, _Remote):  # bits that flip on the way are not the same twice
-            return self.read_blob(item, is_layer)
-        return facts
+        remote = isinstance(self.source, _Remote) and self.session.transport.retries
+        return self.read_blob(item, is_layer) if facts.broken and remote else facts  # bits flip on the way, but once
 
     def read_blob(self, item: Descriptor, is_layer: bool) -> LayerFacts:
         what = self.name("layer" if is_layer else "blob", item)
