@@ -10,8 +10,9 @@ short_description: List the tags of a repository in a container registry (OCI, D
 version_added: 0.1.0
 author: Quayside contributors (@quayside)
 description:
-  - Returns the tags of a repository, chosen by regular expressions, version ranges, and age.
-  - A repository that does not exist has no tags, which is no error.
+  - Returns the tags of a repository, chosen by regular expressions and version ranges.
+  - A repository that does not exist has no tags, which is no error. What a registry lists that cannot be a tag is left
+    out, with a warning.
 extends_documentation_fragment:
   - quayside.registry._attributes.info_module
   - quayside.registry._registry
