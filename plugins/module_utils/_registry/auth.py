@@ -1,46 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One registry: its address, who we are to it, and tokens (distribution's token and OAuth2 pages)."""
+"""One registry: its address, and who we are to it."""
 
 from __future__ import annotations
 
 import re
 import threading
 import typing as t
-from contextlib import nullcontext
 from functools import partial
-from time import monotonic
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
-from .._errors import ContentError, CredentialError, Denied, OCIError
-from .._oci.manifest import parse_json
+from .._errors import CredentialError, Denied, OCIError
 from .._oci.reference import DOCKER_HUB
-from .challenges import Challenge, Scopes, covers, merge_scopes, plainer_scopes, read_challenge
+from .challenges import Challenge, Scopes, covers, merge_scopes, read_challenge
 from .credentials import Credential
 from .flights import Flights
-from .refusals import read_error, refusal
+from .refusals import refusal
 from .retry import RETRIED
+from .tokens import Token, TokenServers, Wish
 from .transport import Response, Settings, Transport
-from .urls import LOOPBACK, network, origin, resolve_untrusted_url
+from .urls import LOOPBACK, network, origin
 
-_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _REGISTRY = ""  # the name of no repository, which stands for the registry itself
-
-
-class Token(t.NamedTuple):
-    """A bearer token, its lifetime in seconds, and the time (monotonic) when it is renewed."""
-
-    value: str
-    expires_in: int
-    renew_at: float
-
-
-class _Wish(t.NamedTuple):
-    """All that a token depends on."""
-
-    realm: str
-    service: str | None
-    credential: Credential | None
-    scopes: Scopes
 
 
 class Registry:
@@ -68,19 +48,17 @@ class Registry:
         self._find = find
         self._found: dict[str, Credential | CredentialError | None] = {}
         self._lock = threading.Lock()  # never held over the network
-        self._rotation = threading.Lock()  # but for this one, see _alone
-        self._rotates = True
         self._flights = Flights()
+        self._token_servers = TokenServers(host, self.base_url, settings, transport)
         self._looked = False
         self._challenges: dict[str, Challenge] = {}  # by repository
         self._newest: Challenge | None = None
         self._wanted: dict[tuple[str, Scopes], Scopes] = {}  # what a challenge demanded beyond what was asked for
-        self._tokens: dict[_Wish, Token] = {}
-        self._refused: dict[tuple[_Wish, Scopes | None], Denied] = {}
-        self._wish_of: dict[str, _Wish] = {}  # by the Authorization that came of it
+        self._tokens: dict[Wish, Token] = {}
+        self._refused: dict[tuple[Wish, Scopes | None], Denied] = {}
+        self._wish_of: dict[str, Wish] = {}  # by the Authorization that came of it
         self._accepted: set[str] = set()  # the Authorizations that the registry took
-        self._replaced: set[_Wish] = set()
-        self._newest_identity: dict[str, str] = {}  # what replaced an identity token
+        self._replaced: set[Wish] = set()
 
     # what is known
 
@@ -183,7 +161,7 @@ class Registry:
 
     def _can_get_better(self, challenge: Challenge, repository: str, scopes: Scopes, sent: str) -> bool:
         wanted = merge_scopes(challenge.scopes, scopes)
-        wish = _Wish(challenge.realm, challenge.service, self.credential(repository), wanted)
+        wish = Wish(challenge.realm, challenge.service, self.credential(repository), wanted)
         before = self._wish_of.get(sent)
         if before is None or before[:3] != wish[:3] or not covers(before.scopes, wanted):
             self._wanted[repository, scopes] = wanted
@@ -235,9 +213,9 @@ class Registry:
 
     # tokens
 
-    def _wish(self, challenge: Challenge, repository: str, scopes: Scopes) -> _Wish:
+    def _wish(self, challenge: Challenge, repository: str, scopes: Scopes) -> Wish:
         wanted = self._wanted.get((repository, scopes), scopes)
-        return _Wish(challenge.realm, challenge.service, self.credential(repository), wanted)
+        return Wish(challenge.realm, challenge.service, self.credential(repository), wanted)
 
     def _token(self, challenge: Challenge, repository: str, scopes: Scopes) -> Token:
         wish = self._wish(challenge, repository, scopes)
@@ -245,24 +223,24 @@ class Registry:
         known = self._known(wish, demanded)
         return known or self._flights.join((wish, demanded), partial(self._obtain, wish, demanded, repository))
 
-    def _known(self, wish: _Wish, demanded: Scopes) -> Token | None:
+    def _known(self, wish: Wish, demanded: Scopes) -> Token | None:
         token, refused = self._tokens.get(wish), self._refusal(wish, demanded)
-        if token and monotonic() < token.renew_at:
+        if token and token.is_fresh():
             return token
         if refused:  # it would be refused again
             raise refused
         return None
 
-    def _refusal(self, wish: _Wish, demanded: Scopes) -> Denied | None:
+    def _refusal(self, wish: Wish, demanded: Scopes) -> Denied | None:
         """Return why a token was refused: for the login, or for scopes that could not be read and have other forms."""
         return self._refused.get((wish, None)) or self._refused.get((wish, demanded))
 
-    def _obtain(self, wish: _Wish, demanded: Scopes, repository: str) -> Token:
+    def _obtain(self, wish: Wish, demanded: Scopes, repository: str) -> Token:
         token = self._known(wish, demanded)
         if token:  # another thread was just before us
             return token
         try:
-            token = self._ask_for(wish, demanded, repository)
+            token = self._token_servers.fetch(wish, demanded, partial(self.who, repository))
         except Denied as exc:
             with self._lock:
                 self._refused[wish, demanded if exc.status == 400 else None] = exc
@@ -273,93 +251,3 @@ class Registry:
             self._tokens[wish] = token
             self._wish_of[f"Bearer {token.value}"] = wish
         return token
-
-    def _ask_for(self, wish: _Wish, demanded: Scopes, repository: str) -> Token:
-        """Fetch a token; a server that cannot read the scopes (400) is asked for plainer ones."""
-        plainer = plainer_scopes(wish.scopes, demanded)
-        for scopes in (wish.scopes, *plainer):
-            try:
-                return self.transport.again(partial(self._exchange, wish._replace(scopes=scopes), repository))
-            except Denied as exc:
-                if exc.status != 400 or scopes == [wish.scopes, *plainer][-1]:
-                    raise
-        raise AssertionError("the last scopes return or raise")
-
-    def _exchange(self, wish: _Wish, repository: str) -> Token:
-        """Ask the token server in each of its ways; the first that it has (not 404 or 405) counts."""
-        realm = resolve_untrusted_url(self.base_url, wish.realm, self.settings.trusted_hosts)
-        server = f"token server {urlsplit(realm).netloc} of {self.host}"
-        with self._alone(wish.credential):
-            first, *others = self._grants(realm, wish)
-            response = first()
-            for grant in others:
-                if response.status not in (404, 405):
-                    break
-                response.discard()
-                response = grant()
-            if response.status != 200:
-                raise self._no_token(response, server, repository)
-            return self._read_token(response, server, wish.credential)
-
-    def _alone(self, credential: Credential | None) -> t.ContextManager[t.Any]:
-        """Let those with an identity token ask one after the other while the server may replace it in each answer."""
-        return self._rotation if credential and credential.identity_token and self._rotates else nullcontext()
-
-    def _grants(self, realm: str, wish: _Wish) -> list[t.Callable[[], Response]]:
-        """Return the ways to ask for a token, in the order in which they are tried (RFC 6749, 4.3 and 6)."""
-        credential = wish.credential
-        form = {"client_id": "quayside.registry", "service": wish.service or "", "scope": " ".join(wish.scopes)}
-
-        def post(**more: str) -> Response:
-            body = urlencode({**form, **more}).encode("ascii")
-            return self.transport.send("POST", realm, self.settings, _FORM, body)
-
-        def refresh(identity: str) -> Response:
-            return post(grant_type="refresh_token", refresh_token=self._newest_identity.get(identity, identity))
-
-        def get() -> Response:
-            query = [] if wish.service is None else [("service", wish.service)]
-            query += [("scope", scope) for scope in wish.scopes]
-            headers = {}
-            if credential and credential.password:
-                query.append(("account", credential.username or ""))
-                headers["Authorization"] = f"Basic {credential.basic}"
-            url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
-            return self.transport.send("GET", url, self.settings, headers)
-
-        ways: list[t.Callable[[], Response]] = []
-        if credential and credential.identity_token:
-            ways.append(partial(refresh, credential.identity_token))
-        if not ways or (credential and credential.password):
-            ways.append(get)
-        if credential and credential.password:
-            user = {"username": credential.username or "", "password": credential.password}
-            ways.append(partial(post, grant_type="password", **user))
-        return ways
-
-    def _no_token(self, response: Response, server: str, repository: str) -> OCIError:
-        status = response.status
-        code, words = read_error(response.discard())
-        said = f": {words}" if words else ""
-        if status not in (400, 401, 403):
-            text = f"The {server} answered HTTP {status}{said} instead of a token."
-            return CredentialError(text, registry=self.host, status=status)
-        text = f"The {server} refused the login (HTTP {status}{said}); it was asked {self.who(repository)}."
-        if not words:
-            text += " Check the username and password."
-        return Denied(text, code or ("DENIED" if status == 403 else "UNAUTHORIZED"), self.host, status)
-
-    def _read_token(self, response: Response, server: str, credential: Credential | None) -> Token:
-        what = f"The answer of the {server}"
-        answer = parse_json(response.read_document(1 << 18, what), what)
-        value, lifetime = answer.get("token") or answer.get("access_token"), answer.get("expires_in")
-        if not isinstance(value, str) or not re.fullmatch("[!-~]+", value):
-            raise ContentError(f"The {server} sent no usable token.", registry=self.host)
-        identity, newest = credential.identity_token if credential else None, answer.get("refresh_token")
-        if identity and isinstance(newest, str):
-            self._newest_identity[identity] = newest
-            self.transport.hide(newest)
-        elif identity:
-            self._rotates = False
-        seconds = max(60, lifetime) if isinstance(lifetime, int) else 60
-        return Token(value, seconds, monotonic() + seconds - min(30, seconds // 6))

@@ -14,7 +14,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     Denied,
     OCIError,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._registry import auth
+from ansible_collections.quayside.registry.plugins.module_utils._registry import tokens
 from ansible_collections.quayside.registry.plugins.module_utils._registry.auth import Registry
 from ansible_collections.quayside.registry.plugins.module_utils._registry.challenges import (
     merge_scopes,
@@ -129,8 +129,8 @@ class Lab:
         self.secrets: set[str] = set()
         self.answers = list(answers or [])
         self.credential = credential
-        self.auth = Registry("q.io", Settings(), self, self.find)
-        self.auth.base_url = base_url
+        host, plain = base_url.partition("://")[2], base_url.startswith("http:")
+        self.auth = Registry(host, Settings(plain_http=plain), self, self.find)
 
     def find(self, repository):
         self.looked_up.append(repository)
@@ -345,7 +345,7 @@ def test_without_credentials_there_is_nothing_to_post():
 )
 def test_the_answer_of_a_token_server(answer, value, lifetime, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(auth, "monotonic", lambda: now[0])
+    monkeypatch.setattr(tokens, "monotonic", lambda: now[0])
     lab = Lab(None, [answer, {"token": "next"}])
     lab.learn(bearer())
     token = lab.auth.token("a/b", SCOPES)

@@ -17,7 +17,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 )
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Descriptor, Manifest
 from ansible_collections.quayside.registry.plugins.module_utils._oci.mediatype import ACCEPT
-from ansible_collections.quayside.registry.plugins.module_utils._registry import auth
+from ansible_collections.quayside.registry.plugins.module_utils._registry import tokens
 from ansible_collections.quayside.registry.plugins.module_utils._registry.blobs import read_blob
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.manifests import put
@@ -173,7 +173,7 @@ def test_token_that_ends_under_way() -> None:
 
 def test_token_is_renewed_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(auth, "monotonic", lambda: now[0])
+    monkeypatch.setattr(tokens, "monotonic", lambda: now[0])
     with FakeRegistry(auth=Auth(users=USERS, expires_in=300)) as registry:
         registry.clock = lambda: now[0]
         add_image(registry)
