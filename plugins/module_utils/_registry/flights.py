@@ -5,9 +5,17 @@ from __future__ import annotations
 
 import threading
 import typing as t
-from concurrent.futures import Future
 
 Outcome = t.TypeVar("Outcome")
+
+
+class _Flight:
+    """One piece of work under way."""
+
+    def __init__(self) -> None:
+        self.landed = threading.Event()
+        self.outcome: t.Any = None
+        self.error: BaseException | None = None
 
 
 class Flights:
@@ -15,21 +23,22 @@ class Flights:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[t.Hashable, Future[t.Any]] = {}
+        self._running: dict[t.Hashable, _Flight] = {}
 
     def join(self, key: t.Hashable, work: t.Callable[[], Outcome]) -> Outcome:
         """Return the outcome of ``work``, or raise what it raised. No lock is held while it runs."""
         with self._lock:
-            future = self._running.get(key)
-            mine = future is None
-            if future is None:
-                future = self._running[key] = Future()
+            mine = key not in self._running
+            flight = self._running.setdefault(key, _Flight())
         if mine:
             try:
-                future.set_result(work())
-            except BaseException as exc:  # it is raised in every thread that waits for it
-                future.set_exception(exc)
-            finally:
-                with self._lock:
-                    del self._running[key]
-        return t.cast(Outcome, future.result())
+                flight.outcome = work()
+            except BaseException as exc:  # raised below, in every thread that waits for it
+                flight.error = exc
+            with self._lock:
+                del self._running[key]
+            flight.landed.set()
+        flight.landed.wait()
+        if flight.error:
+            raise flight.error
+        return t.cast(Outcome, flight.outcome)
