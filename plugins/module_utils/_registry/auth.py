@@ -93,9 +93,9 @@ class Registry:
         if not found:
             return "anonymously, since no credentials for it were found"
         known = f"{f'as {found.username}' if found.username else 'with a token'} (from {found.source})"
-        return (
-            known if sent else f"anonymously, since {self.host} did not ask for a login, although one is known: {known}"
-        )
+        if sent:
+            return known
+        return f"anonymously, since {self.host} did not ask for a login; one is known: {known}"
 
     def refusal(self, response: Response, what: str, repository: str = _REGISTRY) -> OCIError:
         """Return the error that explains an answer that is not what was asked for; ``what`` names that."""
