@@ -79,44 +79,74 @@ def _advice(response: Response, body: bytes, base_url: str) -> str:
     return _TLS_ADVICE[0][1] if base_url.startswith("http:") and onwards.startswith("https:") else ""
 
 
+class _Answer(t.NamedTuple):
+    """An answer that is not what was asked for, as far as it is read."""
+
+    what: str
+    host: str
+    status: int
+    code: str | None
+    words: str
+
+    @property
+    def said(self) -> str:
+        return f"HTTP {self.status}: {self.words}" if self.words else f"HTTP {self.status}"
+
+    def error(self, kind: type[OCIError], text: str, code: str | None = None) -> OCIError:
+        """Make an error; without ``code`` it has the registry's, with an empty one that of its kind."""
+        return kind(text, (self.code or "") if code is None else code, self.host, self.status)
+
+
 def refusal(response: Response, what: str, host: str, base_url: str, who: t.Callable[[], str]) -> OCIError:
     """Return the error that explains an answer that is not what was asked for; it reads the answer's body.
 
-    ``what`` names what was wanted, ``who`` says as whom it was requested (``as ci (from ...)``).
+    ``what`` names what was wanted, ``who`` says as whom it was requested (``as ci (from ...)``). Denied are 401 and 403,
+    NotFound 404 from a registry, Unsupported 405, 501 and its code UNSUPPORTED; all else is a RegistryError.
     """
-    status, body = response.status, response.discard()
-    code, words = read_error(body)
-    said = f": {words}" if words else ""
+    body = response.discard()
+    answer = _Answer(what, host, response.status, *read_error(body))
+    plain = f"{what}: {host} answered {answer.said}"
     if origin(response.url) != origin(base_url):
-        there = address(response.url)
-        text = f"{what}: {there}, where {host} sent us, answered HTTP {status}{said}."
-        return RegistryError(text, code or "", host, status)
-    kind: type[OCIError] = RegistryError
-    text = f"{what}: {host} answered HTTP {status}{said}."
+        there = f"{what}: {address(response.url)}, where {host} sent us, answered {answer.said}."
+        return answer.error(RegistryError, there)
     advice = _advice(response, body, base_url)
     if advice:
-        text = f"{text[:-1]} ({advice})."
-    elif status in (401, 403):
-        kind, code = Denied, code or ("UNAUTHORIZED" if status == 401 else "DENIED")
-        thing = f"the {what[4:]}" if what.startswith("The ") else what
-        text = f"Access to {thing} was denied (HTTP {status}{said}); it was requested {who()}."
-        text += " It may also not exist; check the name and the login."
-    elif status == 404 and (code in _ABSENT or (not code and _speaks_as_a_registry(response, body, words))):
-        kind, text = NotFound, f"{what} does not exist{said}."
-    elif status == 404 and not code:
-        code = "NOT_A_REGISTRY"
-        text = f"{host} answered HTTP 404, but not as a registry does; check its host, port and path."
-    elif status in (405, 501) or code == "UNSUPPORTED":
-        kind, code = Unsupported, None
-        text = f"{what}: {host} does not support this (HTTP {status}{said})."
-    elif status == 413:
-        text = f"{what}: the request is too large for {host} (HTTP 413{said}). Where a proxy in front of it sets the"
-        text += " limit, raise it there (client_max_body_size on nginx)."
-    elif status == 429:
-        wait, code = retry_after(response.headers), code or "TOOMANYREQUESTS"
-        asks = f"; it asks to wait {wait:.0f} s" if wait else ""
-        text = f"{host} is rate-limiting this host (HTTP 429{said}){asks}. Try again later, log in, or lower jobs."
-    return kind(text, code or "", host, status)
+        return answer.error(RegistryError, f"{plain} ({advice}).")
+    if answer.status in (401, 403):
+        return _denied(answer, who())
+    if answer.status in (405, 501) or answer.code == "UNSUPPORTED":
+        return answer.error(Unsupported, f"{what}: {host} does not support this ({answer.said}).", "")
+    if answer.status == 404:
+        return _missing(answer, _speaks_as_a_registry(response, body, answer.words))
+    if answer.status == 413:
+        text = f"{what}: the request is too large for {host} ({answer.said}). Where a proxy in front of it sets the"
+        return answer.error(RegistryError, f"{text} limit, raise it there (client_max_body_size on nginx).")
+    if answer.status == 429:
+        return _limited(answer, retry_after(response.headers))
+    return answer.error(RegistryError, f"{plain}.")
+
+
+def _denied(answer: _Answer, who: str) -> OCIError:
+    thing = f"the {answer.what[4:]}" if answer.what.startswith("The ") else answer.what
+    text = f"Access to {thing} was denied ({answer.said}); it was requested {who}."
+    code = answer.code or ("UNAUTHORIZED" if answer.status == 401 else "DENIED")
+    return answer.error(Denied, f"{text} It may also not exist; check the name and the login.", code)
+
+
+def _missing(answer: _Answer, is_registry: bool) -> OCIError:
+    if answer.code in _ABSENT or (not answer.code and is_registry):
+        words = f": {answer.words}" if answer.words else ""
+        return answer.error(NotFound, f"{answer.what} does not exist{words}.")
+    if answer.code:
+        return answer.error(RegistryError, f"{answer.what}: {answer.host} answered {answer.said}.", answer.code)
+    text = f"{answer.host} answered HTTP 404, but not as a registry does; check its host, port and path."
+    return answer.error(RegistryError, text, "NOT_A_REGISTRY")
+
+
+def _limited(answer: _Answer, wait: float | None) -> OCIError:
+    asks = f"; it asks to wait {wait:.0f} s" if wait else ""
+    text = f"{answer.host} is rate-limiting this host ({answer.said}){asks}. Try again later, log in, or lower jobs."
+    return answer.error(RegistryError, text, answer.code or "TOOMANYREQUESTS")
 
 
 def _speaks_as_a_registry(response: Response, body: bytes, words: str) -> bool:
