@@ -4,9 +4,9 @@
 """Runs modules of this collection inside the controller where nobody can tell, and sends them as always elsewhere.
 
 Sending a module costs a third of a second: it is zipped, copied, started and compiled. Where a task would run with the
-controller's own interpreter on the controller's own machine anyway, its worker process, which was forked for it, calls the
-module's ``main`` itself. Options go in and results come out as the same JSON, through AnsibleModule, so defaults, masks,
-warnings and errors are the module's.
+controller's own interpreter on the controller's own machine anyway, its worker process, which was forked for it, calls
+the module's ``main`` itself. Options go in and results come out as the same JSON, through AnsibleModule, so defaults,
+masks, warnings and errors are the module's.
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ options:
         E(REGISTRY_AUTH_FILE) names; C(containers/auth.json) in E(XDG_RUNTIME_DIR); C(containers/auth.json) in
         E(XDG_CONFIG_HOME) or C(~/.config); C(config.json) in E(DOCKER_CONFIG); C(~/.docker/config.json)."
       - Where a file names a credential helper for the registry, in C(credHelpers) or C(credsStore), the program
-        C(docker-credential-NAME) is asked first, and then the C(auths) of the same file.
+        C(docker-credential-NAME) is asked before the entry for the registry in the C(auths) of the same file is read.
+        Entries for a path, such as V(quay.io/team), come before both.
     type: path
     aliases:
       - authfile
@@ -84,8 +85,10 @@ options:
     default: true
   ca_path:
     description:
-      - The certificates (PEM) of the authorities that may vouch for the registry.
-      - Without it, the file in E(SSL_CERT_FILE) or E(REQUESTS_CA_BUNDLE) is used, else those that the host trusts.
+      - A file or folder with certificates (PEM) of authorities that may vouch for the registry, its token server and
+        its storage, beside those that are trusted anyway.
+      - These are the ones in the file that E(SSL_CERT_FILE) or E(REQUESTS_CA_BUNDLE) names, else those that the host
+        trusts.
     type: path
   client_cert:
     description: The certificate (PEM) to identify ourselves with, for registries that want one.
