@@ -31,6 +31,7 @@ _ENTRY: Spec = {
     "name": {"type": "str", "required": True},
     "identity_token": {"type": "str", "no_log": True},
     "registry_token": {"type": "str", "no_log": True},
+    "trusted_hosts": {"type": "list", "elements": "str", "default": []},
     **_REACH,
 }
 TOGETHER = [("username", "password"), ("client_cert", "client_key")]
