@@ -35,6 +35,13 @@ options:
       registry_token:
         description: A bearer token, sent as it is, such as one from M(quayside.registry.oci_token_info).
         type: str
+      trusted_hosts:
+        description:
+          - Hosts, as V(host), V(host:port), or a network such as V(10.0.0.0/8), where this registry's token server and
+            storage may be although they are private or local. What a registry redirects to is otherwise refused there.
+        type: list
+        elements: str
+        default: []
       plain_http:
         description: Like O(plain_http), for this registry.
         type: bool

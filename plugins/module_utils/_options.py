@@ -31,6 +31,7 @@ _ENTRY: Spec = {
     "name": {"type": "str", "required": True},
     "identity_token": {"type": "str", "no_log": True},
     "registry_token": {"type": "str", "no_log": True},
+    "trusted_hosts": {"type": "list", "elements": "str", "default": []},
     **_REACH,
 }
 TOGETHER = [("username", "password"), ("client_cert", "client_key")]
@@ -62,10 +63,12 @@ PATTERNS: Spec = {
 }
 TAG_RULES: Spec = {
     **PATTERNS,
-    "semver": {"type": "str"},
+    "semver": {"type": "raw"},
     "newest": {"type": "int"},
-    "omit_digest_tags": {"type": "bool", "default": False},
+    "sort_by": {"type": "str", "default": "version", "choices": ["version", "alphabetical"]},
+    "per": {"type": "str"},
 }
+RULES: Spec = {"tags": {"type": "dict", "options": TAG_RULES}}
 QUERY: Spec = {"query": {"type": "str"}}
 LIMITS: Spec = {
     "limits": {

@@ -100,8 +100,8 @@ class _Answer(t.NamedTuple):
 def refusal(response: Response, what: str, host: str, base_url: str, who: t.Callable[[], str]) -> OCIError:
     """Return the error that explains an answer that is not what was asked for; it reads the answer's body.
 
-    ``what`` names what was wanted, ``who`` says as whom it was requested (``as ci (from ...)``). Denied are 401 and 403,
-    NotFound 404 from a registry, Unsupported 405, 501 and its code UNSUPPORTED; all else is a RegistryError.
+    ``what`` names what was wanted, ``who`` says as whom it was requested (``as ci (from ...)``). Denied are 401 and
+    403, NotFound 404 from a registry, Unsupported 405, 501 and its code UNSUPPORTED; all else is a RegistryError.
     """
     body = response.discard()
     answer = _Answer(what, host, response.status, *read_error(body))

@@ -48,7 +48,15 @@ def network(host: str) -> int:
 
 def _names_trusted(host: str, port: int, trusted: t.Iterable[str]) -> bool:
     names = {host, f"{host}:{port}", f"[{host}]", f"[{host}]:{port}"}
-    return any(name.lower() in names for name in trusted)
+    return any(name.lower() in names or ("/" in name and _is_in(host, name)) for name in trusted)
+
+
+def _is_in(host: str, network_text: str) -> bool:
+    """Is a host that is an IP literal in a network, such as 10.0.0.0/8?"""
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network_text, strict=False)
+    except ValueError:
+        return False
 
 
 def _problem(base: str, target: str, trusted: t.Iterable[str]) -> str:

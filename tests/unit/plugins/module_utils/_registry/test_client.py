@@ -537,7 +537,7 @@ def test_media_type_that_disagrees() -> None:
         digest = add_image(registry)
         body = registry.manifests(REPO)[digest].body
         registry.fault(path=MANIFEST, status=200, body=body, headers={"Content-Type": OCI_INDEX}, times=9)
-        with fails(ContentError, "MEDIA_TYPE_MISMATCH", registry.host, None, "one of them lies"):
+        with fails(ContentError, "MEDIA_TYPE_MISMATCH", registry.host, None, "Content-Type and mediaType disagree"):
             repository(registry).get("1")
 
 

@@ -181,6 +181,9 @@ def test_any_target_is_followed_or_refused(base, target):
         ("https://[fd00::1]:9000/x", ("[fd00::1]:9000",), True),
         ("https://[fd00::1]:9000/x", ("fd00::1",), True),
         ("https://10.0.0.2/token", ("10.0.0.1",), False),
+        ("https://10.1.2.3/token", ("10.0.0.0/8",), True),
+        ("https://[fd00::1]/token", ("fd00::/8",), True),
+        ("https://172.16.0.1/token", ("10.0.0.0/8", "words/of", "10.0.0.0/99"), False),
         ("http://10.0.0.1/token", ("10.0.0.1",), False),  # what it may see is still encrypted on the way
         ("ftp://10.0.0.1/token", ("10.0.0.1",), False),
         ("https://u:p@10.0.0.1/token", ("10.0.0.1",), False),
