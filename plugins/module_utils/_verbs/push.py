@@ -152,6 +152,7 @@ def _plan_docker(session: Session, images: DockerArchive, entry: Entry, target: 
     Its layers are compressed where they are not. What that gives depends on the encoder, so the image is up to date
     where the registry has one with the same config, which has the digests of the uncompressed layers.
     """
+    target.check_certain(on_existing)
     found = target.found
     if found and found.media_type in MANIFESTS and not target.reference.digest:
         there = target.repository.get_raw(found.digest)
