@@ -34,6 +34,7 @@ def plan_export(
     platform: str | None,
     limits: dict[str, int | None] | None,
     force: bool,
+    prepare: t.Callable[[str], object] = lambda temporary: None,
 ) -> Plan:
     """Plan one file; it is written here, without a name, unless the one that is there is known to be right."""
     allowed = parse_limits(limits)
@@ -58,7 +59,7 @@ def plan_export(
     after = {"path": path, "size": made.size, "checksum": made.digest}
     text = f"Write the root file system of {result['reference']} ({int(made.size)} bytes) to {path}."
     note = f"1 {_layers(image)} {made.digest}"
-    steps = () if made.digest == old else (Step(text, lambda: _place(made, place, note)),)
+    steps = () if made.digest == old else (Step(text, lambda: _write(made, place, note, prepare)),)
     return Plan({**result, "size": made.size, "checksum": made.digest}, before, after, steps)
 
 
@@ -106,8 +107,8 @@ class _Hashed:
         return self.file.write(data)
 
 
-def _place(made: _Export, path: str, note: str) -> None:
-    with atomic_write(path) as handle:
+def _write(made: _Export, path: str, note: str, prepare: t.Callable[[str], object]) -> None:
+    with atomic_write(path, prepare) as handle:
         at = 0
         while at < made.size:
             at += os.sendfile(handle, made.file.fileno(), at, made.size - at)
