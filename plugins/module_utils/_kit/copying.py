@@ -43,8 +43,8 @@ class Copy:
     """The index that was made of the source's, where only some of its platforms are wanted."""
 
 
-def look_at_pairs(session: Session, pairs: t.Sequence[Pair]) -> list[Copy]:
-    """Find out what both sides of each pair hold, with one HEAD on each side.
+def look_at_pairs(session: Session, pairs: t.Sequence[Pair], must_know: bool = True) -> list[Copy]:
+    """Find out what both sides of each pair hold, with one HEAD on each side; ``must_know`` as in ``Target.look``.
 
     Raises NotFound for a source that does not exist, ContentError for a platform that it does not have, InvalidInput
     where two sources are to become one destination, or the digest of one is not what its source has.
@@ -54,15 +54,15 @@ def look_at_pairs(session: Session, pairs: t.Sequence[Pair]) -> list[Copy]:
         from .image import choose_platforms
 
         choose = choose_platforms
-    copies = session.map(partial(_look, session, choose), pairs)
+    copies = session.map(partial(_look, session, choose, must_know), pairs)
     _refuse_conflicts(copies)
     return copies
 
 
-def _look(session: Session, choose: Choose | None, pair: Pair) -> Copy:
+def _look(session: Session, choose: Choose | None, must_know: bool, pair: Pair) -> Copy:
     """Look at both sides; a source by digest that is there already is not asked."""
     source = session.repository(pair.src)
-    target = Target.open(session, pair.dest)
+    target = Target.open(session, pair.dest, must_know)
     filtered = None
     if target.found and not pair.platforms and pair.src.digest == target.previous:
         wanted: Descriptor | None = target.found

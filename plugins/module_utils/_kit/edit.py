@@ -207,7 +207,7 @@ def plan_edit(
     for are read. ``made`` takes the place of what the registry has under ``name``. Raises NotFound, ContentError,
     InvalidInput, Refused.
     """
-    seen = _observe(session, name, dest, made)
+    seen = _observe(session, name, dest, made, must_know=on_existing != "replace")
     if edit_artifact and not seen.tree.root.is_index and not_image(seen.tree.root):
         wish = _wish_artifact(seen.tree, edit_artifact)
     else:
@@ -218,7 +218,7 @@ def plan_edit(
     return _plan(session, seen, wish, target, settled, extra(list(wish.edits.values())))
 
 
-def _observe(session: Session, name: str, dest: str | None, made: Tree | None) -> _Seen:
+def _observe(session: Session, name: str, dest: str | None, made: Tree | None, must_know: bool) -> _Seen:
     """Read the image or index, and what the destination has."""
     source = Reference.parse(name)
     where = destination(source, dest)
@@ -226,7 +226,7 @@ def _observe(session: Session, name: str, dest: str | None, made: Tree | None) -
     in_place = made is None and here and where.target == source.target
     repository = session.repository(source, *(("pull", "push") if here else ("pull",)))
     tree = made or Tree.read(session, repository, source.target)
-    target = None if where.digest else Target.open(session, where)
+    target = None if where.digest else Target.open(session, where, must_know)
     return _Seen(tree, where, in_place, target, _there(session, tree, target, in_place))
 
 
@@ -366,7 +366,7 @@ class _Editor:
 def _target_of(session: Session, seen: _Seen, root: Manifest) -> Target:
     """Return where the result goes if its name has a digest: in place, that name stands for what it becomes."""
     where = seen.where.with_digest(root.digest) if seen.in_place else seen.where
-    target = Target.open(session, where)
+    target = Target.open(session, where, must_know=False)
     target.check_digest(root.digest, "The result")
     return target
 

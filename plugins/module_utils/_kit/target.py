@@ -11,7 +11,7 @@ from .._oci.manifest import Descriptor, Manifest
 from .._oci.reference import Reference
 from .._plan import Cost, Step
 from .._registry.client import Repository
-from .._registry.manifests import put
+from .._registry.manifests import find_existing, put
 from .._registry.session import Session
 
 
@@ -24,14 +24,18 @@ class Target:
     found: Descriptor | None
 
     @classmethod
-    def look(cls, repository: Repository, reference: Reference) -> Target:
-        """Ask the registry what is there, with one HEAD."""
-        return cls(repository, reference, repository.head(reference.target, writing=True))
+    def look(cls, repository: Repository, reference: Reference, must_know: bool = True) -> Target:
+        """Ask the registry what is there, with one HEAD.
+
+        Where nothing hangs on the answer (``must_know`` False), a refusal to tell stands for "nothing"; the write that
+        follows is refused too, or was allowed. Else it raises Denied, unless the list of tags tells that it is absent.
+        """
+        return cls(repository, reference, find_existing(repository, reference.target, must_know))
 
     @classmethod
-    def open(cls, session: Session, reference: Reference) -> Target:
-        """Ask what is there, with the rights to write."""
-        return cls.look(session.repository(reference, "pull", "push"), reference)
+    def open(cls, session: Session, reference: Reference, must_know: bool = True) -> Target:
+        """Ask what is there, with the rights to write; see ``look``."""
+        return cls.look(session.repository(reference, "pull", "push"), reference, must_know)
 
     @property
     def previous(self) -> str | None:

@@ -37,7 +37,7 @@ def plan_copy(
             raise InvalidInput("tags chooses among all tags of a repository; set all_tags: true.")
         given: list[dict[str, t.Any]] = images if images is not None else [{"src": src, "dest": dest}]
         pairs = [_pair(item["src"], item["dest"], item.get("platforms") or platforms) for item in given]
-    copies = look_at_pairs(session, pairs)
+    copies = look_at_pairs(session, pairs, must_know=on_existing != "replace")
     settled = [copy.target.is_settled(copy.wanted.digest, on_existing) for copy in copies]
     moving = [copy for copy, done in zip(copies, settled) if not done]
     landed = [copy for copy, done in zip(copies, settled) if not done or copy.target.previous == copy.wanted.digest]

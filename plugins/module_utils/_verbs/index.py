@@ -145,7 +145,7 @@ def plan_index(
     )
     with seen.repository.named():
         index = wish.over(seen.base)
-    return _plan(session, seen, wish, _target(session, seen, index), index, on_existing)
+    return _plan(session, seen, wish, _target(session, seen, index, on_existing != "replace"), index, on_existing)
 
 
 def _observe(
@@ -320,11 +320,12 @@ def _goes(found: list[_Found], item: Descriptor) -> bool:
     return False
 
 
-def _target(session: Session, seen: _Seen, index: Manifest) -> Target:
+def _target(session: Session, seen: _Seen, index: Manifest, must_know: bool) -> Target:
     """Return what is to point at the index. A name with a digest stands for what it becomes, as nothing can move it."""
     if seen.in_place and not seen.where.digest:
         return seen.source
-    target = Target.open(session, seen.where.with_digest(index.digest) if seen.in_place else seen.where)
+    where = seen.where.with_digest(index.digest) if seen.in_place else seen.where
+    target = Target.open(session, where, must_know and not where.digest)
     target.check_digest(index.digest, "The result")
     return target
 

@@ -39,7 +39,7 @@ def plan_push(
     """Plan what makes the registry have an image of a file; one HEAD settles what is up to date."""
     reference = Reference.parse(name)
     images, entry = _choose_side(path, format, source_reference)
-    target = Target.open(session, reference)
+    target = Target.open(session, reference, must_know=on_existing != "replace")
     if isinstance(images, DockerArchive):
         return _plan_docker(session, images, entry, target, on_existing)
     return _plan_oci(session, images, entry, target, on_existing)
