@@ -25,13 +25,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the bac
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quayside-registry"
 CI = bool(os.environ.get("CI"))
 
-# The newest and the oldest ansible-core that the collection supports, each on a Python that both it and Debian have.
-CORES = {"2.21": "3.12", "2.16": "3.11"}
-NEWEST = "2.21"
+# The Pythons that each supported ansible-core runs on, the preferred one first. Tests take the newest core that a Python
+# of this machine can have, and the oldest.
+CONTROLLERS = {
+    "2.21": ("3.12", "3.13", "3.14"),
+    "2.20": ("3.12", "3.13", "3.14"),
+    "2.19": ("3.11", "3.12", "3.13"),
+    "2.18": ("3.11", "3.12", "3.13"),
+    "2.17": ("3.11", "3.12", "3.10"),
+    "2.16": ("3.11", "3.12", "3.10"),
+}
+OLDEST = "2.16"
 TARGET_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
-CI_PYTHONS = {"3.9", "3.11", "3.12"}  # elsewhere a session whose Python is missing is skipped, in CI it fails
-# Modules run on the far ends of what the two cores support: the oldest target with the newest core and the reverse.
-INTEGRATION_TARGETS = {"2.21": "3.9", "2.16": "3.12"}
+CI_PYTHONS = {"3.9", "3.11", "3.12"}  # elsewhere what needs a missing Python is left out and told, in CI it fails
 
 LINT_TOOLS = (
     "ruff==0.17.6",
@@ -43,6 +49,7 @@ LINT_TOOLS = (
     "antsibull-docs==2.28.0",
 )
 TOOLS = ("docker-registry", "skopeo", "umoci", "buildah", "podman", "debootstrap")
+PACKAGES = {"ssh-keygen": "openssh-client", "kill": "procps"}  # commands whose package has another name
 LIBRARIES = ("requests", "jmespath")
 PYTEST = ("pytest", "pytest-timeout", "pytest-xdist", "-r", str(ROOT / "tests" / "unit" / "requirements.txt"))
 
@@ -74,6 +81,15 @@ def find_pythons() -> tuple[dict[str, Path], str]:
 
 
 PYTHONS, os.environ["PATH"] = find_pythons()
+# Where no supported core can run, sessions name what they would need, and are skipped, or fail in CI.
+CORES = {
+    core: next((python for python in wanted if python in PYTHONS), wanted[0]) for core, wanted in CONTROLLERS.items()
+}
+NEWEST = next((core for core in CORES if CORES[core] in PYTHONS), next(iter(CORES)))
+if CI:
+    NEWEST = next(iter(CORES))
+# Modules run on the far ends of what the two cores support: the oldest target with the newest core and the reverse.
+INTEGRATION_TARGETS = {NEWEST: "3.9", OLDEST: "3.12"}
 for variable in [name for name in os.environ if name.startswith("ANSIBLE_")]:
     del os.environ[variable]
 os.environ.setdefault("LC_ALL", "C.UTF-8")  # Ansible refuses to start in a locale that is not UTF-8
@@ -89,9 +105,12 @@ nox.options.error_on_missing_interpreters = CI
 nox.options.download_python = "never"
 
 
-def each_core(*cores: str):
-    """Parametrize a session by ansible-core, e.g. `units(2.21)`, each on its Python."""
-    return nox.parametrize("python,core", [(CORES[core], core) for core in cores], ids=list(cores))
+def each_core(newest_tags: tuple[str, ...] = ()):
+    """Parametrize a session by the newest and the oldest ansible-core, e.g. `units(2.21)`, each on its Python."""
+    tags = {NEWEST: newest_tags, OLDEST: ()}
+    return nox.parametrize(
+        "python,core", [nox.param(CORES[core], core, id=core, tags=list(tags[core])) for core in tags]
+    )
 
 
 # ---------------------------------------------------------------------------------------------- what sessions share
@@ -140,12 +159,12 @@ def fingerprint(path: Path) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_mode
 
 
-def debian(session: nox.Session, *packages: str) -> None:
-    """Install the Debian packages whose command, which has the package's name, is missing."""
+def debian(session: nox.Session, *commands: str) -> None:
+    """Install the Debian packages of the commands that are missing, and tell `CACHE/packages` which these were."""
     path = os.environ["PATH"] + os.pathsep + "/usr/sbin:/sbin"
 
     def missing() -> list[str]:
-        return [name for name in packages if shutil.which(name, path=path) is None]
+        return [PACKAGES.get(name, name) for name in commands if shutil.which(name, path=path) is None]
 
     if not missing():
         return
@@ -157,9 +176,10 @@ def debian(session: nox.Session, *packages: str) -> None:
         if wanted and not (shutil.which("apt-get") and (not sudo or shutil.which("sudo"))):
             session.error(f"Please install {', '.join(wanted)}: without apt-get, and root or sudo, this cannot do it.")
         if wanted:
-            apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300", "-qq"]
-            session.run(*apt, "update", external=True)
-            session.run(*apt, "install", "--yes", "--no-install-recommends", *wanted, external=True)
+            install = ("sh", str(ROOT / "tests" / "tools" / "install_packages.sh"), *wanted)
+            session.run(*sudo, *install, external=True, silent="tour" in session.name)
+            with open(CACHE / "packages", "a", encoding="utf-8") as log:
+                log.writelines(f"{name}\n" for name in wanted)
     if missing():
         session.error(f"Still missing after apt-get install: {', '.join(missing())}")
 
@@ -219,7 +239,7 @@ def run_pytest(session: nox.Session, core: str, *arguments: str) -> None:
 # ------------------------------------------------------------------------------------------------------- the sessions
 
 
-@nox.session(python=CORES[NEWEST])
+@nox.session(python=CORES[NEWEST], tags=["quick"])
 def lint(session: nox.Session) -> None:
     """Style, types, YAML, playbooks, changelog and documentation."""
     session.install(f"ansible-core=={NEWEST}.*", *LINT_TOOLS, *LIBRARIES)
@@ -264,7 +284,7 @@ def sanity(session: nox.Session) -> None:
 
 
 @nox.session
-@each_core(NEWEST, "2.16")
+@each_core(newest_tags=("quick",))
 def units(session: nox.Session, core: str) -> None:
     """Unit tests of everything; with the older ansible-core, of all that it has to do with."""
     run_pytest(session, core, *(["tests/unit"] if core == NEWEST else ["tests/unit/plugins/modules"]))
@@ -277,10 +297,10 @@ def units_target(session: nox.Session) -> None:
 
 
 @nox.session
-@each_core(NEWEST, "2.16")
+@each_core()
 def integration(session: nox.Session, core: str) -> None:
     """Every integration target, against real registries; names after `--` pick some."""
-    debian(session, *TOOLS)
+    debian(session, *TOOLS, "ssh-keygen", "kill")
     controller, target = CORES[core], INTEGRATION_TARGETS[core]
     if target not in PYTHONS:
         if CI:
@@ -301,7 +321,7 @@ def integration(session: nox.Session, core: str) -> None:
 
 
 @nox.session
-@each_core(NEWEST, "2.16")
+@each_core()
 def build(session: nox.Session, core: str) -> None:
     """Build the collection, install it without network, and read every plugin's documentation from there."""
     session.install(f"ansible-core=={core}.*", *LIBRARIES)
