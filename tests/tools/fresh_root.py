@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Type the README's commands on a fresh machine: a root file system made by debootstrap, a clone, `make demo`, `make test`.
+"""Type the README's commands on a fresh machine: a root file system that debootstrap makes, and a clone in it.
 
     python3 fresh_root.py CACHE [TRIAL...]
 
@@ -111,7 +111,12 @@ def make_base(release: str, folder: Path) -> None:
     components, keyring = RELEASES[release]
     script = Path("/usr/share/debootstrap/scripts") / release
     generic = "gutsy" if RELEASES[release] == UBUNTU else "sid"  # where debootstrap is older than the release
-    command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", f"--components={components.replace(' ', ',')}"]
+    command = [
+        "debootstrap",
+        "--variant=minbase",
+        f"--include={PACKAGES}",
+        f"--components={components.replace(' ', ',')}",
+    ]
     command += [f"--keyring=/usr/share/keyrings/{keyring}", release, str(part), mirror(release)]
     command += [] if script.exists() else [str(script.with_name(generic))]
     print(f"making {release} with debootstrap", flush=True)
