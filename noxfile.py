@@ -426,7 +426,7 @@ def left_behind() -> str:
 
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
-    """`make demo` as someone meets it who has just unpacked the collection: no git, an empty cache. And one that fails."""
+    """`make demo` as someone meets it who has just unpacked the collection: no git, an empty cache; and one that fails."""
     debian(session, *TOOLS)
     copy = stage("demo")
     cache = Path(session.create_tmp()) / "cache"

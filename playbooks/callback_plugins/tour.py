@@ -84,6 +84,9 @@ class LogOnly:
         """Write a headline to the log."""
         self._display.display(f"{msg} {'*' * 20}", log_only=True)
 
+    def _error(self, *args: t.Any, **options: t.Any) -> None:
+        """Leave out what ansible-core 2.19 and newer say of a failed task beside its result."""
+
 
 class CallbackModule(Default):
     """Prints the page."""
