@@ -6,7 +6,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 LANES := $(CACHE)/nox/bin/python tests/tools/two_lanes.py $(CACHE)
 
 # Quick feedback first, then the long ones, then what fills the gaps.
-TESTS := lint units units_target integration faults sanity build demo
+TESTS := lint units units_target integration faults sanity build guides demo
 
 .PHONY: help test quick demo fresh bench faults fuzz clean
 

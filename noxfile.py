@@ -328,7 +328,8 @@ def integration(session: nox.Session, core: str) -> None:
 @each_core()
 def build(session: nox.Session, core: str) -> None:
     """Build the collection, install it without network, and read every plugin's documentation from there."""
-    session.install(f"ansible-core=={core}.*", *LIBRARIES)
+    requirements = ROOT / "meta" / "ee-requirements.txt"
+    session.install(f"ansible-core=={core}.*", "ansible-builder", "-r", str(requirements))
     copy = stage(name_of(session))
     temporary = Path(session.create_tmp())
     shutil.rmtree(temporary / "collections", ignore_errors=True)
@@ -337,6 +338,11 @@ def build(session: nox.Session, core: str) -> None:
     tarball = next(temporary.glob("quayside-registry-*.tar.gz"))
     where = ("-p", str(temporary / "collections"))
     session.run("ansible-galaxy", "collection", "install", str(tarball), "--offline", "--force", *where)
+    # An execution environment gets the libraries that the collection tells of; a line that cannot be read is only told.
+    told = session.run("ansible-builder", "introspect", str(temporary / "collections"), silent=True)
+    libraries = [line.partition("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
+    if unknown := [library for library in libraries if library and f"- '{library} " not in told]:
+        session.error(f"ansible-builder does not see {', '.join(unknown)}")
     counts = []
     for kind, folder in (("module", "modules"), ("lookup", "lookup"), ("filter", "filter"), ("test", "test")):
         files = [path for path in (copy / "plugins" / folder).glob("*.*") if path.suffix in (".py", ".yml")]
@@ -348,6 +354,17 @@ def build(session: nox.Session, core: str) -> None:
     if counts[0] == "0 modules":
         session.error("the collection has no module")
     result(f"{tarball.name} holds {', '.join(counts)}")
+
+
+@nox.session(python=CORES[NEWEST])
+def guides(session: nox.Session) -> None:
+    """Try what the documentation shows: every block of YAML is parsed, the first playbook is run."""
+    debian(session, "docker-registry")
+    session.install(f"ansible-core=={NEWEST}.*", *LIBRARIES)
+    copy = stage(name_of(session))
+    session.env.update({"ANSIBLE_COLLECTIONS_PATH": str(copy.parents[2]), "ANSIBLE_LOCALHOST_WARNING": "false"})
+    session.chdir(copy)
+    session.run("python", "tests/tools/guides.py")
 
 
 def read_docs(session: nox.Session, kind: str, names: set[str]) -> set[str]:
@@ -426,7 +443,7 @@ def left_behind() -> str:
 
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
-    """`make demo` as someone meets it who has just unpacked the collection: no git, an empty cache; and one that fails."""
+    """`make demo` as someone meets it who has just unpacked the collection: no git, no cache; and one that fails."""
     debian(session, *TOOLS)
     copy = stage("demo")
     cache = Path(session.create_tmp()) / "cache"
