@@ -259,7 +259,9 @@ class CallbackModule(Default):
 
     def _say(self, sentence: str, color: str | None = None) -> None:
         """Print a sentence in lines that fit."""
-        for line in textwrap.wrap(sentence, COLUMNS - 2, initial_indent="   - ", subsequent_indent="     "):
+        for line in textwrap.wrap(
+            sentence, COLUMNS - 2, initial_indent="   - ", subsequent_indent="     ", break_on_hyphens=False
+        ):
             self._print(line, color)
 
     def _print(self, line: str, color: str | None = None) -> None:
