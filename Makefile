@@ -8,7 +8,7 @@ LANES := $(CACHE)/nox/bin/python tests/tools/two_lanes.py $(CACHE)
 # Quick feedback first, then the long ones, then what fills the gaps.
 TESTS := lint units units_target integration faults sanity build guides demo
 
-.PHONY: help test quick demo fresh bench faults fuzz clean
+.PHONY: help test quick demo fresh bench faults fuzz mutants clean
 
 help:
 	@echo 'make demo   take a tour of the modules on registries of your own (ARGS=-v shows everything)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make bench  measure'
 	@echo 'make faults copy hundreds of times through connections that break, and judge what comes of it'
 	@echo 'make fuzz   look for input that breaks the parsers'
+	@echo 'make mutants make mistakes on purpose, and see that the tests notice'
 	@echo 'make fresh  do make demo and make test on fresh Debian machines, made with debootstrap'
 	@echo 'make clean  remove $(CACHE)'
 	@echo
@@ -42,6 +43,9 @@ faults: $(NOX)
 
 fuzz: $(NOX)
 	@$(NOX) -s fuzz
+
+mutants: $(NOX)
+	@$(NOX) -s mutants
 
 clean:
 	rm -rf $(CACHE)

@@ -57,10 +57,11 @@ def digest_of_file(path: str, algorithm: str) -> tuple[str, int] | None:
 
 
 @contextlib.contextmanager
-def atomic_write(path: str) -> t.Iterator[int]:
+def atomic_write(path: str, prepare: t.Callable[[str], object] = lambda temporary: None) -> t.Iterator[int]:
     """Give a descriptor of a new file, which takes the place of ``path`` when the block ends, else vanishes.
 
-    Its mode is 0644 without the umask; one that was there before keeps its mode and owner.
+    Its mode is 0644 minus the umask; one that was there before keeps its mode and owner. ``prepare`` is given the path
+    of the finished file before it gets its name, to set other attributes.
     """
     temporary = os.path.join(os.path.dirname(path), f".oci-{secrets.token_hex(8)}.part")
     try:
@@ -69,6 +70,7 @@ def atomic_write(path: str) -> t.Iterator[int]:
             try:
                 yield handle
                 _keep_mode(handle, path)
+                prepare(temporary)
             finally:
                 os.close(handle)
             os.replace(temporary, path)

@@ -150,7 +150,7 @@ class _Appending:
         tail = self.reused(image, there, layers)
         if tail and there:  # compressed by another encoder, perhaps, but the same
             elsewhere = {layer["digest"]: there.repository for layer in tail}
-            new = replace(rewrite(image, config, before + tail, **notes), elsewhere=elsewhere, retold=True)
+            new = replace(rewrite(image, config, before + tail, **notes), elsewhere=elsewhere, files_changed=True)
             return as_it_is(new, there)
         with explain_no_space(_PACKING):
             packed = [layer.pack(self.compression) for layer in layers]
@@ -160,7 +160,7 @@ class _Appending:
             for file in packed
         ]
         new = rewrite(image, config, before + tail, **notes)
-        return replace(new, local={**new.local, **{file.digest: file.open for file in packed}}, retold=True)
+        return replace(new, local={**new.local, **{file.digest: file.open for file in packed}}, files_changed=True)
 
     def grown(self, config: Json, layers: list[NewLayer]) -> Json:
         """Return the config with the layers. The history tells of them if it tells of all others."""

@@ -16,15 +16,10 @@ from .._kit.rootfs import merge, parse_limits, unpacking
 from .._layers.flatten import Limits
 from .._layers.spool import explain_no_space, scratch
 from .._oci.digest import digest_of
-from .._oci.image import attests
-from .._oci.manifest import Manifest, canonical_json
-from .._oci.mediatype import MANIFESTS
-from .._oci.parts import members
+from .._oci.manifest import canonical_json
 from .._oci.platform import Platform
 from .._oci.provenance import is_flattened
-from .._oci.reference import Reference
 from .._plan import Plan, Step
-from .._registry.client import Repository
 from .._registry.session import Session
 
 # What a file is the export of, and its digest then: "1 LAYERS DIGEST". A file that was edited since has another digest.
@@ -39,6 +34,7 @@ def plan_export(
     platform: str | None,
     limits: dict[str, int | None] | None,
     force: bool,
+    prepare: t.Callable[[str], object] = lambda temporary: None,
 ) -> Plan:
     """Plan one file; it is written here, without a name, unless the one that is there is known to be right."""
     allowed = parse_limits(limits)
@@ -47,7 +43,8 @@ def plan_export(
     reference, repository, manifest = find(session, name)
     if manifest is None:
         raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
-    chosen = _choose(repository, reference, manifest, platform)
+    wanted = Platform.parse(platform) if platform else None
+    chosen = member(repository, reference, manifest, wanted)
     image = read_image(repository, chosen, repository.full(chosen.digest))
     result = {
         "reference": str(reference.with_digest(chosen.digest)),
@@ -62,17 +59,8 @@ def plan_export(
     after = {"path": path, "size": made.size, "checksum": made.digest}
     text = f"Write the root file system of {result['reference']} ({int(made.size)} bytes) to {path}."
     note = f"1 {_layers(image)} {made.digest}"
-    steps = () if made.digest == old else (Step(text, lambda: _place(made, place, note)),)
+    steps = () if made.digest == old else (Step(text, lambda: _write(made, place, note, prepare)),)
     return Plan({**result, "size": made.size, "checksum": made.digest}, before, after, steps)
-
-
-def _choose(repository: Repository, reference: Reference, manifest: Manifest, platform: str | None) -> Manifest:
-    """Return the image to export: of an index that for the platform, else its only one, else that for linux/amd64."""
-    if not platform and manifest.is_index:
-        images = [item for item in members(manifest) if item.media_type in MANIFESTS and not attests(item)]
-        if len(images) == 1:
-            return repository.get(images[0].digest)
-    return member(repository, reference, manifest, Platform.parse(platform or "linux/amd64"))
 
 
 def _layers(image: Image) -> str:
@@ -119,8 +107,8 @@ class _Hashed:
         return self.file.write(data)
 
 
-def _place(made: _Export, path: str, note: str) -> None:
-    with atomic_write(path) as handle:
+def _write(made: _Export, path: str, note: str, prepare: t.Callable[[str], object]) -> None:
+    with atomic_write(path, prepare) as handle:
         at = 0
         while at < made.size:
             at += os.sendfile(handle, made.file.fileno(), at, made.size - at)

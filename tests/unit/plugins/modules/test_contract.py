@@ -11,11 +11,9 @@ import base64
 import contextlib
 import importlib
 import inspect
-import io
 import itertools
 import json
 import sys
-import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,16 +21,13 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from ansible_collections.quayside.registry.plugins.module_utils import _module
+from ansible_collections.quayside.registry.plugins.module_utils._options import SHARED, Declaration
 from ansible_collections.quayside.registry.plugins.module_utils._registry import transport
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
-    Auth,
-    FakeRegistry,
-    _Refusal,
-    digest_of,
-    gzipped,
-)
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of, gzipped
+from ansible_collections.quayside.registry.tests.unit.fake_registry.messages import Refusal
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,
@@ -41,6 +36,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     module_output,
     run_module,
 )
+from ansible_collections.quayside.registry.tests.unit.tars import save_tar, tar_of
 
 PLUGINS = Path(__file__).resolve().parents[4] / "plugins"
 MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
@@ -131,24 +127,15 @@ def save_images(place: Place) -> None:
 def add_tars(place: Place) -> None:
     """An index of two images, whose layers are tars, with an attestation."""
     images = [
-        place.registry.add_image("team/tar", layers=[tar_of("a"), tar_of("b", name)], platform=name)
+        place.registry.add_image("team/tar", layers=[tar_of({"a": ""}), tar_of({"b": "", name: ""})], platform=name)
         for name in ("linux/amd64", "linux/arm64")
     ]
     attestation = place.registry.add_attestation("team/tar", images[0])
     place.registry.add_index("team/tar", "1", [*images, attestation])
 
 
-def tar_of(*names: str) -> bytes:
-    """A tar with files of these names."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name in names:
-            tar.addfile(tarfile.TarInfo(name))
-    return out.getvalue()
-
-
-def save_tar(place: Place) -> None:
-    (place.folder / "layer.tar").write_bytes(tar_of("new"))
+def add_tar_file(place: Place) -> None:
+    save_tar(place.folder / "layer.tar", {"new": ""})
 
 
 def add_bases(place: Place) -> None:
@@ -377,7 +364,7 @@ CASES: dict[str, list[Case]] = {
                 "manifest_patch": {"artifactType": "x/y"},
             },
             {"dest": "x@y"},
-            stock=save_tar,
+            stock=add_tar_file,
         ),
         Case(lambda place: {"name": place.name(f"{REPO}:1.2.3"), "labels": {"absent": None}}, {"name": ""}),
     ],
@@ -461,7 +448,9 @@ def documents(module: str) -> dict[str, Any]:
     found = {
         node.targets[0].id: yaml.safe_load(ast.literal_eval(node.value))
         for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper()
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in ("DOCUMENTATION", "RETURN")
     }
     options = found["DOCUMENTATION"].setdefault("options", {})
     for name in found["DOCUMENTATION"].get("extends_documentation_fragment", []):
@@ -475,13 +464,12 @@ def documents(module: str) -> dict[str, Any]:
     return found
 
 
-def call_of(module: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], Callable[..., Any]]:
-    """The argument spec and the verb that a module hands to the runner."""
-    calls: list[Any] = []
+def declaration(module: str) -> Declaration:
+    """What a module hands to its runner."""
     loaded = importlib.import_module(f"ansible_collections.quayside.registry.plugins.modules.{module}")
-    monkeypatch.setattr(loaded, "run_module", lambda spec, verb, **dummy: calls.append((spec, verb)))
-    loaded.main()
-    return calls[0]
+    found = loaded.DECLARATION
+    assert isinstance(found, Declaration)
+    return found
 
 
 def results(output: Mapping[str, Any]) -> dict[str, Any]:
@@ -517,10 +505,10 @@ def described(options: Mapping[str, Any], inner: str) -> dict[str, Any]:
 
 
 @each_module
-def test_options_are_documented_as_they_are(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, dummy = call_of(module, monkeypatch)
+def test_options_are_documented_as_they_are(module: str) -> None:
+    spec = declaration(module).options
     documented = documents(module)["DOCUMENTATION"]["options"]
-    assert described(documented, "suboptions") == described({**_module._SHARED, **spec}, "options")
+    assert described(documented, "suboptions") == described({**SHARED, **spec}, "options")
     assert all(option["description"] for option in documented.values())
 
 
@@ -533,21 +521,23 @@ def secrets_of(spec: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
 
 
 @each_module
-def test_secrets_are_marked(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, dummy = call_of(module, monkeypatch)
-    found = list(secrets_of({**_module._SHARED, **spec}))
+def test_secrets_are_marked(module: str) -> None:
+    spec = declaration(module).options
+    found = list(secrets_of({**SHARED, **spec}))
     assert {name for name, marked in found} == {"password", "identity_token", "registry_token"}
     assert all(marked for name, marked in found)
 
 
 @each_module
-def test_options_are_what_the_verb_takes(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, verb = call_of(module, monkeypatch)
+def test_options_are_what_the_verb_takes(module: str) -> None:
+    found = declaration(module)
+    spec = found.options
+    (verb,) = [one for one in (found.plan, found.look) if one]
     session, *rest = inspect.signature(verb).parameters.values()
     assert session.name == "session"
-    assert {parameter.name for parameter in rest} == set(spec)
+    assert {parameter.name for parameter in rest} == {*spec, *(["prepare"] if found.file else [])}
     assert {parameter.kind for parameter in rest} == {inspect.Parameter.KEYWORD_ONLY}
-    assert {parameter.default for parameter in rest} == {inspect.Parameter.empty}
+    assert {parameter.default for parameter in rest if parameter.name != "prepare"} <= {inspect.Parameter.empty}
 
 
 TYPES: dict[str, tuple[type, ...]] = {
@@ -817,7 +807,7 @@ def test_no_secret_in_what_a_registry_echoes(
 
     def echo(call: Any, endpoint: str, repo: str) -> None:
         check(call, endpoint, repo)
-        raise _Refusal(500, "UNKNOWN", f"you sent {call.headers['authorization']} and {PASSWORD}")
+        raise Refusal(500, "UNKNOWN", f"you sent {call.headers['authorization']} and {PASSWORD}")
 
     monkeypatch.setattr(place.registry.gate, "check", echo)
     output = module_output(module, case.options(place))

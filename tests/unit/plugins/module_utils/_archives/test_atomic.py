@@ -18,7 +18,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._archives.atomic
     write_file,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
-from ansible_collections.quayside.registry.tests.unit.fake_registry import digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
 from ansible_collections.quayside.registry.tests.unit.kit import fails
 
 

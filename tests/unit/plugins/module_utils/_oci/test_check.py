@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
-import tarfile
 import threading
 import tracemalloc
 import zlib
@@ -16,20 +14,11 @@ import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ConnectionFailed, ContentError
 from ansible_collections.quayside.registry.plugins.module_utils._layers.inspect import LayerFacts, read_layer
 from ansible_collections.quayside.registry.plugins.module_utils._oci.digest import digest_of
+from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-
-def tar_of(size: int) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        entry = tarfile.TarInfo("file")
-        entry.size = size
-        tar.addfile(entry, io.BytesIO(os.urandom(size)))
-    return stream.getvalue()
-
-
-TAR = tar_of(300_000)
+TAR = tar_of({"file": os.urandom(300_000)})
 PACKED = gzip.compress(TAR)
 
 

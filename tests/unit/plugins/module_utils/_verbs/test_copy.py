@@ -19,15 +19,11 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Cost, Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import digest_tag
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PROFILES
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
-    OCI_MANIFEST,
-    Auth,
-    FakeRegistry,
-    Layer,
-    Quirks,
-    digest_of,
-)
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_MANIFEST, Layer, digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PROFILES
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,
@@ -132,7 +128,7 @@ def test_indexes_without_end(pair: Pair) -> None:
     digest = pair.source.add_image(REPO, layers=LAYERS)
     for dummy in range(10):
         digest = pair.source.add_index(REPO, "1", [pair.source.descriptor(REPO, digest)])
-    with fails(ContentError, "MANIFEST_INVALID", says="too deeply"):
+    with fails(ContentError, "MANIFEST_INVALID", says="more than 8 deep"):
         pair.plan()
 
 
@@ -187,7 +183,7 @@ def test_digest_to_no_tag(pair: Pair) -> None:
 
 def test_digest_of_the_destination_cannot_be_chosen(pair: Pair) -> None:
     pair.source.add_image(REPO, "1", layers=LAYERS)
-    with fails(InvalidInput, "INVALID_OPTION", says="a digest cannot be chosen"):
+    with fails(InvalidInput, "INVALID_OPTION", says="the digest follows from the content"):
         pair.plan("1", "@" + digest_of(b"wish"))
 
 

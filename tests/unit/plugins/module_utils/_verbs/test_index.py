@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +20,9 @@ from ansible_collections.quayside.registry.plugins.module_utils._plan import Pla
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs import index as verb
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.index import plan_index
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PROFILES
-from ansible_collections.quayside.registry.tests.unit.fake_registry import DOCKER_LIST, OCI_INDEX, FakeRegistry, Layer
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import DOCKER_LIST, OCI_INDEX, Layer
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PROFILES
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,
@@ -417,7 +419,7 @@ def test_a_name_by_digest_stays_and_the_result_has_its_own() -> None:
         assert planned.result["digest"] != digest
         assert len(digests(registry, planned.result["digest"])) == 1
         assert len(digests(registry, digest)) == 3
-        with fails(InvalidInput, "INVALID_OPTION", says="a digest cannot be chosen"):
+        with fails(InvalidInput, "INVALID_OPTION", says="the digest follows from the content"):
             plan(registry, platforms=["linux/arm64"], dest=f"{registry.host}/{REPO}@{digest}")
 
 
@@ -450,11 +452,13 @@ def test_what_another_task_adds_in_between_stays() -> None:
         session, slow = plan(registry, first)
         apply(*plan(registry, second))
         between = registry.tags(REPO)["1"]
-        apply(session, slow)
+        planned = copy.deepcopy((slow.result, slow.before, slow.after))
+        done = slow.apply(session.map)
         assert digests(registry)[-2:] == [second, first]
-        assert slow.result["digest"] == slow.after["digest"] == registry.tags(REPO)["1"]
-        assert slow.result["previous_digest"] == between
-        assert [item["digest"] for item in slow.result["manifests"]] == digests(registry)
+        assert done.result["digest"] == done.after["digest"] == registry.tags(REPO)["1"]
+        assert done.result["previous_digest"] == between
+        assert [item["digest"] for item in done.result["manifests"]] == digests(registry)
+        assert (slow.result, slow.before, slow.after) == planned
 
 
 def test_what_overwrites_our_tag_is_planned_upon() -> None:
