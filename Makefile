@@ -11,15 +11,15 @@ TESTS := lint units units_target integration faults sanity build guides demo
 .PHONY: help test quick demo fresh bench faults fuzz mutants clean
 
 help:
-	@echo 'make demo   take a tour of the modules on registries of your own (ARGS=-v shows everything)'
-	@echo 'make test   everything that CI runs'
-	@echo 'make quick  lint, and the unit tests on the newest ansible-core'
-	@echo 'make bench  measure'
-	@echo 'make faults copy hundreds of times through connections that break, and judge what comes of it'
-	@echo 'make fuzz   look for input that breaks the parsers'
+	@echo 'make demo    take a tour of the modules on registries of your own (ARGS=-v shows everything)'
+	@echo 'make test    everything that CI runs'
+	@echo 'make quick   lint, and the unit tests on the newest ansible-core'
+	@echo 'make bench   measure'
+	@echo 'make faults  copy hundreds of times through connections that break, and judge what comes of it'
+	@echo 'make fuzz    look for input that breaks the parsers'
 	@echo 'make mutants make mistakes on purpose, and see that the tests notice'
-	@echo 'make fresh  do make demo and make test on fresh Debian machines, made with debootstrap'
-	@echo 'make clean  remove $(CACHE)'
+	@echo 'make fresh   do make demo and make test on fresh Debian machines, made with debootstrap'
+	@echo 'make clean   remove $(CACHE)'
 	@echo
 	@echo 'One check alone: $(NOX) -s "integration(2.21)" -- oci_tag'
 

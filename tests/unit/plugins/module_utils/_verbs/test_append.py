@@ -54,8 +54,14 @@ def plan(
 ) -> tuple[Session, Plan]:
     session = make_session(login(registry))
     defaults: dict[str, Any] = {
-        **{"layers": None, "files": None, "format": "oci", "base_annotations": False},
-        **{"platforms": [], "created": None, "compression": "gzip", "on_existing": "replace"},
+        "layers": None,
+        "files": None,
+        "format": "oci",
+        "base_annotations": False,
+        "platforms": [],
+        "created": None,
+        "compression": "gzip",
+        "on_existing": "replace",
     }
     source = None if name is None else f"{registry.host}/{REPO}{name}"
     arguments = {"dest": f"{registry.host}/{dest}" if dest else None, **defaults, **options}
