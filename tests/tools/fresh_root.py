@@ -4,7 +4,8 @@
     python3 fresh_root.py CACHE [TRIAL...]
 
 A trial is RELEASE/WHO/TARGET, e.g. `trixie/user/demo`; RELEASE alone stands for its three: root/demo, user/demo and
-root/test. WHO is `root`, or `user`, who has sudo. What is cloned is the checkout's last commit.
+root/test. TARGET is what follows `make`, and may have spaces. WHO is `root`, or `user`, who has sudo. What is cloned is
+the checkout's last commit.
 
 Each trial has namespaces of its own for mounts and processes, so that nothing of it outlasts it, and an overlay over
 the release's root file system, which is made once and kept in CACHE. It shares the machine's network. apt's mirror and
@@ -38,7 +39,7 @@ PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 INSIDE = r"""
 set -eu
 cd "$1"
-mount -t overlay overlay -o lowerdir=base,upperdir=upper,workdir=work machine
+mount -t overlay overlay -o lowerdir=../base,upperdir=upper,workdir=work machine
 mount -t proc proc machine/proc
 mount -t sysfs -o ro sysfs machine/sys
 mount -t tmpfs -o mode=755 dev machine/dev
@@ -79,11 +80,12 @@ def main() -> int:
         if not (folder / "base").is_dir():
             make_base(release, folder)
         begin = time.monotonic()
-        log = cache / "logs" / f"{release}-{who}-{target}.log"
+        name = re.sub(r"\W+", "-", trial).strip("-")
+        log = cache / "logs" / f"{name}.log"
         print(f"----- {trial}, log in {log}", flush=True)
-        passed = run(folder, who, f"make {target}", log)
+        passed = run(folder / name, who, f"make {target}", log)
         outcomes.append(passed)
-        print(*log.read_text(encoding="utf-8", errors="replace").splitlines()[-SHOWN:], sep="\n")
+        print(*log.read_text(encoding="utf-8", errors="replace").splitlines()[-SHOWN:], sep="\n", flush=True)
         print(f"{'passed' if passed else 'failed'} {trial} {time.monotonic() - begin:.0f} s", flush=True)
     print(f"{sum(outcomes)} passed, {len(outcomes) - sum(outcomes)} failed")
     return 0 if outcomes and all(outcomes) else 1
@@ -151,15 +153,16 @@ def write_pip_settings(path: Path) -> None:
 
 
 def run(folder: Path, who: str, command: str, log: Path) -> bool:
-    """Run a command on a machine of its own, in a clone of the checkout in the home folder of `who`."""
+    """Run a command in a clone in the home folder of `who`, on a machine whose changes are in `folder`."""
+    base = folder.parent / "base"
+    shutil.rmtree(folder, ignore_errors=True)
     for name in ("upper", "work", "machine"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / name).mkdir()
+        (folder / name).mkdir(parents=True)
     clone = folder / "upper" / HOMES[who][1:] / "registry"
     clone.parent.mkdir(parents=True)
-    shutil.copystat(folder / "base" / HOMES[who][1:], clone.parent)
+    shutil.copystat(base / HOMES[who][1:], clone.parent)
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    owner = (folder / "base" / HOMES[who][1:]).stat()
+    owner = (base / HOMES[who][1:]).stat()
     for path in (clone.parent, clone, *clone.rglob("*")):
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
@@ -170,8 +173,7 @@ def run(folder: Path, who: str, command: str, log: Path) -> bool:
             inside = ["bash", "-c", INSIDE, "bash", str(folder), who, command]
             return subprocess.run([*namespaces, *inside], **streams, env=env, check=False).returncode == 0
     finally:
-        for name in ("upper", "work", "machine"):
-            shutil.rmtree(folder / name, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
