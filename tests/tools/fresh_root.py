@@ -9,8 +9,8 @@ the checkout's last commit.
 
 Each trial has namespaces of its own for mounts and processes, so that nothing of it outlasts it, and an overlay over
 the release's root file system, which is made once and kept in CACHE. It shares the machine's network. apt's mirror and
-proxy, pip's settings and the trusted certificates are those of this machine. A release of a distribution that is not
-this machine's needs its keyring in /usr/share/keyrings, and the variable FRESH_MIRROR_RELEASE, e.g. FRESH_MIRROR_NOBLE.
+proxy, pip's settings and the trusted certificates are those of this machine. A release of another distribution than
+this machine's needs FRESH_MIRROR_RELEASE, a URL, and FRESH_KEYRING_RELEASE, a file, e.g. FRESH_MIRROR_NOBLE.
 """
 
 from __future__ import annotations
@@ -95,12 +95,17 @@ def mirror(release: str) -> str:
     """The URL of the release's packages, as this machine is configured; empty if it is not."""
     if given := os.environ.get(f"FRESH_MIRROR_{release.upper()}"):
         return given
-    keyring = RELEASES[release][1]
     origin = "Ubuntu" if RELEASES[release] == UBUNTU else "Debian"
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", f"Origin: {origin}"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     usable = [line for line in lines if "security" not in line and "://" in line]
-    return usable[0] if usable and (Path("/usr/share/keyrings") / keyring).exists() else ""
+    return usable[0] if usable and keyring(release).exists() else ""
+
+
+def keyring(release: str) -> Path:
+    """The keys that sign the release's packages."""
+    given = os.environ.get(f"FRESH_KEYRING_{release.upper()}")
+    return Path(given) if given else Path("/usr/share/keyrings") / RELEASES[release][1]
 
 
 def make_base(release: str, folder: Path) -> None:
@@ -110,7 +115,7 @@ def make_base(release: str, folder: Path) -> None:
     part = folder / "base.part"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    components, keyring = RELEASES[release]
+    components = RELEASES[release][0]
     script = Path("/usr/share/debootstrap/scripts") / release
     generic = "gutsy" if RELEASES[release] == UBUNTU else "sid"  # where debootstrap is older than the release
     command = [
@@ -119,7 +124,7 @@ def make_base(release: str, folder: Path) -> None:
         f"--include={PACKAGES}",
         f"--components={components.replace(' ', ',')}",
     ]
-    command += [f"--keyring=/usr/share/keyrings/{keyring}", release, str(part), mirror(release)]
+    command += [f"--keyring={keyring(release)}", release, str(part), mirror(release)]
     command += [] if script.exists() else [str(script.with_name(generic))]
     print(f"making {release} with debootstrap", flush=True)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PATH": PATH})
