@@ -77,8 +77,9 @@ class LogOnly:
         return getattr(self._display, name)
 
     def display(self, msg: str, *args: t.Any, **options: t.Any) -> None:
-        """Write a line to the log."""
-        self._display.display(msg, log_only=True)
+        """Write a line to the log, unless it is written in another way too, for the screen."""
+        if not options.get("screen_only"):
+            self._display.display(msg, log_only=True)
 
     def banner(self, msg: str, *args: t.Any, **options: t.Any) -> None:
         """Write a headline to the log."""
