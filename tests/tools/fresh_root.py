@@ -166,7 +166,7 @@ def run(folder: Path, who: str, command: str, log: Path) -> bool:
     clone = folder / "upper" / HOMES[who][1:] / "registry"
     clone.parent.mkdir(parents=True)
     shutil.copystat(base / HOMES[who][1:], clone.parent)
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True)
     owner = (base / HOMES[who][1:]).stat()
     for path in (clone.parent, clone, *clone.rglob("*")):
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
