@@ -15,7 +15,7 @@ description:
   - The config stays as it is, but for the list of layers and the history. That has one entry afterwards, which names
     the digest of the manifest that was flattened, and keeps the old history as its comment. No time is taken from the
     clock.
-  - An image of one layer is left as it is, unless that is compressed in another way than O(compression) says. Where the
+  - An image of one layer is left as it is, unless its compression is not the one that O(compression) names. Where the
     destination has what was made of the same image before, nothing is downloaded.
   - The same image gives the same config, and so the same image ID, on every host. The bytes of the layer, and so its
     digest, depend on the library that compresses (RV(encoder)). They are not compared, so hosts with other libraries
@@ -51,7 +51,7 @@ options:
   compression_level:
     description:
       - From V(1) to V(9), or to V(19) for V(zstd). The default is a fast one.
-      - It counts only when the layer is made. An image that is flattened already is not packed again for it.
+      - Used only when a layer is created. An image that is flattened already is not packed again for it.
     type: int
 seealso:
   - module: quayside.registry.oci_export

@@ -15,7 +15,7 @@ description:
     them; platforms, history and the number of layers against the config; and of each layer, its compression, its
     uncompressed digest (diff ID), and that it is a tar which can be unpacked safely.
   - Artifacts, signatures and attestations are not expected to be images. Their blobs are checked as they are.
-  - A layer that may not be distributed, and is not there, is told in RV(notes). What a C(subject) points to is not
+  - A layer that may not be distributed, and is not there, is reported in RV(notes). What a C(subject) points to is not
     looked at.
   - Nothing is stored. Each blob is read once, in constant memory.
 extends_documentation_fragment:

@@ -45,7 +45,9 @@ DEFAULTS = Settings()
 
 
 def login(registry: FakeRegistry, credential: Credential = LOGIN, settings: Settings = DEFAULTS) -> Entry:
-    return Entry(registry.host, settings, credential)
+    """An entry for the registry, with the usual login if it has logins: knowing one costs a request."""
+    unneeded = credential is LOGIN and registry.auth.mode == "none"
+    return Entry(registry.host, settings, None if unneeded else credential)
 
 
 def make_session(
@@ -78,7 +80,7 @@ def switches(value: object) -> str | None:
 
 def copy_plan(session: Session, src: str | None = None, dest: str | None = None, **options: Any) -> Plan:
     """A copy with every option as it is by default, but for those that are given."""
-    defaults = {"images": None, "platforms": [], "all_tags": False, "repair": False, "referrers": False}
+    defaults = {"images": None, "platforms": [], "all_tags": False, "tags": None, "repair": False, "referrers": False}
     return plan_copy(session, src=src, dest=dest, **{**defaults, "on_existing": "replace", **options})
 
 
