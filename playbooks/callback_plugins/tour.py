@@ -138,7 +138,7 @@ class CallbackModule(Default):
             for sentence in said if isinstance(said, list) else [said]:
                 self._say(str(sentence))
         elif self._step:
-            self._end_step(self._word(found), found.get("transfer") or {})
+            self._end_step(self._word(found), found.get("transfer"))
 
     def v2_runner_on_skipped(self, result: t.Any) -> None:
         """End a step that had nothing to do."""
@@ -240,14 +240,15 @@ class CallbackModule(Default):
         if self._step and self._step.is_role:
             self._end_step("changed" if self._step.has_changed else "ok")
 
-    def _end_step(self, word: str, transfer: t.Mapping[str, int] = {}) -> None:
+    def _end_step(self, word: str, transfer: t.Mapping[str, int] | None = None) -> None:
         """Complete the line of the step, and count it."""
         step, self._step = self._step, None
         if step is None:
             return
         done = Count(step.title, 1, word == "changed", seconds=time.monotonic() - step.begin)
-        done.requests = transfer.get("requests", 0)
-        done.sent, done.received = transfer.get("bytes_sent", 0), transfer.get("bytes_received", 0)
+        if transfer:
+            done.requests = transfer["requests"]
+            done.sent, done.received = transfer["bytes_sent"], transfer["bytes_received"]
         if self._chapter:
             self._chapter.add(done)
             self._modules.add(step.module)
