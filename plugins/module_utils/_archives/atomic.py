@@ -10,6 +10,7 @@ import stat
 import typing as t
 
 from .._errors import InvalidInput
+from .._layers.spool import explain_no_space, write_at
 from .._oci.digest import hasher
 
 
@@ -19,26 +20,26 @@ def _refusal(text: str) -> InvalidInput:
 
 def check_file(path: str) -> str:
     """Return where a file is to be written, links followed, or raise InvalidInput (FILE_ERROR) where that cannot be."""
-    place = os.path.realpath(path)
-    if os.path.isdir(place):
+    found = os.path.realpath(path)
+    if os.path.isdir(found):
         raise _refusal(f"{path} is a folder; give the path of a file.")
-    if os.path.exists(place) and not os.path.isfile(place):
+    if os.path.exists(found) and not os.path.isfile(found):
         raise _refusal(f"{path} is no regular file; give another path.")
-    _check_parent(place)
-    return place
+    _check_parent(found)
+    return found
 
 
 def check_folder(path: str) -> str:
     """Return where a folder is to be, links followed, or raise InvalidInput (FILE_ERROR) where that cannot be."""
-    place = os.path.realpath(path)
-    if os.path.exists(place) and not os.path.isdir(place):
+    found = os.path.realpath(path)
+    if os.path.exists(found) and not os.path.isdir(found):
         raise _refusal(f"{path} is a file; give the path of a folder.")
-    _check_parent(place)
-    return place
+    _check_parent(found)
+    return found
 
 
-def _check_parent(place: str) -> None:
-    parent = os.path.dirname(place)
+def _check_parent(path: str) -> None:
+    parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         raise _refusal(f"The folder {parent} does not exist; create it before this task.")
 
@@ -57,31 +58,35 @@ def digest_of_file(path: str, algorithm: str) -> tuple[str, int] | None:
 
 
 @contextlib.contextmanager
-def atomic_write(path: str) -> t.Iterator[int]:
+def atomic_write(path: str, prepare: t.Callable[[int], object] | None = None) -> t.Iterator[int]:
     """Give a descriptor of a new file, which takes the place of ``path`` when the block ends, else vanishes.
 
-    Its mode is 0644 without the umask; one that was there before keeps its mode and owner.
+    Its mode is 0644 minus the umask; one that was there before keeps its mode and owner. ``prepare`` gets the
+    descriptor last, before the file is seen: it may set other ones. Raises OCIError (NO_SPACE), OSError.
     """
     temporary = os.path.join(os.path.dirname(path), f".oci-{secrets.token_hex(8)}.part")
     try:
-        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
+        with explain_no_space(os.path.dirname(path), f"for {path}"):
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
-                yield handle
-                _keep_mode(handle, path)
-            finally:
-                os.close(handle)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+                try:
+                    yield handle
+                    _keep_owner_and_mode(handle, path)
+                    if prepare:
+                        prepare(handle)
+                finally:
+                    os.close(handle)
+                os.replace(temporary, path)
+            except BaseException:
+                os.unlink(temporary)
+                raise
     except OSError as exc:
         if exc.filename in (None, temporary):  # so that the message names what the user knows
             raise OSError(exc.errno, exc.strerror, path) from None
         raise
 
 
-def _keep_mode(handle: int, path: str) -> None:
+def _keep_owner_and_mode(handle: int, path: str) -> None:
     try:
         old = os.stat(path)
     except FileNotFoundError:
@@ -91,10 +96,10 @@ def _keep_mode(handle: int, path: str) -> None:
     os.fchmod(handle, stat.S_IMODE(old.st_mode))
 
 
-def write_file(path: str, chunks: t.Iterable[bytes]) -> None:
-    """Write a file from pieces of content; it appears when the last one is written."""
-    with atomic_write(path) as handle, open(handle, "wb", buffering=0, closefd=False) as file:
+def write_file(path: str, chunks: t.Iterable[bytes], prepare: t.Callable[[int], object] | None = None) -> None:
+    """Write a file from pieces of content; it appears when the last one is written. See atomic_write."""
+    with atomic_write(path, prepare) as handle:
+        offset = 0
         for chunk in chunks:
-            view = memoryview(chunk)
-            while view:
-                view = view[file.write(view) or 0 :]
+            write_at(handle, chunk, offset)
+            offset += len(chunk)

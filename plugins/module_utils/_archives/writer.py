@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from .._errors import ContentError
 from .._layers.spool import Spool, write_at
-from .._layers.tarstream import BLOCK, FILE, Entry, header
+from .._layers.streams import Sink
+from .._layers.tarstream import BLOCK, TarEntry, header
 from .._oci.digest import digest_of, hasher, mismatch
 from .atomic import atomic_write
 from .files import Archive
@@ -53,12 +54,13 @@ def holds(path: str, members: t.Sequence[Member], map_all: Map) -> bool:
         return False
 
 
-def _digest(chunks: t.Iterable[bytes], member: Member, sink: t.Callable[[bytes], object] = bool) -> str:
-    """Return the digest of what ``sink`` gets, with the algorithm of the member's."""
+def _digest(chunks: t.Iterable[bytes], member: Member, *sinks: Sink) -> str:
+    """Return the digest of what ``sinks`` get, with the algorithm of the member's."""
     digest = hasher(member.digest)
     for chunk in chunks:
         digest.update(chunk)
-        sink(chunk)
+        for sink in sinks:
+            sink(chunk)
     return f"{member.digest.split(':')[0]}:{digest.hexdigest()}"
 
 
@@ -71,24 +73,24 @@ def write_archive(path: str, members: t.Iterable[Member], map_all: Map) -> None:
         at, slots = 0, []
         for member, spool in zip(ordered, spools):
             size = spool.size if spool else t.cast(int, member.size)
-            head = header(Entry("", FILE, 0o644, 0, 0, size, 0, "", "", "", 0, 0, {}, 0, None), member.name)
+            head = header(TarEntry(size=size), member.name)
             write_at(handle, head, at)
             at += len(head)
             slots.append((at, spool.chunks if spool else member.open))
             at += size + -size % BLOCK
 
         def fill(slot: tuple[int, t.Callable[[], t.Iterable[bytes]]]) -> None:
-            place, content = slot
+            offset, content = slot
             for chunk in content():
-                write_at(handle, chunk, place)
-                place += len(chunk)
+                write_at(handle, chunk, offset)
+                offset += len(chunk)
 
         map_all(fill, slots)
         os.truncate(handle, at + 2 * BLOCK)  # what was not written is zeros
 
 
 def _spooled(member: Member, folder: str) -> Spool:
-    spool = Spool(folder)
+    spool = Spool(f"to unpack the layer {member.name}", folder)
     found = _digest(member.open(), member, spool.write)
     if found != member.digest:
         raise mismatch(f"The uncompressed layer {member.name}", member.digest, found)

@@ -14,23 +14,23 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, InvalidInput
+from ansible_collections.quayside.registry.plugins.module_utils._layers.newfiles import layer_of_files, parse_file
 from ansible_collections.quayside.registry.plugins.module_utils._layers.newlayer import (
     NewLayer,
-    from_files,
     from_path,
-    parse_file,
     windows,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._layers.tree import FileTree
 from ansible_collections.quayside.registry.tests.unit.fake_registry import digest_of
 
 
 def entries(layer: NewLayer) -> dict[str, tarfile.TarInfo]:
-    with layer.plain() as stream, tarfile.open(fileobj=io.BytesIO(stream.read())) as archive:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(layer.plain()))) as archive:
         return {info.name: info for info in archive}
 
 
 def content(layer: NewLayer, name: str) -> bytes:
-    with layer.plain() as stream, tarfile.open(fileobj=io.BytesIO(stream.read())) as archive:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(layer.plain()))) as archive:
         return archive.extractfile(name).read()
 
 
@@ -135,7 +135,7 @@ def test_tars_that_are_none(tmp_path: Path) -> None:
 
 
 def make(*values: dict[str, Any], mtime: int = 0) -> NewLayer:
-    return from_files([parse_file(value) for value in values], mtime)
+    return layer_of_files([parse_file(value) for value in values], mtime, FileTree())
 
 
 def test_files_come_with_the_folders_above_them(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import gzip
 import importlib.util
 import io
 import json
+import os
 import tarfile
 import tempfile
 from typing import Any
@@ -19,7 +20,6 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     OCIError,
     Refused,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._kit import rootfs as _rootfs
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.flatten import plan_flatten
@@ -289,8 +289,8 @@ def test_a_full_disk(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) ->
     def full(*dummy: Any, **dummies: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_rootfs, "flatten", full)
-    with fails(OCIError, "NO_SPACE", registry.host, None, f"There is no room in {tempfile.gettempdir()} to unpack"):
+    monkeypatch.setattr(os, "pwrite", full)
+    with fails(OCIError, "NO_SPACE", says=f"Not enough space in {tempfile.gettempdir()} to "):
         run(registry)
     assert registry.state() == state
 
