@@ -8,16 +8,17 @@ LANES := $(CACHE)/nox/bin/python tests/tools/two_lanes.py $(CACHE)
 # Quick feedback first, then the long ones, then what fills the gaps.
 TESTS := lint units units_target integration faults sanity build demo
 
-.PHONY: help test quick demo bench faults fuzz clean
+.PHONY: help test quick demo bench faults fuzz mutants clean
 
 help:
-	@echo 'make demo   take a tour of the modules on a registry of your own, and leave nothing behind'
-	@echo 'make test   everything that CI runs'
-	@echo 'make quick  lint, and the unit tests on the newest ansible-core'
-	@echo 'make bench  measure'
-	@echo 'make faults copy hundreds of times through connections that break, and judge what comes of it'
-	@echo 'make fuzz   look for input that breaks the parsers'
-	@echo 'make clean  remove $(CACHE)'
+	@echo 'make demo    take a tour of the modules on a registry of your own, and leave nothing behind'
+	@echo 'make test    everything that CI runs'
+	@echo 'make quick   lint, and the unit tests on the newest ansible-core'
+	@echo 'make bench   measure'
+	@echo 'make faults  copy hundreds of times through connections that break, and judge what comes of it'
+	@echo 'make fuzz    look for input that breaks the parsers'
+	@echo 'make mutants make mistakes on purpose, and see that the tests notice'
+	@echo 'make clean   remove $(CACHE)'
 	@echo
 	@echo 'One check alone: $(NOX) -s "integration(2.21)" -- oci_tag'
 
@@ -38,6 +39,9 @@ faults: $(NOX)
 
 fuzz: $(NOX)
 	@$(NOX) -s fuzz
+
+mutants: $(NOX)
+	@$(NOX) -s mutants
 
 clean:
 	rm -rf $(CACHE)

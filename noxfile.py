@@ -426,6 +426,15 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(python=CORES[NEWEST], default=False)
+def mutants(session: nox.Session) -> None:
+    """Make the mistakes of tests/mutants, one at a time, and see a test fail at each; words after `--` pick some."""
+    session.install(f"ansible-core=={NEWEST}.*", *PYTEST)
+    copy = stage(name_of(session))
+    output = listen(session, "python", "tests/tools/mutants.py", *session.posargs, cwd=copy)
+    result(re.findall(r"^all \d+ mutants die$", output, re.MULTILINE)[-1])
+
+
+@nox.session(python=CORES[NEWEST], default=False)
 def bench(session: nox.Session) -> None:
     """Measure: each tests/benchmarks/*.py in turn, or those named after `--`."""
     debian(session, "docker-registry", "skopeo", "umoci", "debootstrap")

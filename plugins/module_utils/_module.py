@@ -1,84 +1,77 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The only file that knows AnsibleModule: shared options, running a verb, and the one place where errors end."""
+"""The only file that knows AnsibleModule: runs a declaration as a module, and is the one place where errors end."""
 
 from __future__ import annotations
 
+import os
 import signal
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils import basic
 
-from ._errors import InvalidInput, MissingLibrary, OCIError
-from ._oci.reference import Reference, parse_host
-from ._registry.credentials import Credential
-from ._registry.session import Entry, Session
-from ._registry.transport import Settings, Transport
-
-Spec = dict[str, dict[str, t.Any]]
-Result = dict[str, t.Any]
-
-_REACH: Spec = {
-    "username": {"type": "str"},
-    "password": {"type": "str", "no_log": True},
-    "plain_http": {"type": "bool"},
-    "validate_certs": {"type": "bool", "default": True},
-    "ca_path": {"type": "path"},
-    "client_cert": {"type": "path"},
-    "client_key": {"type": "path"},
-}
-_ENTRY: Spec = {
-    "name": {"type": "str", "required": True},
-    "identity_token": {"type": "str", "no_log": True},
-    "registry_token": {"type": "str", "no_log": True},
-    **_REACH,
-}
-_TOGETHER = [("username", "password"), ("client_cert", "client_key")]
-_SHARED: Spec = {
-    "registries": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": _ENTRY,
-        "required_together": _TOGETHER,
-    },
-    "auth_file": {"type": "path", "aliases": ["authfile"]},
-    "timeout": {"type": "int", "default": 60},
-    "retries": {"type": "int", "default": 3},
-    "jobs": {"type": "int", "default": 4},
-    **_REACH,
-}
+from . import _runner
+from ._errors import MissingLibrary, OCIError
+from ._options import SHARED, TOGETHER, Declaration, check_strings, session_from
+from ._registry.session import Session
 
 
-def unchanged(session: Session, outcome: Result, check: bool, diff: bool) -> Result:
-    """Make the result of a verb that only looks."""
-    return {"changed": False, **outcome}
+class _Module(basic.AnsibleModule):
+    def __init__(self, **options: t.Any) -> None:
+        super().__init__(**options)
+
+    def add_path_info(self, kwargs: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Add nothing about a ``path`` to the result: of a file that is not there yet, check mode could not tell."""
+        return kwargs
 
 
-def run_module(
-    spec: Spec,
-    verb: t.Callable[..., t.Any],
-    finish: t.Callable[[Session, t.Any, bool, bool], Result] = unchanged,
-    **constraints: t.Any,
-) -> None:
-    """Be a module: parse the options, let the verb look and ``finish`` do what it planned, and exit.
+class _Attributes:
+    """The mode, owner, group and so on that the task gives a file, compared and set as Ansible's own modules do it."""
 
-    ``constraints`` are AnsibleModule's. With ``add_file_common_args``, the file at ``path`` gets mode, owner and so on.
-    """
-    constraints["required_together"] = _TOGETHER + constraints.get("required_together", [])
-    module = AnsibleModule(argument_spec={**_SHARED, **spec}, supports_check_mode=True, **constraints)
-    vars(module)["add_path_info"] = dict  # owner, mode and so on of a `path` in the result; check mode could not tell
+    def __init__(self, module: basic.AnsibleModule) -> None:
+        self._module = module
+
+    def differences(self, path: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+        wanted = self._wanted(path)
+        if not os.path.exists(path):
+            names = ("owner", "group", "mode", "seuser", "serole", "setype", "selevel", "attributes")
+            given = {name: self._module.params[name] for name in names if self._module.params.get(name) is not None}
+            return dict.fromkeys(given), given
+        diff: dict[str, dict[str, t.Any]] = {}
+        check, self._module.check_mode = self._module.check_mode, True
+        try:
+            self._module.set_fs_attributes_if_different(wanted, False, diff)
+        finally:
+            self._module.check_mode = check
+        before, after = ({**diff.get(side, {})} for side in ("before", "after"))
+        for value in (before, after):
+            value.pop("path", None)
+        return before, after
+
+    def set(self, path: str) -> None:
+        self._module.set_fs_attributes_if_different(self._wanted(path), False)
+
+    def _wanted(self, path: str) -> dict[str, t.Any]:
+        return t.cast("dict[str, t.Any]", self._module.load_file_common_arguments(self._module.params, path))
+
+
+def run(declaration: Declaration) -> None:
+    """Be a module: parse the options, let the verb look or plan, apply what it planned, and exit."""
+    constraints = dict(declaration.constraints)
+    constraints["required_together"] = TOGETHER + constraints.get("required_together", [])
+    spec = {**SHARED, **declaration.options}
+    module = _Module(
+        argument_spec=spec, supports_check_mode=True, add_file_common_args=bool(declaration.file), **constraints
+    )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that temporary files are removed
     session: Session | None = None
-    result: Result = {}
+    result: dict[str, t.Any] = {}
     error: OCIError | None = None
     try:
-        session = _open(module)
-        outcome = verb(session, **{name: module.params[name] for name in spec})
-        result = finish(session, outcome, module.check_mode, module._diff)
-        result["transfer"] = vars(session.transport.counters)
-        if constraints.get("add_file_common_args"):
-            attributes = module.load_file_common_arguments(module.params)
-            result["changed"] = module.set_fs_attributes_if_different(attributes, result["changed"])
+        check_strings(spec, basic._load_params())
+        session = session_from(module.params, lambda command, text: _run_command(module, command, text))
+        attributes = _Attributes(module) if declaration.file else None
+        mode = {"check": module.check_mode, "diff": module._diff}
+        result = _runner.run(declaration, session, module.params, **mode, attributes=attributes)
     except OCIError as exc:
         error = exc
     except OSError as exc:
@@ -86,59 +79,19 @@ def run_module(
     if session:
         # Secrets that were found on the way stay out of everything that is printed, but for the one that was asked for.
         module.no_log_values.update(session.transport.secrets - {result.get("token")})
+        for warning in session.transport.warnings if not error else ():
+            module.warn(warning)
     if error:
-        result = {"msg": str(error), "error_code": error.code, "registry": error.registry, "status": error.status}
+        fields = error.fields()
         if isinstance(error, MissingLibrary):
-            result.update(msg=missing_required_lib(str(error)), exception=str(error.__cause__))
-        module.fail_json(**result)
-    for warning in session.transport.warnings if session else ():
-        module.warn(warning)
+            fields.update(msg=basic.missing_required_lib(str(error)), exception=str(error.__cause__))
+        module.fail_json(**fields)
     module.exit_json(**result)
 
 
-def _open(module: AnsibleModule) -> Session:
-    params = module.params
-    for name, least in (("timeout", 1), ("retries", 0), ("jobs", 1)):
-        if params[name] < least:
-            raise InvalidInput(f"{name} must be at least {least}, not {params[name]}.")
-    own = _entry(params)
-    hosts = _acted_on(params) if own.credential else set()
-    if len(hosts) > 1:
-        text = (
-            f"username and password are for one registry, not for {' and '.join(sorted(hosts))}; "
-            "give each its own in registries."
-        )
-        raise InvalidInput(text)
-
-    def run(command: list[str], text: str) -> tuple[int, str]:
-        try:
-            code, out, dummy = module.run_command(command, data=text, handle_exceptions=False)
-        except OSError:
-            return 127, "it is not on PATH"
-        return code, out
-
-    return Session(
-        Transport(params["timeout"], params["retries"], params["jobs"]),
-        own.settings,
-        run,
-        [_entry(entry) for entry in params["registries"]],
-        dict.fromkeys(hosts, own.credential),
-        params["auth_file"],
-        params["jobs"],
-    )
-
-
-def _entry(params: t.Mapping[str, t.Any]) -> Entry:
-    tokens = params.get("identity_token"), params.get("registry_token")
-    found = Credential(params["username"], params["password"], *tokens)
-    settings = Settings(*(params[name] for name in Settings._fields))
-    return Entry(params.get("name", ""), settings, found if found.secrets() else None)
-
-
-def _acted_on(params: t.Mapping[str, t.Any]) -> set[str]:
-    """Return the registries that the task acts on: those of its destinations, where it has some."""
-    if params.get("registry"):
-        return {parse_host(params["registry"].strip("/").partition("/")[0])}
-    several = [image.get("dest") for image in params.get("images") or []] or params.get("names") or []
-    names = [params.get("dest")] if params.get("dest") else several or [params.get("name")]
-    return {Reference.parse(name).registry for name in names if name}
+def _run_command(module: basic.AnsibleModule, command: list[str], text: str) -> tuple[int, str]:
+    try:
+        code, out, dummy = module.run_command(command, data=text, handle_exceptions=False)
+    except OSError:
+        return 127, "it is not on PATH"
+    return code, out

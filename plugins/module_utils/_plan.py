@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a verb wants to do: it reads and plans; the runner shows the plan or applies it."""
+"""What a verb wants to do: it reads and plans; a runner shows the plan or applies it.
+
+A plan is frozen when it is made. Steps do what they were planned for and return what they did; none of them plans.
+"""
 
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
-
-Map = t.Callable[[t.Callable[["Step"], "Cost"], t.Sequence["Step"]], list["Cost"]]
 
 
 @dataclass(frozen=True)
@@ -21,32 +22,62 @@ class Cost:
     blobs_skipped: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(*map(sum, zip(vars(self).values(), vars(other).values())))
+        return Cost(
+            bytes_sent=self.bytes_sent + other.bytes_sent,
+            bytes_received=self.bytes_received + other.bytes_received,
+            blobs_pushed=self.blobs_pushed + other.blobs_pushed,
+            blobs_mounted=self.blobs_mounted + other.blobs_mounted,
+            blobs_skipped=self.blobs_skipped + other.blobs_skipped,
+        )
 
 
-class Step(t.NamedTuple):
-    """One write still to do: a sentence for people, and what does it; that returns what it moved, if not ``cost``.
+@dataclass(frozen=True)
+class Outcome:
+    """What a step did, where that is not what was foreseen.
 
-    Steps next to each other with the same ``stage`` (not empty) do not depend on one another and may run at once.
+    ``cost`` takes the place of the step's own. ``result`` holds keys of the module's result that turned out otherwise,
+    ``after`` what is there now, in the shape of the plan's.
+    """
+
+    cost: Cost | None = None
+    result: t.Mapping[str, t.Any] = field(default_factory=dict)
+    after: t.Any = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One write still to do.
+
+    ``text`` is a sentence for people. ``run`` does it, and returns an Outcome only where something differs from what
+    was planned. ``cost`` is what it is expected to move. Steps next to each other with the same ``stage`` (not empty)
+    do not depend on one another and may run at once. ``undo`` takes it back, where something can: it returns False
+    where that was not possible any more, since somebody else has written there by now.
     """
 
     text: str
-    run: t.Callable[[], Cost | None]
+    run: t.Callable[[], Outcome | None]
     cost: Cost = Cost()
     stage: str = ""
+    undo: t.Callable[[], bool] | None = None
 
 
-class Plan(t.NamedTuple):
-    """What is, what should be (in the same shape), and the steps from one to the other, tags last.
+Map = t.Callable[[t.Callable[[Step], Outcome], t.Sequence[Step]], list[Outcome]]
 
-    ``result`` holds the module's own results; ``notes`` say what was left alone on purpose.
+
+@dataclass(frozen=True)
+class Plan:
+    """What is, what should be, and the steps from one to the other, tags last.
+
+    ``before`` and ``after`` have the same shape, are made by the same function and are the diff: values that JSON has,
+    small enough to be read. ``result`` holds the module's own results, ``notes`` say what was left alone on purpose,
+    ``skipped`` counts what is in place already.
     """
 
-    result: dict[str, t.Any]
+    result: t.Mapping[str, t.Any]
     before: t.Any
     after: t.Any
     steps: tuple[Step, ...] = ()
-    spared: Cost = Cost()
+    skipped: Cost = Cost()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -59,17 +90,53 @@ class Plan(t.NamedTuple):
         return [*(step.text for step in self.steps), *self.notes]
 
     def cost(self) -> Cost:
-        """What applying would move."""
-        return sum((step.cost for step in self.steps), self.spared)
+        """Return what applying would move."""
+        return sum((step.cost for step in self.steps), self.skipped)
 
-    def apply(self, map_steps: Map) -> Cost:
-        """Do the steps in order, those of a stage through ``map_steps``; return what they moved."""
-        total = self.spared
+    def apply(self, map_steps: Map) -> Outcome:
+        """Do the steps in order, those of a stage through ``map_steps``; return what they moved and what they learned.
+
+        What a step raises ends it; the steps after that one are not run.
+        """
+        cost, result, after = self.skipped, dict(self.result), self.after
         for stage, steps in groupby(self.steps, key=lambda step: step.stage):
             todo = list(steps)
-            total = sum(map_steps(_run, todo) if stage else map(_run, todo), total)
-        return total
+            for step, outcome in zip(todo, map_steps(_run, todo) if stage else map(_run, todo)):
+                cost += step.cost if outcome.cost is None else outcome.cost
+                result.update(outcome.result)
+                after = after if outcome.after is None else outcome.after
+        return Outcome(cost, result, after)
 
 
-def _run(step: Step) -> Cost:
-    return step.run() or step.cost
+def _run(step: Step) -> Outcome:
+    return step.run() or Outcome()
+
+
+class Draft:
+    """Collects what a plan is made of, while a verb finds it out, so that no part of it can be dropped."""
+
+    def __init__(self) -> None:
+        self._steps: list[Step] = []
+        self._skipped = Cost()
+        self._notes: list[str] = []
+        self._warnings: list[str] = []
+
+    def do(self, *steps: Step) -> None:
+        """Add steps, to be done after all that were added before."""
+        self._steps += steps
+
+    def skip(self, blobs: int) -> None:
+        """Count blobs that are in place already."""
+        self._skipped += Cost(blobs_skipped=blobs)
+
+    def note(self, *texts: str) -> None:
+        """Say what is left alone on purpose; it becomes one of the ``actions``."""
+        self._notes += texts
+
+    def warn(self, *texts: str) -> None:
+        """Say what the user should know whatever happens."""
+        self._warnings += texts
+
+    def plan(self, result: t.Mapping[str, t.Any], before: t.Any, after: t.Any) -> Plan:
+        """Return the plan of all that was collected."""
+        return Plan(result, before, after, tuple(self._steps), self._skipped, tuple(self._notes), tuple(self._warnings))

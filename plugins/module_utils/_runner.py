@@ -1,23 +1,82 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turns a plan into the writes, ``changed``, a diff and a result, which is the same in check mode."""
+"""What runners of a declaration share: turns a plan into writes, ``changed``, a diff and a result.
+
+Check mode is the same plan, not applied, so its result is that of the run.
+"""
 
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
-from ._plan import Plan
+from ._options import Declaration, Params
+from ._plan import Plan, Step
 from ._registry.session import Session
 
+Result = dict[str, t.Any]
 
-def finish(session: Session, plan: Plan, check: bool, diff: bool) -> dict[str, t.Any]:
-    """Apply the plan, unless in check mode, and return the module's result."""
-    if check or not plan.changed:
-        moved = vars(plan.cost())
-    else:  # its bytes were counted on the wire
-        moved = {name: count for name, count in vars(plan.apply(session.map)).items() if name.startswith("blobs_")}
+
+class FileAttributes(t.Protocol):
+    """Mode, owner, group and the like that the user wants a file to have."""
+
+    def differences(self, path: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+        """Return those in which the file at ``path`` differs, as they are (None: no file yet) and as they should be."""
+
+    def set(self, path: str) -> None:
+        """Give them to the file at ``path``."""
+
+
+def run(
+    declaration: Declaration,
+    session: Session,
+    params: Params,
+    *,
+    check: bool,
+    diff: bool,
+    attributes: FileAttributes | None = None,
+) -> Result:
+    """Run a module's verb with these options and return the module's result. Raises OCIError, OSError."""
+    options = {name: params[name] for name in declaration.options}
+    if declaration.look:
+        result = {"changed": False, **declaration.look(session, **options)}
+    elif declaration.plan:
+        if attributes:
+            options["prepare"] = attributes.set
+        plan = declaration.plan(session, **options)
+        if attributes:
+            plan = with_attributes(plan, params[declaration.file], attributes)
+        result = finish(session, plan, check, diff)
+    else:
+        raise ValueError("a declaration has a verb")
+    return {**result, "transfer": vars(session.transport.counters)}
+
+
+def finish(session: Session, plan: Plan, check: bool, diff: bool) -> Result:
+    """Apply a plan, unless in check mode, and return the module's result."""
+    result, after, cost = plan.result, plan.after, plan.cost()
+    moved = vars(cost)
+    if plan.changed and not check:
+        done = plan.apply(session.map)
+        result, after = done.result, done.after
+        moved = {name: count for name, count in vars(done.cost).items() if name.startswith("blobs_")}
+        # The bytes were counted on the wire.
     session.transport.count(**moved)
     session.transport.warnings.extend(plan.warnings)
-    result = {"changed": plan.changed, **plan.result, "actions": plan.actions}
+    shown: Result = {"changed": plan.changed, **result, "actions": plan.actions}
     if diff:
-        result["diff"] = {"before": plan.before, "after": plan.after}
-    return result
+        shown["diff"] = {"before": plan.before, "after": after}
+    return shown
+
+
+def with_attributes(plan: Plan, path: str, attributes: FileAttributes) -> Plan:
+    """Add to a plan for a file what gives it the attributes that it should have."""
+    before, after = attributes.differences(path)
+    if not after:
+        return plan
+    steps = plan.steps
+    if all(value is None for value in before.values()):  # the step that makes the file gives it these
+        pass
+    else:
+        wanted = ", ".join(f"{name} to {value} (was {before[name]})" for name, value in after.items())
+        steps = (*steps, Step(f"Set the {wanted} of {path}.", lambda: attributes.set(path)))
+    return replace(plan, before={**plan.before, **before}, after={**plan.after, **after}, steps=steps)

@@ -175,40 +175,44 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
-from ..module_utils._runner import finish
+from ..module_utils._module import run
+from ..module_utils._options import ON_EXISTING, PLATFORMS, plans
 from ..module_utils._verbs.append import plan_append
 
-
-def main() -> None:
-    file = {
-        "path": {"type": "str", "required": True},
-        "content": {"type": "str"},
-        "src": {"type": "path"},
-        "mode": {"type": "raw"},
-        "uid": {"type": "int", "default": 0},
-        "gid": {"type": "int", "default": 0},
-    }
-    spec = {
+_FILE = {
+    "path": {"type": "str", "required": True},
+    "content": {"type": "str"},
+    "src": {"type": "path"},
+    "mode": {"type": "raw"},
+    "uid": {"type": "int", "default": 0},
+    "gid": {"type": "int", "default": 0},
+}
+DECLARATION = plans(
+    plan_append,
+    {
         "name": {"type": "str"},
         "dest": {"type": "str"},
         "layers": {"type": "list", "elements": "path"},
         "files": {
             "type": "list",
             "elements": "dict",
-            "options": file,
+            "options": _FILE,
             "mutually_exclusive": [("content", "src")],
             "required_one_of": [("content", "src")],
         },
         "format": {"type": "str", "default": "oci", "choices": ["oci", "docker"]},
         "base_annotations": {"type": "bool", "default": False},
-        "platforms": {"type": "list", "elements": "str", "default": []},
+        **PLATFORMS,
         "created": {"type": "str"},
         "compression": {"type": "str", "default": "gzip", "choices": ["gzip", "zstd"]},
-        "on_existing": {"type": "str", "default": "replace", "choices": ["replace", "keep", "fail"]},
-    }
-    constraints = {"required_one_of": [("name", "dest"), ("layers", "files")]}
-    run_module(spec, plan_append, finish=finish, **constraints)
+        **ON_EXISTING,
+    },
+    required_one_of=[("name", "dest"), ("layers", "files")],
+)
+
+
+def main() -> None:
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

@@ -77,17 +77,21 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
-from ..module_utils._runner import finish
+from ..module_utils._module import run
+from ..module_utils._options import NAME, plans
 from ..module_utils._verbs.blob import plan_blob
+
+DECLARATION = plans(
+    plan_blob,
+    {
+        **NAME,
+        "path": {"type": "path", "required": True},
+    },
+)
 
 
 def main() -> None:
-    spec = {
-        "name": {"type": "str", "required": True},
-        "path": {"type": "path", "required": True},
-    }
-    run_module(spec, plan_blob, finish=finish)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

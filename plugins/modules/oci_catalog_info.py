@@ -54,20 +54,24 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
+from ..module_utils._module import run
+from ..module_utils._options import PATTERNS, QUERY, looks
 from ..module_utils._verbs.catalog_info import catalog_info
+
+DECLARATION = looks(
+    catalog_info,
+    {
+        "registry": {"type": "str", "required": True},
+        "prefix": {"type": "str"},
+        **PATTERNS,
+        "limit": {"type": "int"},
+        **QUERY,
+    },
+)
 
 
 def main() -> None:
-    spec = {
-        "registry": {"type": "str", "required": True},
-        "prefix": {"type": "str"},
-        "include": {"type": "list", "elements": "str", "default": []},
-        "exclude": {"type": "list", "elements": "str", "default": []},
-        "limit": {"type": "int"},
-        "query": {"type": "str"},
-    }
-    run_module(spec, catalog_info)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

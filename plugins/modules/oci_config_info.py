@@ -65,13 +65,22 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
+from ..module_utils._module import run
+from ..module_utils._options import NAME, PLATFORM, QUERY, looks
 from ..module_utils._verbs.config_info import config_info
+
+DECLARATION = looks(
+    config_info,
+    {
+        **NAME,
+        **PLATFORM,
+        **QUERY,
+    },
+)
 
 
 def main() -> None:
-    spec = {"name": {"type": "str", "required": True}, "platform": {"type": "str"}, "query": {"type": "str"}}
-    run_module(spec, config_info)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

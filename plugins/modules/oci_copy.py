@@ -186,13 +186,13 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
-from ..module_utils._runner import finish
+from ..module_utils._module import run
+from ..module_utils._options import ON_EXISTING, PLATFORMS, plans
 from ..module_utils._verbs.copy import plan_copy
 
-
-def main() -> None:
-    spec = {
+DECLARATION = plans(
+    plan_copy,
+    {
         "src": {"type": "str"},
         "dest": {"type": "str"},
         "images": {
@@ -204,20 +204,20 @@ def main() -> None:
                 "platforms": {"type": "list", "elements": "str"},
             },
         },
-        "platforms": {"type": "list", "elements": "str", "default": []},
+        **PLATFORMS,
         "all_tags": {"type": "bool", "default": False},
         "repair": {"type": "bool", "default": False},
         "referrers": {"type": "bool", "default": False},
-        "on_existing": {"type": "str", "default": "replace", "choices": ["replace", "keep", "fail"]},
-    }
-    run_module(
-        spec,
-        plan_copy,
-        finish=finish,
-        mutually_exclusive=[("src", "images")],
-        required_together=[("src", "dest")],
-        required_one_of=[("src", "images")],
-    )
+        **ON_EXISTING,
+    },
+    mutually_exclusive=[("src", "images")],
+    required_together=[("src", "dest")],
+    required_one_of=[("src", "images")],
+)
+
+
+def main() -> None:
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

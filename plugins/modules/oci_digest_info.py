@@ -60,13 +60,21 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
+from ..module_utils._module import run
+from ..module_utils._options import NAME, PLATFORM, looks
 from ..module_utils._verbs.digest_info import digest_info
+
+DECLARATION = looks(
+    digest_info,
+    {
+        **NAME,
+        **PLATFORM,
+    },
+)
 
 
 def main() -> None:
-    spec = {"name": {"type": "str", "required": True}, "platform": {"type": "str"}}
-    run_module(spec, digest_info)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

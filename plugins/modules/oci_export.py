@@ -100,21 +100,25 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
-from ..module_utils._runner import finish
+from ..module_utils._module import run
+from ..module_utils._options import LIMITS, NAME, PLATFORM, plans
 from ..module_utils._verbs.export import plan_export
+
+DECLARATION = plans(
+    plan_export,
+    {
+        **NAME,
+        "path": {"type": "path", "required": True},
+        **PLATFORM,
+        **LIMITS,
+        "force": {"type": "bool", "default": False},
+    },
+    file="path",
+)
 
 
 def main() -> None:
-    limits = {"max_bytes": {"type": "int"}, "max_entries": {"type": "int"}, "max_ratio": {"type": "int"}}
-    spec = {
-        "name": {"type": "str", "required": True},
-        "path": {"type": "path", "required": True},
-        "platform": {"type": "str"},
-        "limits": {"type": "dict", "options": limits},
-        "force": {"type": "bool", "default": False},
-    }
-    run_module(spec, plan_export, finish=finish, add_file_common_args=True)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

@@ -116,23 +116,26 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
-from ..module_utils._runner import finish
+from ..module_utils._module import run
+from ..module_utils._options import LIMITS, NAME, ON_EXISTING, PLATFORMS, plans
 from ..module_utils._verbs.flatten import plan_flatten
+
+DECLARATION = plans(
+    plan_flatten,
+    {
+        **NAME,
+        "dest": {"type": "str"},
+        **PLATFORMS,
+        "compression": {"type": "str", "default": "gzip", "choices": ["gzip", "zstd"]},
+        "compression_level": {"type": "int"},
+        **LIMITS,
+        **ON_EXISTING,
+    },
+)
 
 
 def main() -> None:
-    limits = {"max_bytes": {"type": "int"}, "max_entries": {"type": "int"}, "max_ratio": {"type": "int"}}
-    spec = {
-        "name": {"type": "str", "required": True},
-        "dest": {"type": "str"},
-        "platforms": {"type": "list", "elements": "str", "default": []},
-        "compression": {"type": "str", "default": "gzip", "choices": ["gzip", "zstd"]},
-        "compression_level": {"type": "int"},
-        "limits": {"type": "dict", "options": limits},
-        "on_existing": {"type": "str", "default": "replace", "choices": ["replace", "keep", "fail"]},
-    }
-    run_module(spec, plan_flatten, finish=finish)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

@@ -178,25 +178,29 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
-from ..module_utils._runner import finish
+from ..module_utils._module import run
+from ..module_utils._options import NAME, ON_EXISTING, PLATFORMS, plans
 from ..module_utils._verbs.index import plan_index
 
-
-def main() -> None:
-    spec = {
-        "name": {"type": "str", "required": True},
+DECLARATION = plans(
+    plan_index,
+    {
+        **NAME,
         "dest": {"type": "str"},
         "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
         "manifests": {"type": "list", "elements": "raw", "default": []},
         "exclusive": {"type": "bool", "default": False},
-        "platforms": {"type": "list", "elements": "str", "default": []},
+        **PLATFORMS,
         "flatten": {"type": "bool", "default": True},
         "format": {"type": "str", "choices": ["oci", "docker"]},
         "annotations": {"type": "dict", "default": {}},
-        "on_existing": {"type": "str", "default": "replace", "choices": ["replace", "keep", "fail"]},
-    }
-    run_module(spec, plan_index, finish=finish)
+        **ON_EXISTING,
+    },
+)
+
+
+def main() -> None:
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

@@ -62,13 +62,20 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
+from ..module_utils._module import run
+from ..module_utils._options import NAME, looks
 from ..module_utils._verbs.index_info import index_info
+
+DECLARATION = looks(
+    index_info,
+    {
+        **NAME,
+    },
+)
 
 
 def main() -> None:
-    spec = {"name": {"type": "str", "required": True}}
-    run_module(spec, index_info)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

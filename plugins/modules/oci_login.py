@@ -121,21 +121,26 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
-from ..module_utils._runner import finish
+from ..module_utils._module import run
+from ..module_utils._options import plans
 from ..module_utils._verbs.login import plan_login
 
-
-def main() -> None:
-    spec = {
+DECLARATION = plans(
+    plan_login,
+    {
         "registry": {"type": "str", "required": True},
         "username": {"type": "str"},
         "password": {"type": "str", "no_log": True},
         "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
         "auth_file": {"type": "path", "aliases": ["authfile"]},
         "verify": {"type": "bool", "default": True},
-    }
-    run_module(spec, plan_login, finish=finish, required_if=[("state", "present", ["username", "password"])])
+    },
+    required_if=[("state", "present", ["username", "password"])],
+)
+
+
+def main() -> None:
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

@@ -55,13 +55,20 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
+from ..module_utils._module import run
+from ..module_utils._options import looks
 from ..module_utils._verbs.login_info import login_info
+
+DECLARATION = looks(
+    login_info,
+    {
+        "registry": {"type": "str", "required": True},
+    },
+)
 
 
 def main() -> None:
-    spec = {"registry": {"type": "str", "required": True}}
-    run_module(spec, login_info)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

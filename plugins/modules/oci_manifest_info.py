@@ -63,13 +63,22 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
+from ..module_utils._module import run
+from ..module_utils._options import NAME, PLATFORM, QUERY, looks
 from ..module_utils._verbs.manifest_info import manifest_info
+
+DECLARATION = looks(
+    manifest_info,
+    {
+        **NAME,
+        **PLATFORM,
+        **QUERY,
+    },
+)
 
 
 def main() -> None:
-    spec = {"name": {"type": "str", "required": True}, "platform": {"type": "str"}, "query": {"type": "str"}}
-    run_module(spec, manifest_info)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

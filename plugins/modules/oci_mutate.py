@@ -195,14 +195,14 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
-from ..module_utils._runner import finish
+from ..module_utils._module import run
+from ..module_utils._options import NAME, ON_EXISTING, PLATFORMS, plans
 from ..module_utils._verbs.mutate import plan_mutate
 
-
-def main() -> None:
-    spec = {
-        "name": {"type": "str", "required": True},
+DECLARATION = plans(
+    plan_mutate,
+    {
+        **NAME,
         "dest": {"type": "str"},
         "labels": {"type": "dict"},
         "annotations": {"type": "dict"},
@@ -220,10 +220,14 @@ def main() -> None:
         "index_annotations": {"type": "dict"},
         "config_patch": {"type": "dict"},
         "manifest_patch": {"type": "dict"},
-        "platforms": {"type": "list", "elements": "str", "default": []},
-        "on_existing": {"type": "str", "default": "replace", "choices": ["replace", "keep", "fail"]},
-    }
-    run_module(spec, plan_mutate, finish=finish)
+        **PLATFORMS,
+        **ON_EXISTING,
+    },
+)
+
+
+def main() -> None:
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

@@ -137,13 +137,13 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
-from ..module_utils._runner import finish
+from ..module_utils._module import run
+from ..module_utils._options import PLATFORM, plans
 from ..module_utils._verbs.pull import plan_pull
 
-
-def main() -> None:
-    spec = {
+DECLARATION = plans(
+    plan_pull,
+    {
         "name": {"type": "str"},
         "names": {"type": "list", "elements": "str"},
         "path": {"type": "path", "required": True},
@@ -152,16 +152,16 @@ def main() -> None:
             "default": "docker-archive",
             "choices": ["docker-archive", "oci-archive", "oci-layout"],
         },
-        "platform": {"type": "str"},
+        **PLATFORM,
         "force": {"type": "bool", "default": False},
-    }
-    run_module(
-        spec,
-        plan_pull,
-        finish=finish,
-        mutually_exclusive=[("name", "names")],
-        required_one_of=[("name", "names")],
-    )
+    },
+    mutually_exclusive=[("name", "names")],
+    required_one_of=[("name", "names")],
+)
+
+
+def main() -> None:
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

@@ -100,20 +100,24 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
-from ..module_utils._runner import finish
+from ..module_utils._module import run
+from ..module_utils._options import NAME, ON_EXISTING, plans
 from ..module_utils._verbs.push import plan_push
+
+DECLARATION = plans(
+    plan_push,
+    {
+        "path": {"type": "path", "required": True},
+        **NAME,
+        "format": {"type": "str", "choices": ["docker-archive", "oci-archive", "oci-layout"]},
+        "source_reference": {"type": "str"},
+        **ON_EXISTING,
+    },
+)
 
 
 def main() -> None:
-    spec = {
-        "path": {"type": "path", "required": True},
-        "name": {"type": "str", "required": True},
-        "format": {"type": "str", "choices": ["docker-archive", "oci-archive", "oci-layout"]},
-        "source_reference": {"type": "str"},
-        "on_existing": {"type": "str", "default": "replace", "choices": ["replace", "keep", "fail"]},
-    }
-    run_module(spec, plan_push, finish=finish)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

@@ -123,21 +123,25 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
-from ..module_utils._runner import finish
+from ..module_utils._module import run
+from ..module_utils._options import NAME, ON_EXISTING, PLATFORMS, plans
 from ..module_utils._verbs.rebase import plan_rebase
 
-
-def main() -> None:
-    spec = {
-        "name": {"type": "str", "required": True},
+DECLARATION = plans(
+    plan_rebase,
+    {
+        **NAME,
         "dest": {"type": "str"},
         "old_base": {"type": "str"},
         "new_base": {"type": "str"},
-        "platforms": {"type": "list", "elements": "str", "default": []},
-        "on_existing": {"type": "str", "default": "replace", "choices": ["replace", "keep", "fail"]},
-    }
-    run_module(spec, plan_rebase, finish=finish)
+        **PLATFORMS,
+        **ON_EXISTING,
+    },
+)
+
+
+def main() -> None:
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

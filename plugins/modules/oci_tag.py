@@ -83,18 +83,22 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
-from ..module_utils._runner import finish
+from ..module_utils._module import run
+from ..module_utils._options import NAME, ON_EXISTING, plans
 from ..module_utils._verbs.tag import plan_tag
+
+DECLARATION = plans(
+    plan_tag,
+    {
+        **NAME,
+        "tags": {"type": "list", "elements": "str", "required": True},
+        **ON_EXISTING,
+    },
+)
 
 
 def main() -> None:
-    spec = {
-        "name": {"type": "str", "required": True},
-        "tags": {"type": "list", "elements": "str", "required": True},
-        "on_existing": {"type": "str", "default": "replace", "choices": ["replace", "keep", "fail"]},
-    }
-    run_module(spec, plan_tag, finish=finish)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

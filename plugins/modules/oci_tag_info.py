@@ -68,22 +68,23 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
+from ..module_utils._module import run
+from ..module_utils._options import NAME, QUERY, TAG_RULES, looks
 from ..module_utils._verbs.tag_info import tag_info
+
+DECLARATION = looks(
+    tag_info,
+    {
+        **NAME,
+        **TAG_RULES,
+        "digests": {"type": "bool", "default": False},
+        **QUERY,
+    },
+)
 
 
 def main() -> None:
-    spec = {
-        "name": {"type": "str", "required": True},
-        "include": {"type": "list", "elements": "str", "default": []},
-        "exclude": {"type": "list", "elements": "str", "default": []},
-        "semver": {"type": "str"},
-        "newest": {"type": "int"},
-        "omit_digest_tags": {"type": "bool", "default": False},
-        "digests": {"type": "bool", "default": False},
-        "query": {"type": "str"},
-    }
-    run_module(spec, tag_info)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

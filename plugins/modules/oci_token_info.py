@@ -66,16 +66,21 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
+from ..module_utils._module import run
+from ..module_utils._options import NAME, looks
 from ..module_utils._verbs.token_info import token_info
+
+DECLARATION = looks(
+    token_info,
+    {
+        **NAME,
+        "access": {"type": "list", "elements": "str", "default": ["pull"], "choices": ["pull", "push", "delete"]},
+    },
+)
 
 
 def main() -> None:
-    spec = {
-        "name": {"type": "str", "required": True},
-        "access": {"type": "list", "elements": "str", "default": ["pull"], "choices": ["pull", "push", "delete"]},
-    }
-    run_module(spec, token_info)
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

@@ -120,20 +120,26 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run_module
+from ..module_utils._module import run
+from ..module_utils._options import PLATFORMS, looks
 from ..module_utils._verbs.validate import validate
 
-
-def main() -> None:
-    spec = {
+DECLARATION = looks(
+    validate,
+    {
         "name": {"type": "str"},
         "path": {"type": "path"},
         "fast": {"type": "bool", "default": False},
-        "platforms": {"type": "list", "elements": "str", "default": []},
+        **PLATFORMS,
         "fail_on_invalid": {"type": "bool", "default": True},
-    }
-    constraints = {"mutually_exclusive": [("name", "path")], "required_one_of": [("name", "path")]}
-    run_module(spec, validate, **constraints)
+    },
+    mutually_exclusive=[("name", "path")],
+    required_one_of=[("name", "path")],
+)
+
+
+def main() -> None:
+    run(DECLARATION)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from urllib.parse import quote
 
 import pytest
 from ansible_collections.quayside.registry.tests.faults.plays import Play, command_lines
-from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, _Token
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth, Token
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.plugins.modules import test_contract as contract
 
 # Of the look that breaks naive masking: a URL with a login, quotes, percent signs, a comma, letters beyond ASCII.
@@ -98,7 +99,7 @@ def teach(registry: FakeRegistry, logins: list[Login]) -> None:
     for login in (login for login in logins if login.right):
         users[login.user] = login.secret
         if "bearer" in login.kind:
-            registry.gate.tokens[login.secret] = _Token(login.user, Everything(), float("inf"))
+            registry.gate.tokens[login.secret] = Token(login.user, Everything(), float("inf"))
         if "identity" in login.kind or "token" in login.kind:
             registry.gate.refresh[login.secret] = login.user
     registry.auth = replace(registry.auth, users=users)

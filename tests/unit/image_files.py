@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
     OCI_CONFIG,
     OCI_INDEX,
     OCI_LAYER,
@@ -31,21 +29,6 @@ def to_json(value: Any) -> bytes:
 
 def hexes(data: bytes) -> str:
     return digest_of(data).split(":")[1]
-
-
-def tar_of(files: Files, links: Iterable[tuple[str, bytes, str]] = ()) -> bytes:
-    """A tar of files and of links (name, type, target), which come first."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, kind, target in links:
-            link = tarfile.TarInfo(name)
-            link.type, link.linkname = kind, target
-            tar.addfile(link)
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-    return stream.getvalue()
 
 
 def config_of(layers: Iterable[bytes], **more: Any) -> bytes:
@@ -119,10 +102,4 @@ def save(path: Path, files: Files) -> str:
         place = path / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(data)
-    return str(path)
-
-
-def save_tar(path: Path, files: Files, links: Iterable[tuple[str, bytes, str]] = ()) -> str:
-    """Write files into a tar."""
-    path.write_bytes(tar_of(files, links))
     return str(path)

@@ -8,7 +8,7 @@ import importlib
 import io
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest import mock
 
@@ -22,8 +22,10 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.creden
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Entry, Session
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings, Transport
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.copy import plan_copy
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import FakeRegistry, Quirks, digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 
 try:
     from ansible.module_utils.testing import patch_module_args  # ansible-core 2.19 and later
@@ -82,6 +84,20 @@ def copy_plan(session: Session, src: str | None = None, dest: str | None = None,
 
 def apply(session: Session, plan: Plan) -> Cost:
     return plan.apply(session.map)
+
+
+def twice(registry: FakeRegistry, run: Callable[[], Plan], *same: str) -> Plan:
+    """Run it, and again: the second run only reads, has nothing to do, and says the `same` in its result."""
+    planned = run()
+    state = registry.state()
+    registry.reset_log()
+    again = run()
+    assert not again.changed, again.actions
+    assert again.before == again.after
+    assert [again.result[key] for key in same] == [planned.result[key] for key in same]
+    assert registry.state() == state
+    assert {request.method for request in registry.requests} <= {"GET", "HEAD"}
+    return planned
 
 
 def add_platforms(registry: FakeRegistry, repo: str = REPO, tag: str | None = "1", media: str = "oci") -> str:

@@ -58,7 +58,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.pages 
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import merged_index
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import retry_after
 from ansible_collections.quayside.registry.plugins.module_utils._registry.urls import resolve_untrusted_url
-from ansible_collections.quayside.registry.tests.unit.fake_registry import OCI_CONFIG, OCI_LAYER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_CONFIG, OCI_LAYER
 from ansible_collections.quayside.registry.tests.unit.image_files import (
     VERSION,
     blob,
@@ -70,10 +70,10 @@ from ansible_collections.quayside.registry.tests.unit.image_files import (
     index_of,
     layout_files,
     oci_image,
-    tar_of,
     to_json,
 )
 from ansible_collections.quayside.registry.tests.unit.kit import make_session
+from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 

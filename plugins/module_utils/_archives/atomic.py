@@ -10,8 +10,10 @@ import stat
 import typing as t
 
 from .._errors import InvalidInput
-from .._layers.spool import explain_no_space, write_at
+from .._layers.spool import explain_no_space, write_chunks
 from .._oci.digest import hasher
+
+Prepare = t.Callable[[str], object]
 
 
 def _refusal(text: str) -> InvalidInput:
@@ -58,11 +60,11 @@ def digest_of_file(path: str, algorithm: str) -> tuple[str, int] | None:
 
 
 @contextlib.contextmanager
-def atomic_write(path: str, prepare: t.Callable[[int], object] | None = None) -> t.Iterator[int]:
+def atomic_write(path: str, prepare: Prepare | None = None) -> t.Iterator[int]:
     """Give a descriptor of a new file, which takes the place of ``path`` when the block ends, else vanishes.
 
     Its mode is 0644 minus the umask; one that was there before keeps its mode and owner. ``prepare`` gets the
-    descriptor last, before the file is seen: it may set other ones. Raises OCIError (NO_SPACE), OSError.
+    name of the finished file before that is seen: it may set other ones. Raises OCIError (NO_SPACE), OSError.
     """
     temporary = os.path.join(os.path.dirname(path), f".oci-{secrets.token_hex(8)}.part")
     try:
@@ -72,10 +74,10 @@ def atomic_write(path: str, prepare: t.Callable[[int], object] | None = None) ->
                 try:
                     yield handle
                     _keep_owner_and_mode(handle, path)
-                    if prepare:
-                        prepare(handle)
                 finally:
                     os.close(handle)
+                if prepare:
+                    prepare(temporary)
                 os.replace(temporary, path)
             except BaseException:
                 os.unlink(temporary)
@@ -96,10 +98,7 @@ def _keep_owner_and_mode(handle: int, path: str) -> None:
     os.fchmod(handle, stat.S_IMODE(old.st_mode))
 
 
-def write_file(path: str, chunks: t.Iterable[bytes], prepare: t.Callable[[int], object] | None = None) -> None:
-    """Write a file from pieces of content; it appears when the last one is written. See atomic_write."""
-    with atomic_write(path, prepare) as handle:
-        offset = 0
-        for chunk in chunks:
-            write_at(handle, chunk, offset)
-            offset += len(chunk)
+def write_file(path: str, chunks: t.Iterable[bytes]) -> None:
+    """Write a file from pieces of content; it appears when the last one is written. Raises as atomic_write."""
+    with atomic_write(path) as handle:
+        write_chunks(handle, chunks)

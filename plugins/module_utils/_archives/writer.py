@@ -8,7 +8,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._errors import ContentError
-from .._layers.spool import Spool, write_at
+from .._layers.spool import Spool, write_at, write_chunks
 from .._layers.streams import Sink
 from .._layers.tarstream import BLOCK, TarEntry, header
 from .._oci.digest import digest_of, hasher, mismatch
@@ -81,9 +81,7 @@ def write_archive(path: str, members: t.Iterable[Member], map_all: Map) -> None:
 
         def fill(slot: tuple[int, t.Callable[[], t.Iterable[bytes]]]) -> None:
             offset, content = slot
-            for chunk in content():
-                write_at(handle, chunk, offset)
-                offset += len(chunk)
+            write_chunks(handle, content(), offset)
 
         map_all(fill, slots)
         os.truncate(handle, at + 2 * BLOCK)  # what was not written is zeros

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An image with its config, as the verbs see it that edit or unpack images."""
+"""An image that was opened: where it lies, its manifest and its config; and finding one by name and platform."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from .._errors import ContentError, NotFound
 from .._oci.image import check_image
-from .._oci.index import filter_index, select_member
+from .._oci.index import filter_index
 from .._oci.manifest import Descriptor, Json, Manifest, parse_json
 from .._oci.parts import parts
 from .._oci.platform import Platform
 from .._oci.reference import Reference
+from .._oci.walk import Get, find_image
 from .._registry.blobs import read_blob
 from .._registry.client import Repository
 from .._registry.session import Session
@@ -41,11 +42,8 @@ class Image:
         """The digests of the uncompressed layers, bottom to top. Raises ContentError where they do not fit."""
         found = (self.config.get("rootfs") or {}).get("diff_ids") or []
         if len(found) != len(self.layers):
-            text = (
-                f"{self.what} has {len(self.layers)} layers, but its config lists {len(found)} "
-                "of them (rootfs.diff_ids)."
-            )
-            raise ContentError(text, "CONFIG_INVALID")
+            count = f"{self.what} has {len(self.layers)} layers, but its config lists {len(found)} of them"
+            raise ContentError(f"{count} (rootfs.diff_ids).", "CONFIG_INVALID")
         return [str(diff_id) for diff_id in found]
 
     @property
@@ -54,11 +52,17 @@ class Image:
         return self.listed or Platform.from_json(self.config)
 
 
+def read_config(repository: Repository, manifest: Manifest, what: str) -> Json:
+    """Return the config of a manifest, which has one, parsed. Raises ContentError, NotFound."""
+    with repository.named():
+        return parse_json(read_blob(repository, parts(manifest, "config")[0]), f"The config of {what}")
+
+
 def read_image(repository: Repository, manifest: Manifest, what: str) -> Image:
     """Read the config of an image. Raises ContentError (NOT_AN_IMAGE) for anything else."""
     with repository.named():
         check_image(manifest, what)
-        config = parse_json(read_blob(repository, parts(manifest, "config")[0]), f"The config of {what}")
+        config = read_config(repository, manifest, what)
         rootfs = config.get("rootfs") or {}
         if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids") or [], list):
             raise ContentError(f"The config of {what} is not that of an image (rootfs).", "CONFIG_INVALID")
@@ -79,14 +83,17 @@ def find(session: Session, name: str, platform: str | None = None) -> tuple[Refe
     return reference, repository, member(repository, reference, manifest, wanted) if wanted else manifest
 
 
-def member(repository: Repository, reference: Reference, manifest: Manifest, wanted: Platform) -> Manifest:
-    """Return the member of an index for a platform, through nested indexes; an image is its own only member."""
+def member(
+    repository: Repository, reference: Reference, manifest: Manifest, wanted: Platform | None, get: Get | None = None
+) -> Manifest:
+    """Return the image of an index for a platform; see ``find_image``. ``get`` may know manifests from elsewhere."""
+
+    def own_platform(image: Manifest) -> Platform | None:
+        return Platform.from_json(read_config(repository, image, repository.full(image.digest)))
+
     with repository.named():
-        for dummy in range(8):
-            if not manifest.is_index:
-                return manifest
-            manifest = repository.get(select_member(manifest, wanted, str(reference)).digest)
-        raise ContentError(f"{reference} nests its indexes too deeply.", "MANIFEST_INVALID")
+        getter = get or (lambda item: repository.get(item.digest))
+        return find_image(manifest, wanted, getter, own_platform, str(reference))
 
 
 def described(reference: Reference, manifest: Descriptor | Manifest | None) -> dict[str, t.Any]:
@@ -99,16 +106,18 @@ def described(reference: Reference, manifest: Descriptor | Manifest | None) -> d
     }
 
 
-def filtered(source: Repository, reference: Reference, platforms: t.Sequence[Platform]) -> Manifest:
-    """Return an index with the wanted platforms alone; a single image is as good if it is of one of them."""
+def choose_platforms(source: Repository, reference: Reference, platforms: t.Sequence[Platform]) -> Manifest:
+    """Return an index with the wanted platforms alone; a single image is as good if it is of one of them.
+
+    Raises ContentError (PLATFORM_NOT_FOUND), NotFound.
+    """
     manifest = source.get(reference.target)
     if manifest.is_index:
-        return filter_index(manifest, platforms, str(reference))
-    configs = parts(manifest, "config")
-    config = parse_json(read_blob(source, configs[0]), f"The config of {reference}") if configs else None
-    own = Platform.from_json(config)
-    for wanted in platforms:
-        if not wanted.matches(own):
-            text = f"{reference} is a single image for {own or 'no platform'}, and {wanted} was asked for."
-            raise ContentError(text, "PLATFORM_NOT_FOUND", reference.registry)
+        return filter_index(manifest, platforms, str(reference), lambda item: source.get(item.digest))
+    has_config = bool(parts(manifest, "config"))
+    own = Platform.from_json(read_config(source, manifest, str(reference))) if has_config else None
+    if not any(wanted.matches(own) for wanted in platforms):
+        asked = ", ".join(map(str, platforms))
+        text = f"{reference} is a single image for {own or 'no platform'}, and {asked} was asked for."
+        raise ContentError(text, "PLATFORM_NOT_FOUND", reference.registry)
     return manifest

@@ -1,72 +1,152 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What refers to images that are copied: signatures, attestations and SBOMs, by the API or by tags."""
+"""What refers to images that are copied: signatures, attestations and SBOMs, by the API or by tags.
+
+What is at the destination is merged with, never replaced (distribution-spec, "Referrers Tag Schema").
+"""
 
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass
 from functools import partial
 
+from .._errors import Denied, NotFound, Refused, Unsupported
 from .._oci.manifest import Manifest
-from .._oci.mediatype import INDEXES
 from .._oci.parts import members, parts
-from .._plan import Cost, Step
+from .._oci.reference import Reference
+from .._plan import Cost, Draft, Step
 from .._registry.client import Repository
 from .._registry.manifests import put
 from .._registry.referrers import COSIGN_SUFFIXES, digest_tag, merged_index, referrers_by_api, referrers_by_tag
 from .._registry.referrers import referrers as list_referrers
+from .._registry.session import Session
 from .._registry.tags import list_tags
-from .content import Content, Wanted
+from .content import Manifests, Wanted
+from .signatures import merged_signatures
+from .target import Target
 
-if t.TYPE_CHECKING:
-    from .._verbs.copy import Copy
+_RACES = 5  # with other writers of one list
 
 
-def find_referrers(copies: list[Copy]) -> tuple[list[Wanted], list[tuple[Copy, str]]]:
-    """Return what refers to the images, their members and to those again, and cosign's tags for all of these."""
+@dataclass(frozen=True)
+class Subject:
+    """A digest that is copied from one repository to another."""
+
+    source: Repository
+    dest: Repository
+    digest: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return str(self.source), str(self.dest), self.digest
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One of cosign's tags that the source has for a subject, and what the destination has under the same tag."""
+
+    subject: Subject
+    target: Target
+    manifest: Manifest
+    """What the destination is to have: the source's, or the union of both."""
+    local: t.Mapping[str, bytes]
+    """Blobs of the manifest that were made here."""
+
+    def wanted(self) -> Wanted:
+        """Return the content that the destination needs for it."""
+        openers = {digest: partial(_one, raw) for digest, raw in self.local.items()}
+        known = {self.manifest.digest: self.manifest}
+        return Wanted(self.subject.source, self.subject.dest, self.manifest.descriptor, known, openers)
+
+
+def _one(raw: bytes) -> list[bytes]:
+    return [raw]
+
+
+def find_referrers(session: Session, subjects: t.Iterable[Subject]) -> tuple[list[Wanted], list[Subject]]:
+    """Return what refers to the subjects and to that again, as content to copy, and every subject that was found."""
     wanted: dict[tuple[str, str], Wanted] = {}
-    tagged: list[tuple[Copy, str]] = []
-    tags_of = {str(copy.source): frozenset(list_tags(copy.source)) for copy in copies}
-    for copy in copies:
-        manifest = copy.filtered
-        if manifest is None and copy.wanted.media_type in INDEXES:
-            manifest = copy.source.get(copy.wanted.digest)
-        subjects = [copy.wanted.digest, *(member.digest for member in (members(manifest) if manifest else []))]
-        seen: set[str] = set()
-        while subjects:
-            digest = subjects.pop(0)
-            if digest in seen:
-                continue
-            seen.add(digest)
-            dest = copy.target.repository
-            for item in list_referrers(copy.source, digest):
-                wanted[str(dest), item.digest] = Wanted(copy.source, dest, item, put=True)
-                subjects.append(item.digest)
-            tags = (digest_tag(digest) + suffix for suffix in COSIGN_SUFFIXES)
-            tagged += [(copy, tag) for tag in tags if tag in tags_of[str(copy.source)]]
-    return list(wanted.values()), tagged
+    seen: dict[tuple[str, str, str], Subject] = {}
+    level = {subject.key: subject for subject in subjects}
+    while level:
+        seen.update(level)
+        found = session.map(lambda subject: list_referrers(subject.source, subject.digest), level.values())
+        following = []
+        for subject, items in zip(level.values(), found):
+            for item in items:
+                wanted[str(subject.dest), item.digest] = Wanted(subject.source, subject.dest, item, by_digest=True)
+                following.append(Subject(subject.source, subject.dest, item.digest))
+        level = {subject.key: subject for subject in following if subject.key not in seen}
+    return list(wanted.values()), list(seen.values())
 
 
-def list_steps(referrers: list[Wanted], content: Content) -> list[Step]:
+def find_beside(session: Session, draft: Draft, subjects: list[Subject]) -> list[Beside]:
+    """Return cosign's tags for the subjects of which the destination lacks something; ``draft`` gets what is odd.
+
+    The list of tags is one request for many subjects; where it is refused, each tag is asked for.
+    """
+    sources = {str(subject.source): subject.source for subject in subjects}
+    listed = dict(zip(sources, session.map(_tags, sources.values())))
+    asked = []
+    for subject in subjects:
+        tags = [digest_tag(subject.digest) + suffix for suffix in COSIGN_SUFFIXES]
+        known = listed[str(subject.source)]
+        asked += [(subject, tag) for tag in tags if known is None or tag in known]
+    found = session.map(lambda pair: _beside(*pair), asked)
+    for (subject, tag), one in zip(asked, found):
+        if isinstance(one, str):
+            draft.warn(f"{subject.dest}:{tag} is left as it is: {one}.")
+    return [one for one in found if isinstance(one, Beside)]
+
+
+def _tags(repository: Repository) -> frozenset[str] | None:
+    """Return all tags, or None where they cannot be listed."""
+    try:
+        return frozenset(list_tags(repository)) or None
+    except (Denied, NotFound, Unsupported):
+        return None
+
+
+def _beside(subject: Subject, tag: str) -> Beside | str | None:
+    """Look at one of cosign's tags on both sides; None where there is nothing to do, a text where it cannot be done."""
+    head = subject.source.head(tag)
+    if head is None:
+        return None
+    reference = Reference(subject.dest.registry.host, subject.dest.name, tag)
+    target = Target.look(subject.dest, reference)
+    if target.previous == head.digest:
+        return None
+    source = subject.source.get(head.digest)
+    if target.found is None:
+        return Beside(subject, target, source, {})
+    merged = merged_signatures(subject.dest, subject.dest.get(target.found.digest), subject.source, source)
+    if isinstance(merged, str):
+        return merged
+    manifest, local = merged
+    return None if manifest.digest == target.previous else Beside(subject, target, manifest, local)
+
+
+def list_steps(referrers: list[Wanted], manifests: Manifests) -> list[Step]:
     """Return the steps that list referrers under their subject's tag, where the destination has no referrers API."""
     by_subject: dict[tuple[str, str], list[Manifest]] = {}
     repositories = {str(want.dest): want.dest for want in referrers}
     for want in referrers:
-        manifest = content.manifests[str(want.dest), want.root.digest]
+        manifest = manifests[str(want.dest), want.root.digest]
         for subject in parts(manifest, "subject"):
             by_subject.setdefault((str(want.dest), subject.digest), []).append(manifest)
     steps = []
-    for (name, digest), manifests in by_subject.items():
+    for (name, digest), found in by_subject.items():
         repository = repositories[name]
         if referrers_by_api(repository, digest) is not None:
             continue
         old = referrers_by_tag(repository, digest)
-        new = merged_index(old, manifests)
+        new = merged_index(old, found)
         if old is None or new.digest != old.digest:
             tag = digest_tag(digest)
             steps.append(
                 Step(
                     f"List {len(members(new))} referrers of {digest} under {repository.full(tag)}.",
-                    partial(_put_list, repository, tag, manifests),
+                    partial(put_list, repository, digest, found),
                     Cost(bytes_sent=len(new.raw), bytes_received=len(new.raw) + (len(old.raw) if old else 0)),
                     stage="lists of referrers",
                 )
@@ -74,13 +154,20 @@ def list_steps(referrers: list[Wanted], content: Content) -> list[Step]:
     return steps
 
 
-def _put_list(repository: Repository, tag: str, manifests: list[Manifest]) -> None:
-    """Write the list, and look again later: another writer may have read the same old list and written after us."""
-    subject = tag.replace("-", ":", 1)
-    for tried in range(5):
+def put_list(repository: Repository, subject: str, manifests: list[Manifest]) -> None:
+    """List manifests as referrers of a digest, beside what others list there at the same time.
+
+    Another writer may have read the same old list and written after us, so it is looked at again a while later.
+    Raises Refused where others are faster every time.
+    """
+    for tried in range(_RACES):
         old = referrers_by_tag(repository, subject)
         new = merged_index(old, manifests)
         if old is not None and new.digest == old.digest:
             return
-        put(repository, tag, new)
+        put(repository, digest_tag(subject), new)
         repository.registry.transport.pause(tried + 1)
+    old = referrers_by_tag(repository, subject)
+    if old is None or merged_index(old, manifests).digest != old.digest:
+        text = f"The list of referrers of {repository}@{subject} was overwritten by others {_RACES} times"
+        raise Refused(f"{text}; run this task again when they are done.", "TAG_MOVED", repository.registry.host)

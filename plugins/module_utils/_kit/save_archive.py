@@ -14,19 +14,17 @@ from .._archives.writer import Member, holds, small, write_archive
 from .._errors import ContentError
 from .._layers.compression import encoder_name
 from .._layers.streams import unpacked
-from .._oci.image import attests, check_image
-from .._oci.index import select_member
-from .._oci.manifest import Descriptor, Json, Manifest, canonical_json, parse_json
-from .._oci.parts import members, parts
+from .._oci.image import check_image
+from .._oci.manifest import Descriptor, Json, Manifest, canonical_json
+from .._oci.parts import parts
 from .._oci.platform import Platform
-from .._oci.reference import DOCKER_HUB, Reference
-from .._plan import Cost, Plan, Step
-from .._registry.blobs import read_blob, stream_blob
+from .._oci.reference import Reference
+from .._plan import Cost, Draft, Plan, Step
+from .._registry.blobs import stream_blob
 from .._registry.client import Repository
 from .._registry.session import Session
-
-_USUAL = Platform("linux", "amd64")
-_MAX_DEPTH = 8
+from .image import member, read_config
+from .saved import in_one_shape, result
 
 
 @dataclass(frozen=True)
@@ -41,60 +39,36 @@ class _Image:
     def config(self) -> Descriptor:
         return parts(self.manifest, "config")[0]
 
-    @property
-    def tag(self) -> str | None:
-        """The name that the engine gives it, short as Docker has it; an image by digest gets none."""
-        if self.reference.digest:
-            return None
-        name = self.reference.name
-        if self.reference.registry == DOCKER_HUB:
-            name = self.reference.repository
-            name = name[len("library/") :] if name.startswith("library/") else name
-        return f"{name}:{self.reference.target}"
-
 
 def plan_docker_archive(
     session: Session, references: t.Sequence[Reference], path: str, platform: Platform | None, force: bool
 ) -> Plan:
     """Plan one file with all images, unless it is there and has them."""
+    draft = Draft()
     place = check_file(path)
     images = session.map(partial(_find, session, platform), references)
     listed, content = _contents(session, images)
-    listing = small("manifest.json", canonical_json(listed))
-    files = [*content, listing]
-    steps = []
+    files = [*content, small("manifest.json", canonical_json(listed))]
     before, after = _held(place), _names((item["RepoTags"], item["Config"]) for item in listed)
-    if force or not holds(place, files, session.map):
-        if any(member.size is None for member in content):
+    writes = force or not holds(place, files, session.map)
+    if writes:
+        if any(file.size is None for file in content):
             encoder_name("zstd")  # fails here, before anything is fetched, where no codec is installed
         size = sum({blob.digest: blob.size for image in images for blob in _blobs(image)}.values())
         names = ", ".join(str(image.reference) for image in images)
-        text = f"Write {path} with {names} ({int(size)} bytes to fetch)."
-        cost = Cost(bytes_received=size)
-        steps.append(Step(text, lambda: write_archive(place, files, session.map), cost))
-        before = {} if before == after else before  # the names are right, what they mean is not
-    return Plan(
-        result=result(path, ((image.reference, image.manifest) for image in images), None),
-        before={**dict.fromkeys(after), **before},
-        after={**dict.fromkeys(before), **after},
-        steps=tuple(steps),
-    )
+        text = f"Write {path} with {names} ({size} bytes to fetch)."
+        draft.do(Step(text, lambda: write_archive(place, files, session.map), Cost(bytes_received=size)))
+    shown = in_one_shape(before, after, writes)
+    return draft.plan(result(path, ((image.reference, image.manifest) for image in images), None), *shown)
 
 
 def _find(session: Session, platform: Platform | None, reference: Reference) -> _Image:
     """Find the image for the platform, or where none is asked for, the only one or that for linux/amd64."""
     repository = session.repository(reference)
+    manifest = member(repository, reference, repository.get(reference.target), platform)
     with repository.named():
-        manifest = repository.get(reference.target)
-        for dummy in range(_MAX_DEPTH):
-            if not manifest.is_index:
-                check_image(manifest, str(reference))
-                return _Image(reference, repository, manifest)
-            single = [item for item in members(manifest) if not attests(item)]
-            only = single[0] if len(single) == 1 and not platform else None
-            item = only or select_member(manifest, platform or _USUAL, str(reference))
-            manifest = repository.get(item.digest)
-        raise ContentError(f"{reference} nests its indexes too deeply.", "MANIFEST_INVALID")
+        check_image(manifest, str(reference))
+    return _Image(reference, repository, manifest)
 
 
 def _blobs(image: _Image) -> list[Descriptor]:
@@ -107,12 +81,12 @@ def _contents(session: Session, images: t.Sequence[_Image]) -> tuple[list[Json],
     found: dict[str, Member] = {}
     for image, layers in zip(images, session.map(_layers, images)):
         config = _member(image, image.config, ".json")
-        for member in (config, *layers):
-            found.setdefault(member.name, member)
+        for file in (config, *layers):
+            found.setdefault(file.name, file)
         names = [layer.name for layer in layers]
         item = listed.setdefault((config.name, *names), {"Config": config.name, "RepoTags": None, "Layers": names})
-        if image.tag:
-            item["RepoTags"] = [*(item["RepoTags"] or []), image.tag]
+        if image.reference.familiar:  # an image by its digest alone gets no name
+            item["RepoTags"] = [*(item["RepoTags"] or []), image.reference.familiar]
     return list(listed.values()), list(found.values())
 
 
@@ -139,7 +113,7 @@ def _layers(image: _Image) -> list[Member]:
 
 def _diff_ids(image: _Image, count: int) -> list[str]:
     what = f"The config of {image.reference}"
-    rootfs = parse_json(read_blob(image.repository, image.config), what).get("rootfs")
+    rootfs = read_config(image.repository, image.manifest, str(image.reference)).get("rootfs")
     found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     if not isinstance(found, list) or len(found) != count or not all(isinstance(item, str) for item in found):
         text = f"{what} does not list the digests of its {int(count)} layers (rootfs.diff_ids)."
@@ -165,23 +139,3 @@ def _names(listed: t.Iterable[tuple[t.Sequence[str] | None, str]]) -> dict[str, 
         digest = config if ":" in config else f"sha256:{config.split('.')[0]}"
         found.update(dict.fromkeys(names or [digest], digest))
     return found
-
-
-def result(path: str, images: t.Iterable[tuple[Reference, Descriptor | Manifest]], previous: str | None) -> Json:
-    """Return the module's results; what is about a single image is null where there are several."""
-    told = [
-        {
-            "name": str(reference),
-            "reference": str(reference.with_digest(found.digest)),
-            "digest": found.digest,
-            "media_type": found.media_type,
-        }
-        for reference, found in images
-    ]
-    single = told[0] if len(told) == 1 else dict.fromkeys(("reference", "digest", "media_type"))
-    return {
-        "path": path,
-        **{key: single[key] for key in ("reference", "digest", "media_type")},
-        "previous_digest": previous if len(told) == 1 else None,
-        "images": told,
-    }

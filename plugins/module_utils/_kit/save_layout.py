@@ -15,21 +15,20 @@ from .._archives.files import Archive, Files, Folder
 from .._archives.layout import CONTAINERD_NAME, OCI_ARCHIVE, OCI_LAYOUT, REF_NAME, Layout, blob_name, verified
 from .._archives.writer import Member, holds, small, write_archive
 from .._errors import ContentError, InvalidInput, NotFound
-from .._oci.image import blobs as blobs_of
 from .._oci.image import is_foreign
-from .._oci.index import select_member
 from .._oci.manifest import Descriptor, Json, Manifest, canonical_json
-from .._oci.mediatype import INDEXES, MANIFESTS, OCI_INDEX
+from .._oci.mediatype import OCI_INDEX
 from .._oci.parts import members
 from .._oci.platform import Platform
 from .._oci.reference import Reference
-from .._plan import Cost, Plan, Step
+from .._oci.walk import below, walk
+from .._plan import Cost, Draft, Plan, Step
 from .._registry.blobs import has_blob, stream_blob
 from .._registry.client import Repository
 from .._registry.session import Session
-from .save_archive import result
+from .image import member
+from .saved import in_one_shape, result
 
-_MAX_DEPTH = 8
 _EMPTY = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
 _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 
@@ -43,15 +42,16 @@ class _Image:
     root: Descriptor
 
     @property
-    def tag(self) -> str | None:
-        return None if self.reference.digest else self.reference.target
+    def key(self) -> str:
+        """What tells it from others in index.json: its full name, or its digest where it has none."""
+        return self.reference.tagged or self.root.digest
 
     @property
     def entry(self) -> Json:
         """What index.json says of it."""
         entry: Json = {"mediaType": self.root.media_type, "digest": self.root.digest, "size": self.root.size}
-        if self.tag:
-            entry["annotations"] = {CONTAINERD_NAME: str(self.reference), REF_NAME: self.tag}
+        if self.reference.tagged:
+            entry["annotations"] = {CONTAINERD_NAME: self.reference.tagged, REF_NAME: self.reference.tagged}
         return entry
 
 
@@ -61,56 +61,35 @@ class _Needed:
 
     manifests: dict[str, Manifest] = field(default_factory=dict)
     blobs: dict[str, tuple[Descriptor, Repository]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
 
 
 def plan_oci(
     session: Session, references: t.Sequence[Reference], path: str, kind: str, platform: Platform | None, force: bool
 ) -> Plan:
     """Plan an archive or a layout, of which only what is missing or damaged is fetched."""
+    draft = Draft()
     place = check_folder(path) if kind == OCI_LAYOUT else check_file(path)
-    _refuse_conflicts(references, path)
     there = _layout_at(place, path) if kind == OCI_LAYOUT else _archive_at(place)
     images = session.map(partial(_find, session, there, platform), references)
     needed = _Needed()
     for image in images:
-        _walk(session, there, image, needed)
+        _collect(session, draft, there, image, needed)
     before = {} if there is None else {_key(item): item.digest for item in members(there.index)}
-    after = {image.tag or image.root.digest: image.root.digest for image in images}
+    after = {image.key: image.root.digest for image in images}
     if kind == OCI_LAYOUT:
         before = {key: digest for key, digest in before.items() if key in after}
         write, missing = _plan_layout(session, place, there, images, needed, force)
     else:
         write, missing = _plan_archive(session, place, images, needed, force)
-    previous = before.get(images[0].tag or images[0].root.digest)
-    steps = []
+    previous = before.get(images[0].key)
     if write:
         size = sum(blob.size for blob in missing)
         names = ", ".join(f"{image.reference} as {image.root.digest}" for image in images)
-        text = f"Write {path} with {names} ({len(missing)} of {len(needed.blobs)} blobs to fetch, {int(size)} bytes)."
-        steps.append(Step(text, write, Cost(bytes_received=size)))
-        before = {} if before == after else before  # the names are right, what they mean is not
-    return Plan(
-        result=result(path, ((image.reference, image.root) for image in images), previous),
-        before={**dict.fromkeys(after), **before},
-        after={**dict.fromkeys(before), **after},
-        steps=tuple(steps),
-        spared=Cost(blobs_skipped=len(needed.blobs) - len(missing) if write else 0),
-        warnings=tuple(needed.warnings),
-    )
-
-
-def _refuse_conflicts(references: t.Sequence[Reference], path: str) -> None:
-    """Refuse two images that would have the same name, as a layout knows tags alone."""
-    tags: dict[str, Reference] = {}
-    for reference in references:
-        other = reference if reference.digest else tags.setdefault(reference.target, reference)
-        if other != reference:
-            text = (
-                f"{other} and {reference} would both be named {reference.target} in {path}, as "
-                "the OCI formats keep the tag alone; pull them into two."
-            )
-            raise InvalidInput(text)
+        text = f"Write {path} with {names} ({len(missing)} of {len(needed.blobs)} blobs to fetch, {size} bytes)."
+        draft.do(Step(text, write, Cost(bytes_received=size)))
+        draft.skip(len(needed.blobs) - len(missing))
+    shown = in_one_shape(before, after, bool(write))
+    return draft.plan(result(path, ((image.reference, image.root) for image in images), previous), *shown)
 
 
 def _archive_at(place: str) -> Layout | None:
@@ -140,13 +119,9 @@ def _find(session: Session, there: Layout | None, platform: Platform | None, ref
         if found is None:
             raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
         return _Image(reference, repository, found)
-    with repository.named():
-        manifest = repository.get(reference.target)
-        for dummy in range(_MAX_DEPTH):
-            if not manifest.is_index:
-                return _Image(reference, repository, manifest.descriptor)
-            manifest = _get(there, repository, select_member(manifest, platform, str(reference)))
-        raise ContentError(f"{reference} nests its indexes too deeply.", "MANIFEST_INVALID")
+    manifest = repository.get(reference.target)
+    image = member(repository, reference, manifest, platform, partial(_get, there, repository))
+    return _Image(reference, repository, image.descriptor)
 
 
 def _get(there: Layout | None, repository: Repository, item: Descriptor) -> Manifest:
@@ -157,31 +132,34 @@ def _get(there: Layout | None, repository: Repository, item: Descriptor) -> Mani
     return repository.get(item.digest)
 
 
-def _walk(session: Session, there: Layout | None, image: _Image, needed: _Needed) -> None:
-    """Collect all that is below a root, level by level."""
-    level, repository = [image.root], image.repository
-    for dummy in range(_MAX_DEPTH):
-        level = [item for item in {item.digest: item for item in level}.values() if item.digest not in needed.manifests]
-        if not level:
-            return
-        found = session.map(partial(_get, there, repository), level)
-        needed.manifests.update((manifest.digest, manifest) for manifest in found)
-        below = [item for manifest in found for item in members(manifest)]
-        level = [item for item in below if item.media_type in INDEXES | MANIFESTS]
-        blobs = [item for item in below if item.media_type not in INDEXES | MANIFESTS]
-        for blob in blobs + [blob for manifest in found for blob in blobs_of(manifest)]:
-            if blob.digest in needed.blobs:
-                continue
-            if (
-                is_foreign(blob.media_type)
-                and not (there and there.has(blob))
-                and not has_blob(repository, blob.digest)
-            ):
-                text = f"The layer {blob.digest} is not in {repository} (it may not be distributed), so it is left out."
-                needed.warnings.append(text)
-                continue
-            needed.blobs[blob.digest] = blob, repository
-    raise ContentError(f"{image.reference} nests its indexes too deeply.", "MANIFEST_INVALID")
+def _collect(session: Session, draft: Draft, there: Layout | None, image: _Image, needed: _Needed) -> None:
+    """Collect all that is below a root. A layer that may not be distributed and is nowhere is left out, and said."""
+    repository = image.repository
+
+    def children(level: list[Descriptor]) -> list[list[Descriptor]]:
+        unread = [item for item in level if item.digest not in needed.manifests]
+        read = session.map(partial(_get, there, repository), unread)
+        needed.manifests.update((manifest.digest, manifest) for manifest in read)
+        found = []
+        for item in level:
+            inside, blobs = below(needed.manifests[item.digest])
+            found.append(inside)
+            for blob in blobs:
+                if blob.digest not in needed.blobs and _is_there(there, repository, blob):
+                    needed.blobs[blob.digest] = blob, repository
+                elif blob.digest not in needed.blobs:
+                    text = f"The layer {blob.digest} is not in {repository} (it may not be distributed)"
+                    draft.warn(f"{text}, so it is left out.")
+        return found
+
+    walk([image.root], children, lambda item: item.digest, str(image.reference))
+
+
+def _is_there(there: Layout | None, repository: Repository, blob: Descriptor) -> bool:
+    """Can a blob be had? Only of what may not be distributed that is in doubt."""
+    if not is_foreign(blob.media_type):
+        return True
+    return bool(there and there.has(blob)) or has_blob(repository, blob.digest)
 
 
 Write = t.Callable[[], None]
@@ -295,12 +273,13 @@ class _Undo:
 
 
 def _merged(index: Json, images: t.Sequence[_Image]) -> Json:
-    """Return index.json with the images in it: what had the same tag is replaced, where it stood."""
+    """Return index.json with the images in it: what had the same name is replaced, where it stood."""
     entries: list[Json] = list(index.get("manifests") or [])
     for image in images:
-        same = [item for item in entries if _tag(item) == image.tag] if image.tag else []
+        named = image.reference.tagged
+        same = [item for item in entries if _name(item) == named] if named else []
         right = [item for item in same or entries if item["digest"] == image.root.digest]
-        if right and len(same) < 2 and (same or not image.tag):
+        if right and len(same) < 2 and (same or not named):
             continue
         at = entries.index(same[0]) if same else len(entries)
         entries = [item for item in entries if item not in same]
@@ -308,9 +287,11 @@ def _merged(index: Json, images: t.Sequence[_Image]) -> Json:
     return {**index, "manifests": entries}
 
 
-def _tag(item: t.Mapping[str, t.Any]) -> str | None:
-    return (item.get("annotations") or {}).get(REF_NAME)
+def _name(item: t.Mapping[str, t.Any]) -> str | None:
+    """Return what an entry is called: its full name, or the bare tag that other tools write."""
+    annotations = item.get("annotations") or {}
+    return annotations.get(CONTAINERD_NAME) or annotations.get(REF_NAME)
 
 
 def _key(item: Descriptor) -> str:
-    return _tag(item.json) or item.digest
+    return _name(item.json) or item.digest

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tag or digest that a verb writes, and what is there already."""
+"""The tag or digest that a verb writes, what is there already, and whether it may be replaced."""
 
 from __future__ import annotations
 
-import typing as t
+from dataclasses import dataclass
 from functools import partial
 
-from .._errors import Refused
+from .._errors import InvalidInput, Refused
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.reference import Reference
 from .._plan import Cost, Step
 from .._registry.client import Repository
 from .._registry.manifests import put
+from .._registry.session import Session
 
 
-class Target(t.NamedTuple):
+@dataclass(frozen=True)
+class Target:
     """A reference that is to be written, and the descriptor of what it points at now (None: nothing)."""
 
     repository: Repository
@@ -26,11 +28,17 @@ class Target(t.NamedTuple):
         """Ask the registry what is there, with one HEAD."""
         return cls(repository, reference, repository.head(reference.target, writing=True))
 
+    @classmethod
+    def open(cls, session: Session, reference: Reference) -> Target:
+        """Ask what is there, with the rights to write."""
+        return cls.look(session.repository(reference, "pull", "push"), reference)
+
     @property
     def previous(self) -> str | None:
+        """The digest that is there now."""
         return self.found.digest if self.found else None
 
-    def settles(self, digest: str, on_existing: str) -> bool:
+    def is_settled(self, digest: str, on_existing: str) -> bool:
         """Is there nothing to write: has it the digest already, or is it to be kept? Raises Refused (TAG_EXISTS)."""
         if self.previous in (None, digest):
             return self.previous == digest
@@ -40,17 +48,35 @@ class Target(t.NamedTuple):
         return on_existing == "keep"
 
     def notes(self, digest: str) -> list[str]:
+        """Say that another digest is kept, where one is."""
         if self.previous in (None, digest):
             return []
         return [f"Keep {self.reference} at {self.previous}, although {digest} was asked for (on_existing: keep)."]
 
+    def check_digest(self, digest: str, what: str) -> None:
+        """Raise InvalidInput where the reference has another digest than ``what``, which is to be stored there."""
+        if self.reference.digest not in (None, digest):
+            text = f"{what} cannot be stored as {self.reference}: its digest is {digest}"
+            raise InvalidInput(f"{text}, and the digest follows from the content.")
+
     def step(self, manifest: Manifest) -> Step:
+        """Return the step that puts a manifest there; it is undone only while the tag still is what it wrote."""
         was = f" (was {self.previous})" if self.previous else ""
         text = f"Tag {self.reference} as {manifest.digest}{was}."
         if self.reference.digest:
             text = f"Put {self.reference}."
         run = partial(put, self.repository, self.reference.target, manifest)
-        return Step(text, run, Cost(bytes_sent=len(manifest.raw)))
+        undo = partial(self._restore, manifest.digest) if self.previous and self.reference.tag else None
+        return Step(text, run, Cost(bytes_sent=len(manifest.raw)), undo=undo)
+
+    def _restore(self, written: str) -> bool:
+        """Point the tag at what it had, if it still has what was written; False where somebody has moved it since."""
+        tag = self.reference.target
+        now = self.repository.head(tag)
+        if now is None or now.digest != written or self.previous is None:
+            return False
+        put(self.repository, tag, self.repository.get_raw(self.previous))
+        return True
 
 
 def destination(name: Reference, dest: str | None) -> Reference:

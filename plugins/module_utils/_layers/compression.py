@@ -32,9 +32,8 @@ _MAGIC = {
     b"LZIP": "lzip",
     b"PK\x03\x04": "zip",
 }
-_SKIPPABLE = re.compile(
-    rb"[\x50-\x5f]\x2a\x4d\x18"
-)  # a zstd frame to be skipped (RFC 8878, 3.1.2): zstd:chunked has some
+# A zstd frame to be skipped (RFC 8878, 3.1.2), as zstd:chunked may begin.
+_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 LAYERS = ("gzip", "zstd")  # what layers may be compressed with
 FILES = (*LAYERS, "bzip2", "xz")  # what image files may be compressed with

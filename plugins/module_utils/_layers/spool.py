@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Temporary files without a name, of which nothing is left whatever happens; and what disks do to reading and writing."""
+"""Temporary files without a name, of which nothing is left whatever happens, and what a disk answers."""
 
 from __future__ import annotations
 
@@ -53,6 +53,13 @@ def write_at(handle: int, data: bytes | bytearray, at: int) -> None:
     while view:
         done = os.pwrite(handle, view, at)
         view, at = view[done:], at + done
+
+
+def write_chunks(handle: int, chunks: t.Iterable[bytes], at: int = 0) -> None:
+    """Write pieces of content one after the other. Raises OSError, and what ``chunks`` raises."""
+    for chunk in chunks:
+        write_at(handle, chunk, at)
+        at += len(chunk)
 
 
 class Spool:

@@ -499,7 +499,7 @@ def _ustar(
     minor: bytes = _octal(0, 8),
     prefix: bytes = b"",
 ) -> bytes:
-    """Pack the fields of a header; the checksum, which counts its own field as spaces, and the magic are put in here."""
+    """Pack the fields of a header; the magic is put in here, and the checksum, which counts its field as spaces."""
     first = (name, mode, uid, gid, size, mtime, b" " * 8, kind, target, b"ustar\x0000")
     block = _HEADER.pack(*first, uname, gname, major, minor, prefix, b"")
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]

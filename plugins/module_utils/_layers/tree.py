@@ -210,7 +210,7 @@ class FileTree:
         return stack[-1][1]
 
     def slot(self, path: str) -> Slot:
-        """Return where a new file at ``path`` goes, links in its folders followed. Raises InvalidInput where it cannot."""
+        """Return where a new file at ``path`` goes, links in its folders followed. Raises InvalidInput."""
         stack = self._follow(path)
         if stack is None:
             raise InvalidInput(f"{printable('/' + path)} lies below a loop of symbolic links in the image.")

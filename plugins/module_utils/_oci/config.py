@@ -119,6 +119,15 @@ def rfc3339(text: str, option: str = "created") -> str:
     return f"{day}T{time}{fraction or ''}{zone}"
 
 
+def epoch_seconds(time: str) -> int:
+    """Return the seconds since 1970, rounded down, of a time as rfc3339 gives it."""
+    match = _TIME.fullmatch(time)
+    if not match:
+        raise ValueError(time)
+    day, clock, dummy, zone = match.groups()
+    return int(datetime.datetime.fromisoformat(f"{day}T{clock}{zone.replace('Z', '+00:00')}").timestamp())
+
+
 def edit_config(config: Json, changes: Changes, what: str) -> Json:
     """Return the config with the changes made. ``what`` names the image.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from .._errors import ContentError, InvalidInput, Refused
 from .image import artifact_type, attests, build, not_image
 from .manifest import Descriptor, Json, Manifest
-from .mediatype import DOCKER_LIST, DOCKER_MANIFEST
+from .mediatype import DOCKER_LIST, DOCKER_MANIFEST, INDEXES
 from .parts import members
 from .platform import Platform
 
@@ -72,7 +72,16 @@ def describe(manifest: Manifest, config: Json | None) -> Descriptor:
     return Descriptor(manifest.media_type, manifest.digest, len(manifest.raw), value)
 
 
-def place(member: Descriptor) -> tuple[str, ...] | None:
+Identity = tuple[str, str]
+"""The digest and the platform of a member; an index may name one image for several platforms."""
+
+
+def identity(member: Descriptor) -> Identity:
+    """Return what tells a member from the others of its index."""
+    return member.digest, str(platform_of(member) or "")
+
+
+def slot(member: Descriptor) -> tuple[str, ...] | None:
     """Return what an index has only once: an image for a platform, the attestation of an image; None for all else.
 
     64-bit Arm is v8 whether or not it says so.
@@ -88,38 +97,61 @@ def place(member: Descriptor) -> tuple[str, ...] | None:
 
 
 def merge(existing: t.Iterable[Descriptor], wanted: t.Iterable[Member]) -> list[Descriptor]:
-    """Return the members with the wanted ones among them, each digest once, in a stable order.
+    """Return the members with the wanted ones among them, each digest once for a platform, in a stable order.
 
     A new one takes the place of what there is for its platform, else it comes last. What was replaced goes, and with
     it its attestations.
     """
-    there: dict[str, Descriptor] = {}
-    for old in existing:
-        there.setdefault(old.digest, old)
-    made: dict[str, Descriptor] = {}
+    there = list({identity(old): old for old in existing}.values())
+    updated: dict[Identity, Descriptor] = {}
+    fresh: list[Descriptor] = []
     for member in wanted:
-        digest = member.item.digest
-        made[digest] = member.over(made.get(digest) or there.get(digest))
-    fresh = [item for item in made.values() if item.digest not in there]
-    spots = {place(item) for item in made.values()} - {None}
-    replaced = {old.digest for old in there.values() if old.digest not in made and place(old) in spots}
+        hits = _described_by(member, there, updated)
+        for old in hits:
+            updated[identity(old)] = member.over(updated.get(identity(old), old))
+        if not hits:
+            same = [at for at, item in enumerate(fresh) if identity(item) == identity(member.over())]
+            if same:
+                fresh[same[0]] = member.over(fresh[same[0]])
+            else:
+                fresh.append(member.over())
+    slots = {slot(item) for item in (*updated.values(), *fresh)} - {None}
+    replaced = [old for old in there if identity(old) not in updated and slot(old) in slots]
+    staying = {item.digest for item in (*updated.values(), *fresh)}
+    staying.update(old.digest for old in there if old not in replaced)
+    gone = {old.digest for old in replaced} - staying
     result: list[Descriptor] = []
-    for old in there.values():
-        if old.digest in made:
-            result.append(made[old.digest])
-        elif old.digest in replaced:
-            heirs = [item for item in fresh if place(item) == place(old)][:1]
+    for old in there:
+        if identity(old) in updated:
+            result.append(updated[identity(old)])
+        elif old in replaced:
+            heirs = [item for item in fresh if slot(item) == slot(old)][:1]
             result += heirs
             fresh = [item for item in fresh if item not in heirs]
-        elif attests(old) not in replaced:
+        elif attests(old) not in gone:
             result.append(old)
     return result + fresh
 
 
+def _described_by(member: Member, there: list[Descriptor], updated: t.Container[Identity]) -> list[Descriptor]:
+    """Return the descriptors that a wanted member is about: those of its digest, for its platform if it has one.
+
+    A platform that the user gives is set on the only descriptor of that digest which nothing else is about.
+    """
+    same = [old for old in there if old.digest == member.item.digest]
+    platform = member.platform or platform_of(member.item)
+    if platform is None:
+        return same
+    exact = [old for old in same if platform_of(old) == platform]
+    renamed = same if member.platform and len(same) == 1 and identity(same[0]) not in updated else []
+    return exact or renamed
+
+
 def without(existing: t.Sequence[Descriptor], gone: t.Callable[[Descriptor], bool]) -> list[Descriptor]:
-    """Return the members but those that are to go, and the attestations of these."""
-    digests = {item.digest for item in existing if gone(item)}
-    return [item for item in existing if item.digest not in digests and attests(item) not in digests]
+    """Return the members but those that are to go, and the attestations of what is no longer there."""
+    staying = [item for item in existing if not gone(item)]
+    lost = {item.digest for item in existing if gone(item)} - {item.digest for item in staying}
+    return [item for item in staying if attests(item) not in lost]
 
 
 def make_index(base: Manifest | None, found: t.Sequence[Descriptor], media_type: str, annotations: Changes) -> Manifest:
@@ -163,14 +195,6 @@ def platform_of(member: Descriptor) -> Platform | None:
     return Platform.from_json(member.json.get("platform"))
 
 
-def select_member(index: Manifest, wanted: Platform, what: str) -> Descriptor:
-    """Return the first member of an index for a platform, or raise ContentError that lists those it has."""
-    for member in members(index):
-        if wanted.matches(platform_of(member)):
-            return member
-    raise no_platform(index, wanted, what)
-
-
 def no_platform(index: Manifest, wanted: Platform, what: str) -> ContentError:
     """Return the error for a platform that an index does not have; attestations are none to offer."""
     found = (platform_of(member) for member in members(index))
@@ -179,20 +203,37 @@ def no_platform(index: Manifest, wanted: Platform, what: str) -> ContentError:
     return ContentError(text, "PLATFORM_NOT_FOUND")
 
 
-def filter_index(index: Manifest, wanted: t.Sequence[Platform], what: str) -> Manifest:
+def filter_index(
+    index: Manifest, wanted: t.Sequence[Platform], what: str, get: t.Callable[[Descriptor], Manifest] | None = None
+) -> Manifest:
     """Return the index with only the members for the wanted platforms, and the attestations of those.
 
-    Order, annotations and unknown fields stay. Every wanted platform must be there (PLATFORM_NOT_FOUND).
-    The same index comes back, byte for byte, when nothing is left out.
+    Order, annotations and unknown fields stay. Every wanted platform must be there (PLATFORM_NOT_FOUND). A member that
+    is an index and names no platform counts, as a whole, for those of its own members; ``get`` reads it. The same
+    index comes back, byte for byte, when nothing is left out.
     """
-    for platform in wanted:
-        select_member(index, platform, what)
-    chosen = [member for member in members(index) if any(one.matches(platform_of(member)) for one in wanted)]
+    found = [(member, _platforms_of(member, get)) for member in members(index)]
+    for pattern in wanted:
+        if not any(pattern.matches(platform) for dummy, platforms in found for platform in platforms):
+            raise no_platform(index, pattern, what)
+    chosen = [
+        member
+        for member, platforms in found
+        if any(pattern.matches(platform) for pattern in wanted for platform in platforms)
+    ]
+    kept = {identity(member) for member in chosen}
     digests = {member.digest for member in chosen}
-    keep = [member for member in members(index) if member.digest in digests or attests(member) in digests]
+    keep = [member for member in members(index) if identity(member) in kept or attests(member) in digests]
     if len(keep) == len(members(index)):
         return index
     return build(dict(index.json, manifests=[dict(member.json) for member in keep]), index.media_type)
+
+
+def _platforms_of(member: Descriptor, get: t.Callable[[Descriptor], Manifest] | None) -> list[Platform | None]:
+    own = platform_of(member)
+    if own or not get or member.media_type not in INDEXES:
+        return [own]
+    return [platform_of(inner) for inner in members(get(member)) if not attests(inner)]
 
 
 def summary(member: Descriptor) -> dict[str, t.Any]:

@@ -102,6 +102,18 @@ class Reference:
     def target(self) -> str:
         return self.digest or self.tag or "latest"
 
+    @property
+    def tagged(self) -> str | None:
+        """``host/repo:tag``, as the result is called; None where there is a digest and no tag."""
+        return None if self.digest and not self.tag else f"{self.name}:{self.tag or 'latest'}"
+
+    @property
+    def familiar(self) -> str | None:
+        """The tagged name as short as Docker has it: ``debian:12`` for ``docker.io/library/debian:12``."""
+        if self.tagged is None or self.registry != DOCKER_HUB:
+            return self.tagged
+        return f"{self.repository.removeprefix('library/')}:{self.tag or 'latest'}"
+
     def __str__(self) -> str:
         return f"{self.name}{'@' if self.digest else ':'}{self.target}"
 

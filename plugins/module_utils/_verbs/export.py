@@ -7,23 +7,18 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 
-from .._archives.atomic import atomic_write, check_file, digest_of_file
+from .._archives.atomic import Prepare, atomic_write, check_file, digest_of_file
 from .._errors import NotFound
 from .._kit.image import Image, find, member, read_image
 from .._kit.rootfs import merge, parse_limits
 from .._layers.compression import compressor
 from .._layers.limits import Limits
-from .._layers.spool import Spool, write_at
+from .._layers.spool import Spool, write_chunks
 from .._oci.digest import digest_of
-from .._oci.image import attests
-from .._oci.manifest import Manifest, canonical_json
-from .._oci.mediatype import MANIFESTS
-from .._oci.parts import members
+from .._oci.manifest import canonical_json
 from .._oci.platform import Platform
 from .._oci.provenance import is_flattened
-from .._oci.reference import Reference
 from .._plan import Plan, Step
-from .._registry.client import Repository
 from .._registry.session import Session
 
 # What a file is the export of, and its digest then: "1 LAYERS DIGEST". A file that was edited since has another digest.
@@ -38,6 +33,7 @@ def plan_export(
     platform: str | None,
     limits: dict[str, int | None] | None,
     force: bool,
+    prepare: Prepare | None = None,
 ) -> Plan:
     """Plan one file; it is written here, without a name, unless the one that is there is known to be right."""
     allowed = parse_limits(limits)
@@ -46,7 +42,8 @@ def plan_export(
     reference, repository, manifest = find(session, name)
     if manifest is None:
         raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
-    chosen = _choose(repository, reference, manifest, platform)
+    wanted = Platform.parse(platform) if platform else None
+    chosen = member(repository, reference, manifest, wanted)
     image = read_image(repository, chosen, repository.full(chosen.digest))
     result = {
         "reference": str(reference.with_digest(chosen.digest)),
@@ -61,17 +58,8 @@ def plan_export(
     after = {"path": path, "size": made.size, "checksum": made.digest}
     text = f"Write the root file system of {result['reference']} ({int(made.size)} bytes) to {path}."
     note = f"1 {_layers(image)} {made.digest}"
-    steps = () if made.digest == old else (Step(text, lambda: _write(made, target, note)),)
+    steps = () if made.digest == old else (Step(text, lambda: _write(made, target, note, prepare)),)
     return Plan({**result, "size": made.size, "checksum": made.digest}, before, after, steps)
-
-
-def _choose(repository: Repository, reference: Reference, manifest: Manifest, platform: str | None) -> Manifest:
-    """Return the image to export: of an index that for the platform, else its only one, else that for linux/amd64."""
-    if not platform and manifest.is_index:
-        images = [item for item in members(manifest) if item.media_type in MANIFESTS and not attests(item)]
-        if len(images) == 1:
-            return repository.get(images[0].digest)
-    return member(repository, reference, manifest, Platform.parse(platform or "linux/amd64"))
 
 
 def _layers(image: Image) -> str:
@@ -108,11 +96,8 @@ class _Export:
         return cls(file, writer.close().digest)
 
 
-def _write(made: _Export, path: str, note: str) -> None:
-    with atomic_write(path) as handle:
-        offset = 0
-        for chunk in made.file.chunks():
-            write_at(handle, chunk, offset)
-            offset += len(chunk)
+def _write(made: _Export, path: str, note: str, prepare: Prepare | None) -> None:
+    with atomic_write(path, prepare) as handle:
+        write_chunks(handle, made.file.chunks())
         with suppress(OSError, AttributeError):  # where files have no such notes, the next run makes the tar again
             os.setxattr(handle, _NOTE, note.encode("ascii"))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from .._errors import ContentError, InvalidInput, NotFound, Refused
-from .._kit.content import Content, Wanted, plan_content
+from .._kit.content import Wanted, plan_content
+from .._kit.image import read_config
 from .._kit.target import Target, destination
 from .._oci.image import attests, not_image
 from .._oci.index import (
@@ -17,23 +18,26 @@ from .._oci.index import (
     check_index,
     describe,
     filter_index,
+    identity,
     make_index,
     merge,
-    place,
     platform_of,
+    slot,
     summary,
     without,
 )
-from .._oci.manifest import Descriptor, Json, Manifest, parse_json
+from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.mediatype import DOCKER_LIST, INDEXES, MANIFESTS, OCI_INDEX, is_docker
-from .._oci.parts import members, parts
+from .._oci.parts import members
 from .._oci.platform import Platform
 from .._oci.reference import Reference
-from .._plan import Plan, Step
-from .._registry.blobs import read_blob
+from .._plan import Draft, Outcome, Plan, Step
 from .._registry.client import Repository
 from .._registry.manifests import put
 from .._registry.session import Session
+
+Have = t.Mapping[str, list[Descriptor]]
+"""The members of the index as it is, by digest: it may name one image for several platforms."""
 
 _TRIES = 8
 _PAUSE = 0.1  # seconds, longer than it takes from a look at a tag to its PUT
@@ -84,14 +88,26 @@ class _Wish:
             raise ContentError(text, "NOT_AN_INDEX")
         found = without(merge(members(base) if base else [], self.add), self.gone)
         if self.exclusive:
-            wanted = {member.item.digest for member in self.add}
-            found = [item for item in found if item.digest in wanted]
+            wanted = {identity(member.over()) for member in self.add}
+            found = [item for item in found if identity(item) in wanted]
         media_type = self.media_type or (base.media_type if base else None)
         if not media_type:
             media_type = DOCKER_LIST if found and is_docker(found[0].media_type) else OCI_INDEX
         index = make_index(base, found, media_type, self.annotations)
         check_index(index, base, self.what)
         return filter_index(index, self.platforms, self.what) if self.platforms else index
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is there: the index as it is (None: nothing yet), where the result goes, and the members that were named."""
+
+    repository: Repository
+    source: Target
+    where: Reference
+    in_place: bool
+    base: Manifest | None
+    found: list[_Found]
 
 
 def plan_index(
@@ -110,58 +126,65 @@ def plan_index(
 ) -> Plan:
     """Plan an index; where it is in place and up to date, that costs a HEAD for each member, and one GET."""
     home = Reference.parse(name)
-    where = destination(home, dest)
     given = [_read_entry(item, home, state) for item in manifests]
     patterns = tuple(Platform.parse(text) for text in platforms)
     changes = _texts(annotations)
     if state == "absent":
         _check_absent(home, given, exclusive or bool(platforms))
+    seen = _observe(session, home, destination(home, dest), given, flatten, state)
+    if seen is None:
+        return _nothing(home)
+    wish = _Wish(
+        str(home),
+        {"oci": OCI_INDEX, "docker": DOCKER_LIST}.get(format or ""),
+        tuple(member for entry in seen.found for member in entry.members) if state == "present" else (),
+        partial(_goes, seen.found) if state == "absent" else lambda item: False,
+        exclusive,
+        patterns,
+        changes,
+    )
+    with seen.repository.named():
+        index = wish.over(seen.base)
+    return _plan(session, seen, wish, _target(session, seen, index), index, on_existing)
+
+
+def _observe(
+    session: Session, home: Reference, where: Reference, given: list[_Given], flatten: bool, state: str
+) -> _Seen | None:
+    """Read the index and find the members; None where there is no index of which some could be removed."""
     in_place = where.name == home.name and where.target == home.target
     repository = session.repository(home, *(("pull", "push") if where.name == home.name else ("pull",)))
     source = Target.look(repository, home)
     base = repository.get(source.previous) if source.previous else None
     if base is None:
         if state == "absent" and in_place:
-            return _nothing(home)
+            return None
         _check_new(home, given, in_place)
-    have = {item.digest: item for item in members(base)} if base else {}
+    have: dict[str, list[Descriptor]] = {}
+    for item in members(base) if base else []:
+        have.setdefault(item.digest, []).append(item)
     found = session.map(partial(_resolve, session, have, flatten, state), given)
     if state == "present":
         _refuse_conflicts(found)
-    wish = _Wish(
-        str(home),
-        {"oci": OCI_INDEX, "docker": DOCKER_LIST}.get(format or ""),
-        tuple(member for entry in found for member in entry.members) if state == "present" else (),
-        partial(_goes, found) if state == "absent" else lambda item: False,
-        exclusive,
-        patterns,
-        changes,
-    )
-    with repository.named():
-        index = wish.over(base)
-    target = _target(session, source, where, in_place, index)
-    settled = target.settles(index.digest, on_existing)
-    there = index if target.previous == index.digest else base if in_place else _there(target)
+    return _Seen(repository, source, where, in_place, base, found)
+
+
+def _plan(session: Session, seen: _Seen, wish: _Wish, target: Target, index: Manifest, on_existing: str) -> Plan:
+    draft = Draft()
+    settled = target.is_settled(index.digest, on_existing)
+    there = index if target.previous == index.digest else seen.base if seen.in_place else _there(target)
     shown = (there if settled else index) or index
-    result = _result(target, shown)
-    after = _shown(target, shown)
-    before = after if settled else _shown(target, there)
+    result, after = _result(target, shown), _shown(target, shown)
     if settled:
-        return Plan(result, before, after, notes=tuple(target.notes(index.digest)))
-    content = _content(session, repository, target, base, index, found)
-    again = partial(_merged, wish, result, after) if in_place and on_existing == "replace" and not exclusive else None
+        draft.note(*target.notes(index.digest))
+        return draft.plan(result, after, after)
+    draft.note(*_changes(seen.base, index))
+    plan_content(session, draft, _wanted(seen, target, index))
     step = target.step(index)
-    if again and not target.reference.digest:
-        step = Step(step.text, partial(_put, target, index, again), step.cost)
-    return Plan(
-        result,
-        before,
-        after,
-        (*content.steps, step),
-        content.spared,
-        tuple(_told(base, index)),
-        tuple(content.warnings),
-    )
+    if seen.in_place and on_existing == "replace" and not wish.exclusive and not target.reference.digest:
+        step = Step(step.text, partial(_put, target, index, wish), step.cost, undo=step.undo)
+    draft.do(step)
+    return draft.plan(result, _shown(target, there), after)
 
 
 def _read_entry(value: t.Any, home: Reference, state: str) -> _Given:
@@ -216,7 +239,7 @@ def _nothing(home: Reference) -> Plan:
     return Plan(result, shown, shown)
 
 
-def _resolve(session: Session, have: t.Mapping[str, Descriptor], flatten: bool, state: str, given: _Given) -> _Found:
+def _resolve(session: Session, have: Have, flatten: bool, state: str, given: _Given) -> _Found:
     """Find out which members an entry stands for: an index, with ``flatten``, for its own.
 
     Nothing is asked for by a digest that the index has, and no more than HEAD for a tag that means one.
@@ -224,8 +247,8 @@ def _resolve(session: Session, have: t.Mapping[str, Descriptor], flatten: bool, 
     reference = given.reference
     if not reference:
         return _Found(given, None, ())
-    repository, known = session.repository(reference), have.get(reference.digest or "")
-    if not known or (flatten and known.media_type in INDEXES):
+    repository, known = session.repository(reference), have.get(reference.digest or "", [])
+    if not known or (flatten and known[0].media_type in INDEXES):
         head = repository.head(reference.target)
         if not head and state == "absent":
             return _Found(given, None, ())
@@ -233,18 +256,17 @@ def _resolve(session: Session, have: t.Mapping[str, Descriptor], flatten: bool, 
             text = f"The member {reference} does not exist."
             raise NotFound(text, "MANIFEST_UNKNOWN", reference.registry, 404)
         opened = flatten and head.media_type in INDEXES
-        known = have.get(head.digest) or (head if state == "absent" else None)
+        known = have.get(head.digest) or ([head] if state == "absent" else [])
         if opened and state == "absent":
             inside = members(repository.get(head.digest))
             return _Found(given, None, tuple(Member(item) for item in inside))
         if opened or not known:
             return _look_inside(repository, given, repository.get(head.digest), have, flatten)
-    return _Found(given, None, (Member(known, given.platform, given.annotations),))
+    about = known[:1] if given.platform else known
+    return _Found(given, None, tuple(Member(item, given.platform, given.annotations) for item in about))
 
 
-def _look_inside(
-    repository: Repository, given: _Given, manifest: Manifest, have: t.Mapping[str, Descriptor], flatten: bool
-) -> _Found:
+def _look_inside(repository: Repository, given: _Given, manifest: Manifest, have: Have, flatten: bool) -> _Found:
     if not (manifest.is_index and flatten):
         item = describe(manifest, _config(repository, manifest) if not given.platform else None)
         return _Found(given, repository, (Member(item, given.platform, given.annotations),))
@@ -265,18 +287,13 @@ def _described(repository: Repository, item: Descriptor) -> Descriptor:
     if item.media_type not in MANIFESTS or "platform" in item.json or "artifactType" in item.json or attests(item):
         return item
     manifest = repository.get(item.digest)
-    return Descriptor(
-        item.media_type, item.digest, item.size, {**item.json, **describe(manifest, _config(repository, manifest)).json}
-    )
+    own = describe(manifest, _config(repository, manifest))
+    return Descriptor(item.media_type, item.digest, item.size, {**item.json, **own.json})
 
 
 def _config(repository: Repository, manifest: Manifest) -> Json | None:
     """Return the config of an image, None of anything else."""
-    if not_image(manifest):
-        return None
-    with repository.named():
-        what = f"The config of {repository.full(manifest.digest)}"
-        return parse_json(read_blob(repository, parts(manifest, "config")[0]), what)
+    return None if not_image(manifest) else read_config(repository, manifest, repository.full(manifest.digest))
 
 
 def _refuse_conflicts(found: list[_Found]) -> None:
@@ -285,14 +302,11 @@ def _refuse_conflicts(found: list[_Found]) -> None:
     for entry in found:
         for member in entry.members:
             item = member.over()
-            spot = None if attests(item) else place(item)
-            other, where = seen.setdefault(spot, (member, entry)) if spot else (member, entry)
-            if where is not entry and other.item.digest != member.item.digest:
-                text = (
-                    f"manifests: {where.given} and {entry.given} are different images, and both "
-                    f"are for {platform_of(item)}."
-                )
-                raise InvalidInput(text)
+            taken = None if attests(item) else slot(item)
+            other, first = seen.setdefault(taken, (member, entry)) if taken else (member, entry)
+            if first is not entry and other.item.digest != member.item.digest:
+                text = f"manifests: {first.given} and {entry.given} are different images, and both are for"
+                raise InvalidInput(f"{text} {platform_of(item)}.")
 
 
 def _goes(found: list[_Found], item: Descriptor) -> bool:
@@ -306,16 +320,13 @@ def _goes(found: list[_Found], item: Descriptor) -> bool:
     return False
 
 
-def _target(session: Session, source: Target, where: Reference, in_place: bool, index: Manifest) -> Target:
+def _target(session: Session, seen: _Seen, index: Manifest) -> Target:
     """Return what is to point at the index. A name with a digest stands for what it becomes, as nothing can move it."""
-    if in_place and not where.digest:
-        return source
-    if in_place:
-        where = where.with_digest(index.digest)
-    if where.digest and where.digest != index.digest:
-        text = f"The result cannot be stored as {where}: its digest is {index.digest}, and a digest cannot be chosen."
-        raise InvalidInput(text)
-    return Target.look(session.repository(where, "pull", "push"), where)
+    if seen.in_place and not seen.where.digest:
+        return seen.source
+    target = Target.open(session, seen.where.with_digest(index.digest) if seen.in_place else seen.where)
+    target.check_digest(index.digest, "The result")
+    return target
 
 
 def _there(target: Target) -> Manifest | None:
@@ -326,62 +337,47 @@ def _there(target: Target) -> Manifest | None:
         return None
 
 
-def _content(
-    session: Session,
-    repository: Repository,
-    target: Target,
-    base: Manifest | None,
-    index: Manifest,
-    found: list[_Found],
-) -> Content:
-    """Plan what brings the members to the repository of the index; those that came from there are there."""
+def _wanted(seen: _Seen, target: Target, index: Manifest) -> list[Wanted]:
+    """Return what the repository of the index needs; the members that came from there are there."""
     kept = {item.digest: item for item in members(index)}
     wanted = {}
-    for entry in found:
+    for entry in seen.found:
         if entry.repository and str(entry.repository) != str(target.repository):
             for digest in (member.item.digest for member in entry.members):
                 if digest in kept:
-                    wanted[digest] = Wanted(entry.repository, target.repository, kept[digest], put=True)
+                    wanted[digest] = Wanted(entry.repository, target.repository, kept[digest], by_digest=True)
     needs = list(wanted.values())
-    if base and str(repository) != str(target.repository):
-        needs.append(Wanted(repository, target.repository, index.descriptor, {index.digest: index}))
-    return plan_content(session, needs)
+    if seen.base and str(seen.repository) != str(target.repository):
+        needs.append(Wanted(seen.repository, target.repository, index.descriptor, {index.digest: index}))
+    return needs
 
 
-def _put(target: Target, index: Manifest, again: t.Callable[[Target, Manifest | None], Manifest]) -> None:
+def _put(target: Target, index: Manifest, wish: _Wish) -> Outcome | None:
     """Set the tag, and look before and after: another task may write to the same index at this time.
 
     Where it has, its index is taken in its turn as what is there. Registries know no exchange on condition, so this
-    leaves a gap of the time between a HEAD and a PUT; the pause lets others pass theirs.
+    leaves a gap of the time between a HEAD and a PUT; the pause lets others pass theirs. Returns what became of it
+    where others had a part in it.
     """
     repository, tag, transport = target.repository, target.reference.target, target.repository.registry.transport
-    previous = target.previous
+    previous, learned = target.previous, None
     for tried in range(_TRIES):
         found = repository.head(tag, writing=True)
         now = found.digest if found else None
         if now == index.digest or (tried and now == previous):  # ours, or a registry that is slow to tell
-            return
+            return learned
         if now != previous:
             base = repository.get(now) if now else None
-            index, previous = again(target, base), now
+            with repository.named():
+                index = wish.over(base)
+            result = {**_result(target, index), "previous_digest": base.digest if base else None}
+            previous, learned = now, Outcome(result=result, after=_shown(target, index))
             if base and index.digest == base.digest:
-                return
+                return learned
         put(repository, tag, index)
         transport.pause(0, _PAUSE)
-    text = (
-        f"{target.reference} was changed by others each time that it was written ({int(_TRIES)} "
-        "times); run this task again when they are done."
-    )
-    raise Refused(text, "TAG_MOVED", target.reference.registry)
-
-
-def _merged(wish: _Wish, result: Json, after: Json, target: Target, base: Manifest | None) -> Manifest:
-    """Plan again on top of what another task has written, and let the result tell of it."""
-    with target.repository.named():
-        index = wish.over(base)
-    result.update({**_result(target, index), "previous_digest": base.digest if base else None})
-    after.update(_shown(target, index))
-    return index
+    text = f"{target.reference} was changed by others each time that it was written ({_TRIES} times)"
+    raise Refused(f"{text}; run this task again when they are done.", "TAG_MOVED", target.reference.registry)
 
 
 def _result(target: Target, index: Manifest) -> Json:
@@ -412,11 +408,25 @@ def _notes(value: Json) -> list[str]:
     return [f"{key}={text}" for key, text in (value.get("annotations") or {}).items()]
 
 
-def _told(base: Manifest | None, index: Manifest) -> list[str]:
-    """Say which members come, go, and are described in another way."""
-    old = {item.digest: item for item in members(base)} if base else {}
-    new = {item.digest: item for item in members(index)}
-    gone = [f"Remove the member {_line(item)}." for item in old.values() if item.digest not in new]
-    come = [f"Add the member {_line(item)}." for item in new.values() if item.digest not in old]
-    same = [item for item in new.values() if item.digest in old and item.json != old[item.digest].json]
-    return gone + come + [f"Describe the member {_line(item)} in another way." for item in same]
+def _changes(base: Manifest | None, index: Manifest) -> list[str]:
+    """Say which members come, go, and get another descriptor."""
+    before, after = members(base) if base else [], members(index)
+    several = {item.digest for found in (before, after) for item in found if _count(found, item) > 1}
+
+    def by_key(found: list[Descriptor]) -> dict[t.Hashable, Descriptor]:
+        return {identity(item) if item.digest in several else item.digest: item for item in found}
+
+    old, new = by_key(before), by_key(after)
+    return [
+        *(f"Remove the member {_line(item)}." for key, item in old.items() if key not in new),
+        *(f"Add the member {_line(item)}." for key, item in new.items() if key not in old),
+        *(
+            f"Update the descriptor of the member {_line(item)}."
+            for key, item in new.items()
+            if key in old and item.json != old[key].json
+        ),
+    ]
+
+
+def _count(found: list[Descriptor], item: Descriptor) -> int:
+    return sum(other.digest == item.digest for other in found)

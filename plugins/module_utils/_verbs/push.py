@@ -10,19 +10,19 @@ from functools import partial
 from .._archives.dockerarchive import DockerArchive, docker_manifest
 from .._archives.layout import DOCKER_ARCHIVE, OCI_ARCHIVE, Entry, Layout, formats_of, open_files, open_images
 from .._errors import ContentError, InvalidInput
-from .._kit.content import Content, Wanted, plan_content
+from .._kit.content import Wanted, plan_content
 from .._kit.target import Target
 from .._oci.image import blobs as blobs_of
 from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor, Manifest
-from .._oci.mediatype import INDEXES, MANIFESTS
+from .._oci.mediatype import MANIFESTS
 from .._oci.parts import members, parts
 from .._oci.reference import Reference
-from .._plan import Plan, Step
+from .._oci.walk import below, walk
+from .._plan import Draft, Plan
 from .._registry.session import Session
 from .._registry.upload import Open
 
-_MAX_DEPTH = 8
 _SHOWN = 20
 _Test = t.Callable[[str], bool]
 
@@ -39,7 +39,7 @@ def plan_push(
     """Plan what makes the registry have an image of a file; one HEAD settles what is up to date."""
     reference = Reference.parse(name)
     images, entry = _choose_side(path, format, source_reference)
-    target = Target.look(session.repository(reference, "pull", "push"), reference)
+    target = Target.open(session, reference)
     if isinstance(images, DockerArchive):
         return _plan_docker(session, images, entry, target, on_existing)
     return _plan_oci(session, images, entry, target, on_existing)
@@ -58,7 +58,7 @@ def _choose_side(path: str, kind: str | None, wanted: str | None) -> tuple[Layou
     docker = t.cast(DockerArchive, open_images(path, DOCKER_ARCHIVE, files))
     with suppress(ContentError, InvalidInput):
         entry = _choose(images.entries, wanted, path)
-        found, missing = _below(images, entry)
+        found, missing = _contents(images, entry)
         layers = [layer for manifest in found.values() for layer in parts(manifest, "layers")]
         if not missing and not any(layer.media_type.endswith(".tar") for layer in layers):
             return images, entry
@@ -106,44 +106,41 @@ def _full(name: str) -> str | None:
     return None
 
 
-def _below(images: Layout, entry: Entry) -> tuple[dict[str, Manifest], list[Descriptor]]:
+def _contents(images: Layout, entry: Entry) -> tuple[dict[str, Manifest], list[Descriptor]]:
     """Return every manifest of an image by digest, and what is named and is not in the file."""
     root = t.cast(Descriptor, entry.item)
-    found, missing, level = {}, [], [root]
-    for dummy in range(_MAX_DEPTH):
-        below = []
+    found: dict[str, Manifest] = {}
+    missing: dict[str, Descriptor] = {}
+
+    def children(level: list[Descriptor]) -> list[list[Descriptor]]:
+        inside = []
         for item in level:
-            if item.digest in found:
-                continue
-            if not images.has(item):
-                missing.append(item)
-                continue
-            manifest = found[item.digest] = images.manifest(item)
-            for part in members(manifest) + blobs_of(manifest):
-                if part.media_type in INDEXES | MANIFESTS:
-                    below.append(part)
-                elif not images.has(part) and not is_foreign(part.media_type):
-                    missing.append(part)
-        level = below
-        if not level:
-            return found, list({item.digest: item for item in missing}.values())
-    raise ContentError(f"{root.digest} in {images.path} nests its indexes too deeply.", "MANIFEST_INVALID")
+            manifests: list[Descriptor] = []
+            if images.has(item):
+                found[item.digest] = images.manifest(item)
+                manifests, blobs = below(found[item.digest])
+                lost = [blob for blob in blobs if not images.has(blob) and not is_foreign(blob.media_type)]
+                missing.update((blob.digest, blob) for blob in lost)
+            else:
+                missing[item.digest] = item
+            inside.append(manifests)
+        return inside
+
+    walk([root], children, lambda item: item.digest, f"{root.digest} in {images.path}")
+    return found, list(missing.values())
 
 
 def _plan_oci(session: Session, images: Layout, entry: Entry, target: Target, on_existing: str) -> Plan:
     """Plan to send an image or index as it is, with the digest that it has."""
     root = t.cast(Descriptor, entry.item)
-    _check_digest(target, root.digest, images.path)
-    if target.settles(root.digest, on_existing):
-        return _plan(target, t.cast(Descriptor, target.found), Content(), [], target.notes(root.digest))
-    manifests, missing = _below(images, entry)
+    target.check_digest(root.digest, images.path)
+    if target.is_settled(root.digest, on_existing):
+        return _settled(target, target.notes(root.digest))
+    manifests, missing = _contents(images, entry)
     if missing:
         listed = ", ".join(item.digest for item in missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
-        text = (
-            f"{images.path} is not complete: its {entry} names content that is not there (or has "
-            f"another size): {listed}."
-        )
-        raise ContentError(text, "SOURCE_INCOMPLETE")
+        text = f"{images.path} is not complete: its {entry} names content that is not there (or has another size)"
+        raise ContentError(f"{text}: {listed}.", "SOURCE_INCOMPLETE")
     blobs = [item for manifest in manifests.values() for item in (*members(manifest), *blobs_of(manifest))]
     local = {item.digest: partial(images.chunks, item) for item in blobs if images.has(item)}
     return _plan_content(session, target, manifests[root.digest], manifests, local)
@@ -160,9 +157,9 @@ def _plan_docker(session: Session, images: DockerArchive, entry: Entry, target: 
         there = target.repository.get_raw(found.digest)
         configs = [config.digest for config in parts(there, "config")]
         if configs == [entry.digest] and len(parts(there, "layers")) == len(images.layers(entry)):
-            return _plan(target, found, Content(), [], [])
-    if found and not target.reference.digest and target.settles(_said(images, entry), on_existing):
-        return _plan(target, found, Content(), [], target.notes(_said(images, entry)))
+            return _settled(target, [])
+    if found and not target.reference.digest and target.is_settled(_becomes(images, entry), on_existing):
+        return _settled(target, target.notes(_becomes(images, entry)))
     config = images.config_descriptor(entry)
     stored = images.layers(entry)
     different = list(dict.fromkeys(stored))
@@ -171,21 +168,15 @@ def _plan_docker(session: Session, images: DockerArchive, entry: Entry, target: 
     manifest = docker_manifest(config, [layer.item for layer in layers])
     local: dict[str, Open] = {layer.item.digest: layer.open for layer in layers}
     local[config.digest] = partial(images.chunks, config)
-    _check_digest(target, manifest.digest, images.path)
+    target.check_digest(manifest.digest, images.path)
     if target.previous == manifest.digest:  # a name with a digest
-        return _plan(target, t.cast(Descriptor, found), Content(), [], [])
+        return _settled(target, [])
     return _plan_content(session, target, manifest, {manifest.digest: manifest}, local)
 
 
-def _said(images: DockerArchive, entry: Entry) -> str:
+def _becomes(images: DockerArchive, entry: Entry) -> str:
     """Name what an image of a docker-archive becomes, whose digest is not known until its layers are compressed."""
     return f"the image {entry.digest} of {images.path}"
-
-
-def _check_digest(target: Target, digest: str, path: str) -> None:
-    if target.reference.digest not in (None, digest):
-        text = f"{path} cannot become {target.reference}: its digest is {digest}, and a digest cannot be chosen."
-        raise InvalidInput(text)
 
 
 def _plan_content(
@@ -196,23 +187,24 @@ def _plan_content(
     local: t.Mapping[str, Open],
 ) -> Plan:
     """Plan to send what the repository lacks, and then the tag."""
-    here = target.repository
-    content = plan_content(session, [Wanted(here, here, root.descriptor, known, local)])
-    return _plan(target, root.descriptor, content, [target.step(root)], [])
+    here, draft = target.repository, Draft()
+    plan_content(session, draft, [Wanted(here, here, root.descriptor, known, local)])
+    draft.do(target.step(root))
+    return _planned(draft, target, root.descriptor)
 
 
-def _plan(target: Target, now: Descriptor, content: Content, tag: list[Step], notes: list[str]) -> Plan:
-    return Plan(
-        result={
-            "reference": str(target.reference.with_digest(now.digest)),
-            "digest": now.digest,
-            "media_type": now.media_type,
-            "previous_digest": target.previous,
-        },
-        before={str(target.reference): target.previous},
-        after={str(target.reference): now.digest},
-        steps=tuple(content.steps + tag),
-        spared=content.spared,
-        notes=tuple(notes),
-        warnings=tuple(content.warnings),
-    )
+def _settled(target: Target, notes: list[str]) -> Plan:
+    """Return the plan to leave alone what is there."""
+    draft = Draft()
+    draft.note(*notes)
+    return _planned(draft, target, t.cast(Descriptor, target.found))
+
+
+def _planned(draft: Draft, target: Target, now: Descriptor) -> Plan:
+    result = {
+        "reference": str(target.reference.with_digest(now.digest)),
+        "digest": now.digest,
+        "media_type": now.media_type,
+        "previous_digest": target.previous,
+    }
+    return draft.plan(result, {str(target.reference): target.previous}, {str(target.reference): now.digest})

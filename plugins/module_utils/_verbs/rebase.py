@@ -189,4 +189,4 @@ def _rebased(image: Image, old: Image, new: Image, annotations: Json) -> Edited:
     layers = [in_family(layer.json, media_type) for layer in new.layers]
     layers += [layer.json for layer in image.layers[above:]]
     elsewhere = {layer.digest: new.repository for layer in new.layers}
-    return replace(rewrite(image, config, layers, annotations=annotations), elsewhere=elsewhere, retold=True)
+    return replace(rewrite(image, config, layers, annotations=annotations), elsewhere=elsewhere, files_changed=True)

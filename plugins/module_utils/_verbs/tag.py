@@ -6,7 +6,7 @@ from __future__ import annotations
 from .._errors import NotFound
 from .._kit.target import Target
 from .._oci.reference import Reference, check_tag
-from .._plan import Plan
+from .._plan import Draft, Plan
 from .._registry.session import Session
 
 
@@ -19,11 +19,11 @@ def plan_tag(session: Session, *, name: str, tags: list[str], on_existing: str) 
     if image is None:
         raise NotFound(f"{source} does not exist.", "MANIFEST_UNKNOWN", source.registry, 404)
     targets = session.map(lambda reference: Target.look(repository, reference), wanted)
-    writes = [target for target in targets if not target.settles(image.digest, on_existing)]
-    steps = []
+    writes = [target for target in targets if not target.is_settled(image.digest, on_existing)]
+    draft = Draft()
     if writes:
         manifest = repository.get_raw(image.digest)
-        steps = [target.step(manifest) for target in writes]
+        draft.do(*(target.step(manifest) for target in writes))
     rows = [
         {
             "tag": target.reference.tag,
@@ -33,16 +33,13 @@ def plan_tag(session: Session, *, name: str, tags: list[str], on_existing: str) 
         }
         for target in targets
     ]
-    return Plan(
-        result={
-            "reference": str(source.with_digest(image.digest)),
-            "digest": image.digest,
-            "media_type": image.media_type,
-            "previous_digest": targets[0].previous if len(targets) == 1 else None,
-            "tags": rows,
-        },
-        before={str(target.reference): target.previous for target in targets},
-        after={str(target.reference): row["digest"] for target, row in zip(targets, rows)},
-        steps=tuple(steps),
-        notes=tuple(note for target in targets if target not in writes for note in target.notes(image.digest)),
-    )
+    draft.note(*(note for target in targets if target not in writes for note in target.notes(image.digest)))
+    result = {
+        "reference": str(source.with_digest(image.digest)),
+        "digest": image.digest,
+        "media_type": image.media_type,
+        "previous_digest": targets[0].previous if len(targets) == 1 else None,
+        "tags": rows,
+    }
+    before = {str(target.reference): target.previous for target in targets}
+    return draft.plan(result, before, {str(target.reference): row["digest"] for target, row in zip(targets, rows)})

@@ -23,11 +23,10 @@ from .._oci.manifest import Descriptor, Json, Manifest, parse_json
 from .._oci.mediatype import CONFIGS, INDEXES, MANIFESTS
 from .._oci.platform import Platform
 from .._oci.reference import Reference
+from .._oci.walk import walk
 from .._registry.blobs import read_blob, stream_blob
 from .._registry.client import Repository
 from .._registry.session import Session
-
-_MAX_DEPTH = 8
 
 Key = tuple[str, int]
 
@@ -106,7 +105,10 @@ class _Check:
 
     def run(self, roots: list[tuple[Manifest, str]]) -> None:
         """Check everything."""
-        self.tree(roots)
+        try:
+            self.tree(roots)
+        except ContentError as exc:
+            self.problems.append(str(exc))
         for manifest, what in self.manifests.values():
             self.problems += manifest_problems(manifest, what)
             for item in self.named.get(manifest.digest, ()):
@@ -122,29 +124,28 @@ class _Check:
         self.checked["manifests"] = len(self.manifests)
 
     def tree(self, roots: list[tuple[Manifest, str]]) -> None:
-        """Read all manifests, each once."""
-        level = roots
-        for dummy in range(_MAX_DEPTH):
-            self.manifests.update((manifest.digest, (manifest, what)) for manifest, what in level)
-            below = [item for manifest, dummy in level if manifest.is_index for item in self.members(manifest)]
-            new: dict[str, Descriptor] = {}
-            for item in below:
-                if item.media_type not in INDEXES | MANIFESTS:
-                    self.odd.append(item)
-                elif item.digest not in self.named and item.digest not in self.manifests:
-                    new[item.digest] = item
-            for item in below:
-                self.named.setdefault(item.digest, []).append(item)
-            fetched = self.session.map(self.fetch, new.values())
-            self.problems += [got for got in fetched if isinstance(got, str)]
-            level = [
-                (got, self.name("manifest", item))
-                for item, got in zip(new.values(), fetched)
-                if not isinstance(got, str)
-            ]
-            if not level:
-                return
-        self.problems.append(f"{self.where} nests its indexes too deeply.")
+        """Read all manifests, each once. Raises ContentError for an index that is nested too deeply."""
+
+        def children(level: list[Descriptor]) -> list[list[Descriptor]]:
+            unread = [item for item in level if item.digest not in self.manifests]
+            for item, got in zip(unread, self.session.map(self.fetch, unread)):
+                if isinstance(got, str):
+                    self.problems.append(got)
+                else:
+                    self.manifests[item.digest] = got, self.name("manifest", item)
+            return [self.below(item) for item in level]
+
+        self.manifests.update((manifest.digest, (manifest, what)) for manifest, what in roots)
+        walk([manifest.descriptor for manifest, dummy in roots], children, lambda item: item.digest, self.where)
+
+    def below(self, item: Descriptor) -> list[Descriptor]:
+        """Return the manifests that an index names, and remember what it says of all its members."""
+        manifest = self.manifests[item.digest][0] if item.digest in self.manifests else None
+        inside = self.members(manifest) if manifest and manifest.is_index else []
+        for member in inside:
+            self.named.setdefault(member.digest, []).append(member)
+        self.odd += [member for member in inside if member.media_type not in INDEXES | MANIFESTS]
+        return [member for member in inside if member.media_type in INDEXES | MANIFESTS]
 
     def members(self, index: Manifest) -> list[Descriptor]:
         """Return the members of an index that are to be checked."""
@@ -273,8 +274,7 @@ def validate(
     if problems and fail_on_invalid:
         text = f"{check.where} is not valid: {problems[0]}"
         text += f" (The first of {len(problems)} problems.)" if problems[1:] else ""
-        registry = Reference.parse(name).registry if name is not None else None
-        found.update(failed=True, msg=text, error_code="INVALID_IMAGE", registry=registry, status=None)
+        raise ContentError(text, "INVALID_IMAGE", Reference.parse(name).registry if name else None, details=found)
     return found
 
 

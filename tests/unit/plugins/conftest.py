@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import trustme
-from ansible_collections.quayside.registry.tests.unit.fake_registry import TLS
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
+from ansible_collections.quayside.registry.tests.unit.fake_registry.sockets import TLS
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +28,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     return home
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    """A registry without anything in it, that everybody may write to."""
+    with FakeRegistry() as found:
+        yield found
 
 
 class Certificates(NamedTuple):

@@ -11,11 +11,9 @@ import base64
 import contextlib
 import importlib
 import inspect
-import io
 import itertools
 import json
 import sys
-import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,14 +23,11 @@ import pytest
 import yaml
 from ansible_collections.quayside.registry.plugins.module_utils import _module
 from ansible_collections.quayside.registry.plugins.module_utils._registry import transport
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
-    Auth,
-    FakeRegistry,
-    _Refusal,
-    digest_of,
-    gzipped,
-)
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of, gzipped
+from ansible_collections.quayside.registry.tests.unit.fake_registry.messages import Refusal
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,
@@ -41,6 +36,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     module_output,
     run_module,
 )
+from ansible_collections.quayside.registry.tests.unit.tars import save_tar, tar_of
 
 PLUGINS = Path(__file__).resolve().parents[4] / "plugins"
 MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
@@ -131,24 +127,15 @@ def save_images(place: Place) -> None:
 def add_tars(place: Place) -> None:
     """An index of two images, whose layers are tars, with an attestation."""
     images = [
-        place.registry.add_image("team/tar", layers=[tar_of("a"), tar_of("b", name)], platform=name)
+        place.registry.add_image("team/tar", layers=[tar_of({"a": ""}), tar_of({"b": "", name: ""})], platform=name)
         for name in ("linux/amd64", "linux/arm64")
     ]
     attestation = place.registry.add_attestation("team/tar", images[0])
     place.registry.add_index("team/tar", "1", [*images, attestation])
 
 
-def tar_of(*names: str) -> bytes:
-    """A tar with files of these names."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name in names:
-            tar.addfile(tarfile.TarInfo(name))
-    return out.getvalue()
-
-
-def save_tar(place: Place) -> None:
-    (place.folder / "layer.tar").write_bytes(tar_of("new"))
+def add_tar_file(place: Place) -> None:
+    save_tar(place.folder / "layer.tar", {"new": ""})
 
 
 def add_bases(place: Place) -> None:
@@ -377,7 +364,7 @@ CASES: dict[str, list[Case]] = {
                 "manifest_patch": {"artifactType": "x/y"},
             },
             {"dest": "x@y"},
-            stock=save_tar,
+            stock=add_tar_file,
         ),
         Case(lambda place: {"name": place.name(f"{REPO}:1.2.3"), "labels": {"absent": None}}, {"name": ""}),
     ],
@@ -817,7 +804,7 @@ def test_no_secret_in_what_a_registry_echoes(
 
     def echo(call: Any, endpoint: str, repo: str) -> None:
         check(call, endpoint, repo)
-        raise _Refusal(500, "UNKNOWN", f"you sent {call.headers['authorization']} and {PASSWORD}")
+        raise Refusal(500, "UNKNOWN", f"you sent {call.headers['authorization']} and {PASSWORD}")
 
     monkeypatch.setattr(place.registry.gate, "check", echo)
     output = module_output(module, case.options(place))

@@ -14,7 +14,8 @@ from pathlib import Path
 folder, address, user, password = sys.argv[1:]
 sys.path.insert(0, folder)
 
-from fake_registry import Auth, FakeRegistry
+from fake_registry.auth import Auth
+from fake_registry.server import FakeRegistry
 
 with FakeRegistry(auth=Auth(users={user: password}, expires_in=300)) as registry:
     Path(address).write_text(registry.host, encoding="ascii")

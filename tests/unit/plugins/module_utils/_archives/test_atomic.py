@@ -17,7 +17,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._archives.atomic
     write_file,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput, OCIError
-from ansible_collections.quayside.registry.tests.unit.fake_registry import digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
 from ansible_collections.quayside.registry.tests.unit.kit import fails
 
 
@@ -54,37 +54,21 @@ def test_a_file_that_is_replaced_keeps_its_mode(folder: Path) -> None:
     assert path.stat().st_mode & 0o7777 == 0o600
 
 
-def test_the_owner_of_a_replaced_file_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen from the calls, so that it is tested without root too; the descriptor is that of the new file."""
-    path = folder / "x"
-    path.write_bytes(b"old")
-    owner = (path.stat().st_uid, path.stat().st_gid)
-    if os.geteuid() == 0:
-        owner = (4711, 4712)
-        os.chown(path, *owner)
-    calls: list[tuple[int, int]] = []
-    real = os.fchown
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "fchown", lambda handle, *ids: calls.append(ids) or real(handle, *ids))
-    write_file(str(path), [b"new"])
-    assert calls == [owner]
-    assert (path.stat().st_uid, path.stat().st_gid) == owner
-
-
 def test_the_file_is_prepared_before_it_is_seen(folder: Path) -> None:
     path = folder / "x"
     path.write_bytes(b"old")
     path.chmod(0o640)
     seen: list[bytes] = []
 
-    def prepare(handle: int) -> None:
-        seen.append(path.read_bytes())
-        os.fchmod(handle, 0o400)
+    def prepare(finished: str) -> None:
+        seen.append(path.read_bytes() + Path(finished).read_bytes())
+        os.chmod(finished, 0o400)
 
-    write_file(str(path), [b"new"], prepare)
-    assert (seen, path.read_bytes(), path.stat().st_mode & 0o7777) == ([b"old"], b"new", 0o400)
-    with pytest.raises(ValueError, match="no"):
-        write_file(str(path), [b"newer"], lambda handle: int("no"))
+    with atomic_write(str(path), prepare) as handle:
+        os.write(handle, b"new")
+    assert (seen, path.read_bytes(), path.stat().st_mode & 0o7777) == ([b"oldnew"], b"new", 0o400)
+    with pytest.raises(ValueError, match="no"), atomic_write(str(path), lambda finished: int("no")):
+        pass
     assert (path.read_bytes(), os.listdir(folder)) == (b"new", ["x"])
 
 

@@ -18,8 +18,9 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers import l
 from ansible_collections.quayside.registry.plugins.module_utils._layers.compression import compression_of, compressor
 from ansible_collections.quayside.registry.plugins.module_utils._layers.spool import Spool
 from ansible_collections.quayside.registry.plugins.module_utils._layers.streams import ChunkStream, unpacked
-from ansible_collections.quayside.registry.tests.unit.image_files import save, save_tar, tar_of
+from ansible_collections.quayside.registry.tests.unit.image_files import save
 from ansible_collections.quayside.registry.tests.unit.kit import fails
+from ansible_collections.quayside.registry.tests.unit.tars import save_tar, tar_of
 
 CONTENT = {"a": b"first", "deep/b": b"x" * 3_000_000, "empty": b""}
 

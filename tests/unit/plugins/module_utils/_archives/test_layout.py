@@ -21,7 +21,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._archives.layout
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, InvalidInput
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Descriptor
 from ansible_collections.quayside.registry.plugins.module_utils._oci.parts import parts
-from ansible_collections.quayside.registry.tests.unit.fake_registry import digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
 from ansible_collections.quayside.registry.tests.unit.image_files import (
     VERSION,
     blobs,
@@ -33,11 +33,10 @@ from ansible_collections.quayside.registry.tests.unit.image_files import (
     layout_files,
     oci_image,
     save,
-    save_tar,
-    tar_of,
     to_json,
 )
 from ansible_collections.quayside.registry.tests.unit.kit import fails
+from ansible_collections.quayside.registry.tests.unit.tars import save_tar, tar_of
 
 LAYERS = [tar_of({"a": b"1" * 5000}), tar_of({"b": b"2"})]
 

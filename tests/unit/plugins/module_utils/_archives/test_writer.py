@@ -18,7 +18,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._archives.writer
     write_archive,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError
-from ansible_collections.quayside.registry.tests.unit.fake_registry import digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
 from ansible_collections.quayside.registry.tests.unit.kit import fails
 
 DATA = bytes(range(256)) * 20_000

@@ -7,29 +7,13 @@ Slow, and written from the image specification alone, to be compared with the co
 
 from __future__ import annotations
 
-import io
-import tarfile
 from dataclasses import dataclass
 
-FILE, LINK, SYMLINK, DIRECTORY, FIFO = b"0", b"1", b"2", b"5", b"6"
+from ansible_collections.quayside.registry.tests.unit.tars import DIRECTORY, LINK, SYMLINK, Item
 
 
 class Invalid(Exception):
     """The layers make no root file system."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """An entry of a layer."""
-
-    name: str
-    kind: bytes = FILE
-    content: bytes = b""
-    target: str = ""
-    mode: int = 0o644
-    uid: int = 0
-    mtime: int = 0
-    xattrs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(eq=False)
@@ -41,19 +25,6 @@ class Inode:
 
 
 Root = dict[tuple[str, ...], Inode]
-
-
-def pack(items: list[Item], format: int = tarfile.PAX_FORMAT) -> bytes:
-    """Return the tar of a layer."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=format) as tar:
-        for item in items:
-            info = tarfile.TarInfo(item.name)
-            info.type, info.linkname, info.size = item.kind, item.target, len(item.content)
-            info.mode, info.uid, info.mtime = item.mode, item.uid, item.mtime
-            info.pax_headers = {f"SCHILY.xattr.{key}": value for key, value in item.xattrs}
-            tar.addfile(info, io.BytesIO(item.content))
-    return out.getvalue()
 
 
 def split(path: str) -> tuple[str, ...]:

@@ -6,12 +6,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import importlib.util
 import io
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,16 +21,10 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers import l
 from ansible_collections.quayside.registry.plugins.module_utils._layers.flatten import LayerSource, flatten
 from ansible_collections.quayside.registry.plugins.module_utils._layers.limits import Limits
 from ansible_collections.quayside.registry.plugins.module_utils._layers.tarstream import TarReader, content, entries
+from ansible_collections.quayside.registry.tests.unit.plugins.module_utils._layers import layer_model as model
+from ansible_collections.quayside.registry.tests.unit.tars import DIRECTORY, FIFO, FILE, LINK, SYMLINK, Item, pack
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-_spec = importlib.util.spec_from_file_location("layer_model", Path(__file__).with_name("layer_model.py"))
-assert _spec and _spec.loader
-model = importlib.util.module_from_spec(_spec)
-sys.modules["layer_model"] = model
-_spec.loader.exec_module(model)
-Item, pack = model.Item, model.pack
-FILE, LINK, SYMLINK, DIRECTORY, FIFO = model.FILE, model.LINK, model.SYMLINK, model.DIRECTORY, model.FIFO
 
 
 def source(number: int, data: bytes, diff_id: str | None = None) -> LayerSource:
@@ -52,7 +44,7 @@ def members(data: bytes) -> list[tarfile.TarInfo]:
         return tar.getmembers()
 
 
-def tree(*layers: list[model.Item]) -> dict[str, str]:
+def tree(*layers: list[Item]) -> dict[str, str]:
     """Return what a merge makes, as path -> content, "-> target", "= path of the first hard link" or "/"."""
     data = merge(*map(pack, layers))
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
@@ -70,19 +62,19 @@ def tree(*layers: list[model.Item]) -> dict[str, str]:
         }
 
 
-def d(name: str, **kw: object) -> model.Item:
+def d(name: str, **kw: object) -> Item:
     return Item(name, DIRECTORY, **{"mode": 0o755, **kw})
 
 
-def f(name: str, content: str = "", **kw: object) -> model.Item:
+def f(name: str, content: str = "", **kw: object) -> Item:
     return Item(name, FILE, content.encode(), **kw)
 
 
-def link(name: str, target: str) -> model.Item:
+def link(name: str, target: str) -> Item:
     return Item(name, LINK, target=target)
 
 
-def symlink(name: str, target: str) -> model.Item:
+def symlink(name: str, target: str) -> Item:
     return Item(name, SYMLINK, target=target)
 
 
@@ -158,7 +150,7 @@ BASE = [d("a"), f("a/x", "old"), d("a/b"), f("a/b/y", "deep")]
         pytest.param([[], []], {}, id="empty layers"),
     ],
 )
-def test_rules(layers: list[list[model.Item]], expected: dict[str, str]) -> None:
+def test_rules(layers: list[list[Item]], expected: dict[str, str]) -> None:
     assert tree(*layers) == expected
 
 
@@ -275,7 +267,7 @@ def test_sparse_files_are_written_in_full(tmp_path: Path, flags: list[str]) -> N
     assert sum(len(p) for e in entries(io.BytesIO(packed)) for p in content(e, bytes)) == 3_060_000
 
 
-def corrupt(change: dict[int, bytes], items: list[model.Item], fix: bool = True) -> bytes:
+def corrupt(change: dict[int, bytes], items: list[Item], fix: bool = True) -> bytes:
     """Return a layer with bytes of its first header changed, and its checksum made right again."""
     data = bytearray(pack(items))
     for at, value in change.items():
@@ -465,7 +457,7 @@ _stacks = st.lists(st.lists(_items, max_size=8), min_size=1, max_size=4)
 
 @settings(deadline=None, max_examples=int(os.environ.get("FLATTEN_EXAMPLES", "400")))
 @given(_stacks, st.booleans())
-def test_random_stacks_equal_the_model(layers: list[list[model.Item]], packed: bool) -> None:
+def test_random_stacks_equal_the_model(layers: list[list[Item]], packed: bool) -> None:
     data = [gzip.compress(pack(items), 1) if packed else pack(items) for items in layers]
     try:
         root = model.merge(layers)

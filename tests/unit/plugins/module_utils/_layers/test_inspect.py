@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
-import tarfile
 import threading
 import tracemalloc
 import zlib
@@ -18,20 +16,11 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers import l
 from ansible_collections.quayside.registry.plugins.module_utils._layers.inspect import LayerFacts, read_layer
 from ansible_collections.quayside.registry.plugins.module_utils._layers.limits import Limits
 from ansible_collections.quayside.registry.plugins.module_utils._oci.digest import digest_of
+from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-
-def tar_of(content: bytes) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        entry = tarfile.TarInfo("file")
-        entry.size = len(content)
-        tar.addfile(entry, io.BytesIO(content))
-    return stream.getvalue()
-
-
-TAR = tar_of(os.urandom(300_000))
+TAR = tar_of({"file": os.urandom(300_000)})
 PACKED = gzip.compress(TAR)
 
 
@@ -56,7 +45,7 @@ def test_something_behind_the_compressed_data_is_a_problem_as_engines_find(behin
 
 def test_a_large_file_of_zeros_is_no_problem() -> None:
     """Gzip makes one byte of 1028 here; that is as far as it goes, and no layer is refused for it."""
-    packed = gzip.compress(tar_of(bytes(100 << 20)), 6, mtime=0)
+    packed = gzip.compress(tar_of({"zeros": bytes(100 << 20)}), 6, mtime=0)
     assert read_layer(pieces(packed, 1 << 20), "It").problems == ()
 
 

@@ -8,7 +8,6 @@ import hashlib
 import importlib.util
 import io
 import os
-import tarfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,18 +17,9 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import C
 from ansible_collections.quayside.registry.plugins.module_utils._layers.compression import compressor
 from ansible_collections.quayside.registry.plugins.module_utils._layers.layerfile import read_layer_file
 from ansible_collections.quayside.registry.tests.unit.kit import fails
+from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 
 needs_zstd = pytest.mark.skipif(not importlib.util.find_spec("zstandard"), reason="zstandard is not installed")
-
-
-def tar_of(**files: bytes) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return stream.getvalue()
 
 
 def sha256(content: bytes) -> str:
@@ -43,7 +33,7 @@ def packed(content: bytes, compression: str) -> bytes:
     return out.getvalue()
 
 
-TAR = tar_of(one=b"1" * 700, two=os.urandom(3 << 20))
+TAR = tar_of({"one": b"1" * 700, "two": os.urandom(3 << 20)})
 
 
 @pytest.fixture(name="file")

@@ -21,7 +21,8 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers.newlayer
     windows,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._layers.tree import FileTree
-from ansible_collections.quayside.registry.tests.unit.fake_registry import digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
+from ansible_collections.quayside.registry.tests.unit.tars import DIRECTORY, LINK, SYMLINK, Item, pack
 
 
 def entries(layer: NewLayer) -> dict[str, tarfile.TarInfo]:
@@ -34,17 +35,9 @@ def content(layer: NewLayer, name: str) -> bytes:
         return archive.extractfile(name).read()
 
 
-def tar_file(path: Path, *infos: tarfile.TarInfo, mode: str = "w") -> Path:
-    with tarfile.open(path, mode, format=tarfile.PAX_FORMAT) as archive:
-        for info in infos:
-            archive.addfile(info, io.BytesIO(b"x" * info.size))
+def tar_file(path: Path, *items: Item) -> Path:
+    path.write_bytes(pack(items))
     return path
-
-
-def info(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, target: str = "") -> tarfile.TarInfo:
-    found = tarfile.TarInfo(name)
-    found.type, found.size, found.linkname = kind, size, target
-    return found
 
 
 def folder(path: Path) -> Path:
@@ -111,7 +104,7 @@ def test_packing_gives_what_was_promised(tmp_path: Path) -> None:
 
 
 def test_tars_are_used_as_they_are(tmp_path: Path) -> None:
-    plain = tar_file(tmp_path / "a.tar", info("a", size=5))
+    plain = tar_file(tmp_path / "a.tar", Item("a", content=b"12345"))
     packed = tmp_path / "a.tgz"
     packed.write_bytes(gzip.compress(plain.read_bytes(), 3))
     for path, compression in ((plain, None), (packed, "gzip")):
@@ -129,7 +122,7 @@ def test_tars_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(ContentError):
         from_path(str(bad))
     with pytest.raises(ContentError, match="leads out of the root"):
-        from_path(str(tar_file(tmp_path / "out.tar", info("../x"))))
+        from_path(str(tar_file(tmp_path / "out.tar", Item("../x"))))
     with pytest.raises(InvalidInput, match="none does not exist"):
         from_path(str(tmp_path / "none"))
 
@@ -180,10 +173,10 @@ def test_files_that_cannot_be(values: list[dict[str, Any]]) -> None:
 def test_windows(tmp_path: Path) -> None:
     path = tar_file(
         tmp_path / "a.tar",
-        info("./", tarfile.DIRTYPE),
-        info("app/x", size=700),
-        info("app/hard", tarfile.LNKTYPE, target="app/x"),
-        info("app/soft", tarfile.SYMTYPE, target="x"),
+        Item("./", DIRECTORY),
+        Item("app/x", content=b"x" * 700),
+        Item("app/hard", LINK, target="app/x"),
+        Item("app/soft", SYMLINK, target="x"),
     )
     layer = windows(from_path(str(path)))
     found = entries(layer)

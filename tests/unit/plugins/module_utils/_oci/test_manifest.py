@@ -23,7 +23,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.parts impor
     parts,
     read_descriptor,
 )
-from ansible_collections.quayside.registry.tests.unit.fake_registry import OCI_CONFIG, OCI_LAYER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_CONFIG, OCI_LAYER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

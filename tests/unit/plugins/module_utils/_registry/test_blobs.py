@@ -18,7 +18,9 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Descriptor
 from ansible_collections.quayside.registry.plugins.module_utils._registry.blobs import has_blob, read_blob, stream_blob
 from ansible_collections.quayside.registry.plugins.module_utils._registry.client import Repository
-from ansible_collections.quayside.registry.tests.unit.fake_registry import FakeRegistry, Quirks, digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, fails, make_session, repository, switches
 
 DATA = random.Random(1).randbytes(3_000_000)

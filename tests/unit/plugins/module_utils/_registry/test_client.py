@@ -22,16 +22,16 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.client
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.manifests import put
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
     DOCKER_SCHEMA1,
     OCI_INDEX,
     OCI_MANIFEST,
-    Auth,
-    FakeRegistry,
-    Quirks,
     digest_of,
 )
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,

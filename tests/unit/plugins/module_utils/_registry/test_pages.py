@@ -16,8 +16,10 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 from ansible_collections.quayside.registry.plugins.module_utils._registry import pages
 from ansible_collections.quayside.registry.plugins.module_utils._registry.catalog import catalog
 from ansible_collections.quayside.registry.plugins.module_utils._registry.tags import list_tags
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, PROFILES, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, PROFILES, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, fails, login, make_session, repository, switches
 
 TAGS = sorted(f"v{number}" for number in range(25))

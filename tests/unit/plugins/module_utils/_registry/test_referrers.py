@@ -15,14 +15,11 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.referr
     referrers_by_api,
     referrers_by_tag,
 )
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
-    OCI_INDEX,
-    Auth,
-    FakeRegistry,
-    Quirks,
-    digest_of,
-)
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_INDEX, digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, fails, repository, switches
 
 SBOM = "application/vnd.example.sbom"

@@ -26,7 +26,9 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.transp
     Transport,
     retry_after,
 )
-from ansible_collections.quayside.registry.tests.unit.fake_registry import FakeRegistry, Quirks, _Answer
+from ansible_collections.quayside.registry.tests.unit.fake_registry.messages import Answer
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import DEFAULTS, REPO, fails
 
 MANIFEST = f"/v2/{REPO}/manifests/1"
@@ -345,7 +347,7 @@ def test_redirect_loop_ends() -> None:
 def test_the_body_of_a_redirect_is_not_read_to_its_end() -> None:
     with FakeRegistry() as registry:
         registry.fault(action="endless")
-        registry.api.ping_get = lambda *dummy: _Answer(307, [("Location", "/v2/_catalog")])
+        registry.api.ping_get = lambda *dummy: Answer(307, [("Location", "/v2/_catalog")])
         assert Client(registry)("/v2/").status == 200
 
 

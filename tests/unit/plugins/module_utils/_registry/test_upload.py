@@ -23,14 +23,12 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest im
 from ansible_collections.quayside.registry.plugins.module_utils._registry.blobs import stream_blob
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
 from ansible_collections.quayside.registry.plugins.module_utils._registry.upload import mount_blob, upload_blob
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, PROFILES, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
-    Auth,
-    FakeRegistry,
-    Quirks,
-    _Handler,
-    digest_of,
-)
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, PROFILES, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
+from ansible_collections.quayside.registry.tests.unit.fake_registry.sockets import Handler
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, fails, login, make_session, repository, switches
 
 DATA = random.Random(2).randbytes(2_500_000)
@@ -337,7 +335,7 @@ class _Swallowed:
                 self.bytes += len(piece)
             return kept, True
 
-        monkeypatch.setattr(_Handler, "_read_body", read)
+        monkeypatch.setattr(Handler, "_read_body", read)
         monkeypatch.setattr(registry.api, "_store", lambda *dummy: None)
 
 

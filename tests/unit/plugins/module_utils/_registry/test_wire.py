@@ -34,8 +34,11 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.sessio
 from ansible_collections.quayside.registry.plugins.module_utils._registry.tags import list_tags
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
 from ansible_collections.quayside.registry.plugins.module_utils._registry.upload import upload_blob
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, Quirks, digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,

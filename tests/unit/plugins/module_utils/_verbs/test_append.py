@@ -21,7 +21,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers import n
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.append import plan_append
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
     DOCKER_LIST,
@@ -30,9 +30,9 @@ from ansible_collections.quayside.registry.tests.unit.fake_registry import (
     OCI_INDEX,
     OCI_LAYER,
     OCI_MANIFEST,
-    FakeRegistry,
     digest_of,
 )
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,
@@ -43,6 +43,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     login,
     make_session,
 )
+from ansible_collections.quayside.registry.tests.unit.tars import save_tar
 
 MOTD = [{"path": "/etc/motd", "content": "hello"}]
 TIME = "2024-05-06T07:08:09Z"
@@ -53,7 +54,7 @@ def plan(
 ) -> tuple[Session, Plan]:
     session = make_session(login(registry))
     defaults: dict[str, Any] = {"layers": None, "files": None, "format": "oci", "base_annotations": False}
-    defaults.update({"platforms": [], "created": None, "compression": "gzip", "on_existing": "replace"})
+    defaults.update({"platforms": [], "created": None, "compression": "gzip", "limits": None, "on_existing": "replace"})
     source = None if name is None else f"{registry.host}/{REPO}{name}"
     arguments = {"dest": f"{registry.host}/{dest}" if dest else None, **defaults, **options}
     return session, plan_append(session, name=source, **arguments)
@@ -66,19 +67,8 @@ def run(registry: FakeRegistry, *args: Any, **options: Any) -> Plan:
 
 
 @pytest.fixture
-def registry() -> Any:
-    with FakeRegistry() as found:
-        yield found
-
-
-@pytest.fixture
 def layer(tmp_path: Path) -> Path:
-    path = tmp_path / "app.tar"
-    with tarfile.open(path, "w") as archive:
-        info = tarfile.TarInfo("app")
-        info.size = 3000
-        archive.addfile(info, io.BytesIO(b"x" * 3000))
-    return path
+    return Path(save_tar(tmp_path / "app.tar", {"app": b"x" * 3000}))
 
 
 @pytest.mark.parametrize(("media", "kind"), [("oci", OCI_LAYER), ("docker", DOCKER_LAYER)])

@@ -16,7 +16,8 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 )
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Cost, Plan
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.blob import plan_blob
-from ansible_collections.quayside.registry.tests.unit.fake_registry import FakeRegistry, digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, apply, fails, login, make_session
 
 DATA = b"some bytes " * 1000

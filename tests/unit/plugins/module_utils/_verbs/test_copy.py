@@ -19,15 +19,11 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Cost, Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import digest_tag
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PROFILES
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
-    OCI_MANIFEST,
-    Auth,
-    FakeRegistry,
-    Layer,
-    Quirks,
-    digest_of,
-)
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_MANIFEST, Layer, digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PROFILES
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,

@@ -16,8 +16,10 @@ from ansible_collections.quayside.registry.plugins.module_utils._plan import Pla
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.delete import plan_delete
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PROFILES
-from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry, Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PROFILES
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,

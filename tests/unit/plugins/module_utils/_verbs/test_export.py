@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tarfile
 from pathlib import Path
@@ -15,27 +14,12 @@ from ansible_collections.quayside.registry.plugins.module_utils._plan import Pla
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.export import plan_export
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.flatten import plan_flatten
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
-    OCI_LAYER,
-    FakeRegistry,
-    Layer,
-    digest_of,
-    gzipped,
-)
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_LAYER, Layer, digest_of, gzipped
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, apply, fails, login, make_session, run_module
+from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 
-
-def tar(**files: str) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(f".wh.{name[:-3]}" if name.endswith("_wh") else name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content.encode()))
-    return out.getvalue()
-
-
-BASE, TOP = tar(a="one", b="two"), tar(a_wh="", c="three")
+BASE, TOP = tar_of({"a": "one", "b": "two"}), tar_of({".wh.a": "", "c": "three"})
 
 
 def plan(registry: FakeRegistry, path: Path, name: str = ":1", **options: Any) -> tuple[Session, Plan]:
@@ -181,7 +165,7 @@ def test_the_same_files_give_the_same_bytes_as_flattening(registry: FakeRegistry
 
 def test_platforms(registry: FakeRegistry, path: Path) -> None:
     images = [
-        registry.add_image(REPO, layers=[tar(arch=name)], platform=name)
+        registry.add_image(REPO, layers=[tar_of({"arch": name})], platform=name)
         for name in ("linux/arm64", "linux/amd64", "linux/s390x")
     ]
     registry.add_index(REPO, "index", images)

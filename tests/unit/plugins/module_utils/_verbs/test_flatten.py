@@ -23,36 +23,26 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.flatten import plan_flatten
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
     DOCKER_MANIFEST,
     OCI_CONFIG,
     OCI_LAYER,
     OCI_MANIFEST,
-    FakeRegistry,
     Layer,
-    Quirks,
     digest_of,
     gzipped,
 )
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, apply, complete, fails, login, make_session
+from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 
 needs_zstd = pytest.mark.skipif(not importlib.util.find_spec("zstandard"), reason="zstandard is not installed")
 
 
-def tar(**files: str) -> bytes:
-    """A tar of files; "" is a directory, and a name with a trailing _wh a whiteout."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(f".wh.{name[:-3]}" if name.endswith("_wh") else name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content.encode()))
-    return out.getvalue()
-
-
-BASE, TOP = tar(a="one", b="two"), tar(a_wh="", c="three")
+BASE, TOP = tar_of({"a": "one", "b": "two"}), tar_of({".wh.a": "", "c": "three"})
 LABELS = {"config": {"Labels": {"a": "b"}}, "moby.unknown": {"kept": True}}
 
 
@@ -84,12 +74,6 @@ def names(registry: FakeRegistry, repo: str, ref: str) -> list[str]:
 def blob_gets(registry: FakeRegistry) -> set[str]:
     """The blobs that were downloaded."""
     return {r.path.rpartition("/")[2] for r in registry.requests if r.method == "GET" and "/blobs/" in r.path}
-
-
-@pytest.fixture
-def registry() -> Any:
-    with FakeRegistry() as found:
-        yield found
 
 
 @pytest.mark.parametrize(
@@ -134,7 +118,7 @@ def test_the_second_time_no_layer_is_downloaded(registry: FakeRegistry, dest: st
 def test_a_new_source_is_flattened_again(registry: FakeRegistry) -> None:
     registry.add_image(REPO, "1", [BASE, TOP])
     run(registry, dest="team/flat:1")
-    registry.add_image(REPO, "1", [BASE, TOP, tar(d="four")])
+    registry.add_image(REPO, "1", [BASE, TOP, tar_of({"d": "four"})])
     assert run(registry, dest="team/flat:1").changed
     assert names(registry, "team/flat", "1") == ["b", "c", "d"]
 
@@ -209,7 +193,7 @@ def test_an_image_of_one_layer_is_left_alone(registry: FakeRegistry) -> None:
 
 def test_an_index_stays_one_and_attestations_follow(registry: FakeRegistry) -> None:
     images = [
-        registry.add_image(REPO, layers=[BASE, tar(arch=platform)], platform=platform)
+        registry.add_image(REPO, layers=[BASE, tar_of({"arch": platform})], platform=platform)
         for platform in ("linux/amd64", "linux/arm64")
     ]
     attestation = registry.add_attestation(REPO, images[0])
@@ -325,7 +309,7 @@ def test_a_broken_connection_is_resumed(registry: FakeRegistry) -> None:
 
 
 def test_memory_and_files_are_not_kept(registry: FakeRegistry) -> None:
-    big = tar(big="x" * (3 << 20))
+    big = tar_of({"big": "x" * (3 << 20)})
     registry.add_image(REPO, "1", [big, TOP])
     with FakeRegistry(Quirks(put_only=True)) as other:
         session = make_session(login(registry), login(other))

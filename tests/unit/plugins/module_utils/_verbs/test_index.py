@@ -19,8 +19,9 @@ from ansible_collections.quayside.registry.plugins.module_utils._plan import Pla
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs import index as verb
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.index import plan_index
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PROFILES
-from ansible_collections.quayside.registry.tests.unit.fake_registry import DOCKER_LIST, OCI_INDEX, FakeRegistry, Layer
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import DOCKER_LIST, OCI_INDEX, Layer
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PROFILES
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,

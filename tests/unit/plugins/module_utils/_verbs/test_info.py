@@ -28,8 +28,11 @@ from ansible_collections.quayside.registry.plugins.module_utils._verbs.login_inf
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.manifest_info import manifest_info
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.tag_info import tag_info
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.token_info import token_info
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, PROFILES, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import OCI_MANIFEST, Auth, FakeRegistry, Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_MANIFEST
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, PROFILES, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,

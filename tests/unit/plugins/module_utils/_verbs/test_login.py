@@ -20,8 +20,9 @@ from ansible_collections.quayside.registry.plugins.module_utils._plan import Pla
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.login import plan_login
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PASSWORD, PROFILES, USER
-from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, FakeRegistry
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, PROFILES, USER
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import apply, fails, login, make_session
 
 USERS = {USER: PASSWORD}

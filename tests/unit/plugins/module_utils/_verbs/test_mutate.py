@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +13,13 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import C
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.mutate import plan_mutate
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
     DOCKER_LAYER,
     DOCKER_MANIFEST,
     OCI_LAYER,
-    FakeRegistry,
     digest_of,
 )
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,
@@ -31,7 +29,9 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     fails,
     login,
     make_session,
+    twice,
 )
+from ansible_collections.quayside.registry.tests.unit.tars import save_tar, tar_of
 
 NOTHING: dict[str, Any] = {
     **dict.fromkeys(("dest", "labels", "annotations", "env", "cmd", "entrypoint", "user", "workdir", "exposed_ports")),
@@ -58,27 +58,7 @@ def run(registry: FakeRegistry, *args: Any, **options: Any) -> Plan:
 
 
 def run_twice(registry: FakeRegistry, *args: Any, **options: Any) -> Plan:
-    planned = run(registry, *args, **options)
-    state = registry.state()
-    registry.reset_log()
-    again = run(registry, *args, **options)
-    assert not again.changed, again.actions
-    assert again.before == again.after
-    assert again.result["digest"] == planned.result["digest"]
-    assert again.result["config"] == planned.result["config"]
-    assert registry.state() == state
-    assert {request.method for request in registry.requests} <= {"GET", "HEAD"}
-    return planned
-
-
-def tar(**files: bytes) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return stream.getvalue()
+    return twice(registry, lambda: run(registry, *args, **options), "digest", "config")
 
 
 @pytest.mark.parametrize("media", ["oci", "docker"])
@@ -218,7 +198,7 @@ def test_by_digest() -> None:
 
 @pytest.mark.parametrize("media", ["oci", "docker"])
 def test_append(media: str, tmp_path: Path) -> None:
-    one, two = tar(one=b"1" * 1000), gzip.compress(tar(two=b"2"))
+    one, two = tar_of({"one": b"1" * 1000}), gzip.compress(tar_of({"two": b"2"}))
     (tmp_path / "one.tar").write_bytes(one)
     (tmp_path / "two.tar.gz").write_bytes(two)
     paths = [str(tmp_path / "one.tar"), str(tmp_path / "two.tar.gz")]
@@ -242,7 +222,7 @@ def test_append(media: str, tmp_path: Path) -> None:
 
 
 def test_append_to_an_image_without_history(tmp_path: Path) -> None:
-    (tmp_path / "one.tar").write_bytes(tar(one=b"1"))
+    save_tar(tmp_path / "one.tar", {"one": b"1"})
     with FakeRegistry() as registry:
         registry.add_image(REPO, "1", layers=LAYERS, config={"history": None})
         planned = run_twice(registry, append=[str(tmp_path / "one.tar")])
@@ -250,7 +230,7 @@ def test_append_to_an_image_without_history(tmp_path: Path) -> None:
 
 
 def test_append_elsewhere_takes_what_another_encoder_made(tmp_path: Path) -> None:
-    raw = tar(one=b"1" * 5000)
+    raw = tar_of({"one": b"1" * 5000})
     with FakeRegistry() as registry:
         registry.add_image(REPO, "1", layers=LAYERS)
         (tmp_path / "one.tar").write_bytes(raw)

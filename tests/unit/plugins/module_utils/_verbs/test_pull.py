@@ -23,13 +23,8 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers import c
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.pull import plan_pull
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
-    OCI_LAYER,
-    FakeRegistry,
-    Layer,
-    digest_of,
-    gzipped,
-)
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_LAYER, Layer, digest_of, gzipped
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.image_files import REF_NAME, save
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
@@ -40,6 +35,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     login,
     make_session,
 )
+from ansible_collections.quayside.registry.tests.unit.tars import read_tar
 
 FORMATS = ["docker-archive", "oci-archive", "oci-layout"]
 OCI = FORMATS[1:]
@@ -70,19 +66,14 @@ def run(registry: FakeRegistry, path: Path, *names: str, make: bool = False, **o
     return planned
 
 
-def tar(path: Path) -> dict[str, bytes]:
-    with tarfile.open(path) as archive:
-        return {entry.name: archive.extractfile(entry).read() for entry in archive}  # type: ignore[union-attr]
-
-
 def listed(path: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(tar(path)["manifest.json"])
+    found: list[dict[str, Any]] = json.loads(read_tar(path)["manifest.json"])
     return found
 
 
 def entries(path: Path) -> list[tuple[str | None, str]]:
     """The tags and digests in index.json of a layout or archive."""
-    raw = (path / "index.json").read_bytes() if path.is_dir() else tar(path)["index.json"]
+    raw = (path / "index.json").read_bytes() if path.is_dir() else read_tar(path)["index.json"]
     return [((item.get("annotations") or {}).get(REF_NAME), item["digest"]) for item in json.loads(raw)["manifests"]]
 
 
@@ -291,8 +282,8 @@ def test_a_docker_archive(path: Path) -> None:
         config = registry.manifest(REPO, "1")["config"]["digest"][7:] + ".json"
         layers = [digest_of(gzipped(layer))[7:] + ".tar.gz" for layer in LAYERS]
         assert listed(path) == [{"Config": config, "RepoTags": [f"{registry.host}/{REPO}:1"], "Layers": layers}]
-        assert sorted(tar(path)) == sorted([config, *layers, "manifest.json"])
-        assert [gzip.decompress(tar(path)[name]) for name in layers] == list(LAYERS)
+        assert sorted(read_tar(path)) == sorted([config, *layers, "manifest.json"])
+        assert [gzip.decompress(read_tar(path)[name]) for name in layers] == list(LAYERS)
     images = open_images(str(path))
     assert images.root(images.entries[0]).digest == digest_of(images.root(images.entries[0]).raw)
 
@@ -367,7 +358,7 @@ def test_zstd_layers_are_unpacked(path: Path) -> None:
         run(registry, path)
         name = digest_of(data)[7:] + ".tar"
         assert listed(path)[0]["Layers"][1] == name
-        assert tar(path)[name] == data
+        assert read_tar(path)[name] == data
         registry.reset_log()
         assert not run(registry, path).changed
         assert registry.count("GET", "/blobs/") == 1  # the config
@@ -395,7 +386,7 @@ def test_plain_layers_stay_plain(path: Path) -> None:
         layer = Layer(b"plain", OCI_LAYER.replace("+gzip", ""), digest_of(b"plain"))
         registry.add_image(REPO, "1", layers=[layer])
         run(registry, path)
-        assert tar(path)[digest_of(b"plain")[7:] + ".tar"] == b"plain"
+        assert read_tar(path)[digest_of(b"plain")[7:] + ".tar"] == b"plain"
 
 
 def test_an_artifact_is_no_image(path: Path) -> None:
@@ -431,7 +422,7 @@ def test_a_whole_index(kind: str, path: Path) -> None:
         root = images.root(images.entries[0])
         assert root.raw == registry.manifests(REPO)[digest].body
         content = {**registry.blobs(REPO), **{name: made.body for name, made in registry.manifests(REPO).items()}}
-        saved = tar(path) if kind == "oci-archive" else {name[6:]: data for name, data in files(path).items()}
+        saved = read_tar(path) if kind == "oci-archive" else {name[6:]: data for name, data in files(path).items()}
         for name, data in content.items():
             assert saved["blobs/" + name.replace(":", "/")] == data
         assert json.loads(saved["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}

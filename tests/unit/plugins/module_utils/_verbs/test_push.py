@@ -17,13 +17,13 @@ from ansible_collections.quayside.registry.plugins.module_utils._plan import Pla
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.pull import plan_pull
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.push import plan_push
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
     DOCKER_MANIFEST,
     OCI_INDEX,
     OCI_LAYER,
-    FakeRegistry,
     digest_of,
 )
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.image_files import (
     blob,
     blobs,
@@ -35,8 +35,6 @@ from ansible_collections.quayside.registry.tests.unit.image_files import (
     layout_files,
     oci_image,
     save,
-    save_tar,
-    tar_of,
     to_json,
 )
 from ansible_collections.quayside.registry.tests.unit.kit import (
@@ -49,6 +47,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     login,
     make_session,
 )
+from ansible_collections.quayside.registry.tests.unit.tars import save_tar, tar_of
 
 TARS = [tar_of({"a": b"1" * 5000}), tar_of({"b": b"2"})]
 

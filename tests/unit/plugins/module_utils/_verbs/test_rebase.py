@@ -10,13 +10,13 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import C
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.rebase import plan_rebase
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
     DOCKER_LAYER,
     OCI_LAYER,
-    FakeRegistry,
     Layer,
     digest_of,
 )
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     REPO,
     apply,
@@ -24,6 +24,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     fails,
     login,
     make_session,
+    twice,
 )
 
 NAME, DIGEST = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
@@ -49,15 +50,7 @@ def run(registry: FakeRegistry, *others: FakeRegistry, **options: Any) -> Plan:
 
 
 def run_twice(registry: FakeRegistry, *others: FakeRegistry, **options: Any) -> Plan:
-    planned = run(registry, *others, **options)
-    state = registry.state()
-    again = run(registry, *others, **options)
-    assert not again.changed, again.actions
-    assert again.before == again.after
-    same = ("digest", "new_base", "base_digest")
-    assert [again.result[key] for key in same] == [planned.result[key] for key in same]
-    assert registry.state() == state
-    return planned
+    return twice(registry, lambda: run(registry, *others, **options), "digest", "new_base", "base_digest")
 
 
 def files(*names: str) -> list[bytes]:
@@ -347,3 +340,16 @@ def test_malformed(options: dict[str, str]) -> None:
         with fails(InvalidInput, "INVALID_REFERENCE"):
             plan(registry, **options)
         assert registry.requests == []
+
+
+def test_a_base_with_the_same_layers_changes_the_annotations_alone() -> None:
+    with FakeRegistry() as registry:
+        first = add_base(registry, "1", "old")
+        history = [{"created_by": "rebuilt"}]
+        second = registry.add_image(BASE, "2", layers=files("old"), config={"history": history})
+        assert first != second
+        add_app(registry, "old", annotations={NAME: f"{registry.host}/{BASE}:1", DIGEST: first})
+        config = registry.config(REPO, "1")
+        run_twice(registry, new_base=f"{registry.host}/{BASE}:2")
+        assert registry.manifest(REPO, "1")["annotations"][DIGEST] == second
+        assert registry.config(REPO, "1") == config

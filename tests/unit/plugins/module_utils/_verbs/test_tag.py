@@ -16,8 +16,9 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.tag import plan_tag
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PROFILES
-from ansible_collections.quayside.registry.tests.unit.fake_registry import FakeRegistry, Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PROFILES
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
     REPO,

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import tarfile
 from collections.abc import Callable, Mapping
@@ -21,33 +20,24 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     RegistryError,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.validate import validate
-from ansible_collections.quayside.registry.tests.unit.fake_profiles import PROFILES
-from ansible_collections.quayside.registry.tests.unit.fake_registry import (
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
     OCI_INDEX,
     OCI_LAYER,
     OCI_MANIFEST,
-    Auth,
-    FakeRegistry,
     Layer,
     digest_of,
     gzipped,
 )
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PROFILES
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import REPO, fails, is_sentence, login, make_session
+from ansible_collections.quayside.registry.tests.unit.tars import save_tar, tar_of
 
 NAME = f"{REPO}:1"
 
 
-def tar_of(*files: tuple[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, content in files:
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return stream.getvalue()
-
-
-BASE, APP = tar_of(("etc/a", b"a" * 5000)), tar_of(("app/b", b"b" * 700), ("app/c", b""))
+BASE, APP = tar_of({"etc/a": b"a" * 5000}), tar_of({"app/b": b"b" * 700, "app/c": b""})
 
 
 def check(registry: FakeRegistry, name: str = NAME, **options: Any) -> dict[str, Any]:
@@ -170,10 +160,10 @@ DAMAGES: dict[str, tuple[Callable[[FakeRegistry], None], list[str]]] = {
     "odd history": (with_config(history={"a": 1}), ["has a history that is not a list"]),
     "no tar": (layered(gzipped(b"text" * 300)), ["is not a tar archive"]),
     "tar cut": (layered(gzipped(BASE[:3000])), ["is cut off in the middle"]),
-    "tar leads out": (layered(gzipped(tar_of(("../../etc/x", b"")))), ["leads out of the root"]),
+    "tar leads out": (layered(gzipped(tar_of({"../../etc/x": b""}))), ["leads out of the root"]),
     "gzip cut": (layered(gzipped(BASE)[:-9], diff_id=digest_of(BASE)), ["ends in the middle of its compressed data"]),
     "gzip damaged": (layered(gzipped(BASE)[:10] + b"\xff" * 40, diff_id=digest_of(BASE)), ["damaged compressed data"]),
-    "bomb": (layered(gzipped(tar_of(("x", bytes(80 << 20)))), diff_id="sha256:" + "0" * 64), ["expands to more than"]),
+    "bomb": (layered(gzipped(tar_of({"x": bytes(80 << 20)})), diff_id="sha256:" + "0" * 64), ["expands to more than"]),
     "layers no list": (set_key("layers", {"a": 1}), ["has layers that are not a list", "2 layers (rootfs.diff_ids)"]),
     "layer no object": (set_key("layers", [5]), ["has a descriptor that is not an object", "2 layers (rootfs"]),
     "schema version": (set_key("schemaVersion", 1), ["schemaVersion 1"]),
@@ -398,7 +388,7 @@ def test_failing_is_an_option() -> None:
 def test_layers_of_all_compressions(jobs: int) -> None:
     with FakeRegistry() as registry:
         plain = Layer(BASE, "application/vnd.oci.image.layer.v1.tar", digest_of(BASE))
-        many = [tar_of((f"f{number}", b"x" * number)) for number in range(20)]
+        many = [tar_of({f"f{number}": b"x" * number}) for number in range(20)]
         add(registry, layers=[plain, *many])
         options: dict[str, Any] = {"path": None, "fast": False, "platforms": [], "fail_on_invalid": True}
         found = validate(make_session(login(registry), jobs=jobs), name=f"{registry.host}/{NAME}", **options)
@@ -477,14 +467,14 @@ def test_docker_archives(tmp_path: Path) -> None:
     raw = json.dumps(config).encode()
     listing = json.dumps([{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["l.tar"]}]).encode()
     good, bad = tmp_path / "good.tar", tmp_path / "bad.tar"
-    good.write_bytes(tar_of(("manifest.json", listing), ("c.json", raw), ("l.tar", BASE)))
-    bad.write_bytes(tar_of(("manifest.json", listing), ("c.json", raw), ("l.tar", APP)))
+    save_tar(good, {"manifest.json": listing, "c.json": raw, "l.tar": BASE})
+    save_tar(bad, {"manifest.json": listing, "c.json": raw, "l.tar": APP})
     assert check_path(good)["valid"]
     (text,) = check_path(bad)["problems"]
     assert f"unpacks to {digest_of(APP)}" in text
 
 
-@pytest.mark.parametrize("content", [b"", b"text" * 300, gzipped(b"x"), tar_of(("x", b"y"))])
+@pytest.mark.parametrize("content", [b"", b"text" * 300, gzipped(b"x"), tar_of({"x": b"y"})])
 def test_files_that_hold_no_image(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
     found = check_path(tmp_path / "file")

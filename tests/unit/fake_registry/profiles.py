@@ -1,5 +1,4 @@
-# Copyright: Contributors to the quayside.registry collection
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Quirks and logins of the registries that people use, as their public behaviour is known.
 
 `FakeRegistry(*PROFILES["harbor"])` is one of them, with USER and PASSWORD as its login.
@@ -9,7 +8,8 @@ A profile is a summary for tests, not a claim about today's service.
 
 from __future__ import annotations
 
-from ansible_collections.quayside.registry.tests.unit.fake_registry import Auth, Quirks
+from .auth import Auth
+from .quirks import Quirks
 
 USER, PASSWORD = "robot$team+ci", "s3cret:with/colon"
 _USERS = {USER: PASSWORD}

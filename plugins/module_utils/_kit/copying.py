@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Copies of images from one repository to another: what both sides hold, and what it takes to make them the same."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+from functools import partial
+
+from .._errors import InvalidInput, NotFound
+from .._oci.manifest import Descriptor, Manifest
+from .._oci.reference import Reference
+from .._plan import Draft
+from .._registry.client import Repository
+from .._registry.session import Session
+from .target import Target
+
+if t.TYPE_CHECKING:
+    from .._oci.platform import Platform
+
+Choose = t.Callable[[Repository, Reference, "tuple[Platform, ...]"], Manifest]
+"""Returns what a source becomes when some platforms alone are wanted: see ``choose_platforms``."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image to copy, as the user gave it; no platforms stands for all."""
+
+    src: Reference
+    dest: Reference
+    platforms: tuple[Platform, ...] = ()
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A pair with what both sides hold: the descriptor that the destination is to have, and what it has."""
+
+    pair: Pair
+    source: Repository
+    target: Target
+    wanted: Descriptor
+    filtered: Manifest | None = None
+    """The index that was made of the source's, where only some of its platforms are wanted."""
+
+
+def look_at_pairs(session: Session, pairs: t.Sequence[Pair]) -> list[Copy]:
+    """Find out what both sides of each pair hold, with one HEAD on each side.
+
+    Raises NotFound for a source that does not exist, ContentError for a platform that it does not have, InvalidInput
+    where two sources are to become one destination, or the digest of one is not what its source has.
+    """
+    choose: Choose | None = None
+    if any(pair.platforms for pair in pairs):
+        from .image import choose_platforms
+
+        choose = choose_platforms
+    copies = session.map(partial(_look, session, choose), pairs)
+    _refuse_conflicts(copies)
+    return copies
+
+
+def _look(session: Session, choose: Choose | None, pair: Pair) -> Copy:
+    """Look at both sides; a source by digest that is there already is not asked."""
+    source = session.repository(pair.src)
+    target = Target.open(session, pair.dest)
+    filtered = None
+    if target.found and not pair.platforms and pair.src.digest == target.previous:
+        wanted: Descriptor | None = target.found
+    elif choose and pair.platforms:
+        with source.named():
+            filtered = choose(source, pair.src, pair.platforms)
+        wanted = filtered.descriptor
+    else:
+        wanted = source.head(pair.src.target)
+    if wanted is None:
+        raise NotFound(f"The source {pair.src} does not exist.", "MANIFEST_UNKNOWN", pair.src.registry, 404)
+    target.check_digest(wanted.digest, str(pair.src))
+    return Copy(pair, source, target, wanted, filtered)
+
+
+def _refuse_conflicts(copies: list[Copy]) -> None:
+    """Refuse a task that wants two different digests under one tag."""
+    wanted: dict[Reference, Copy] = {}
+    for copy in copies:
+        other = wanted.setdefault(copy.pair.dest, copy)
+        if other.wanted.digest != copy.wanted.digest:
+            text = f"{other.pair.src} and {copy.pair.src} have different digests, and both are to become"
+            raise InvalidInput(f"{text} {copy.pair.dest}.", "CONFLICT")
+
+
+def plan_copies(
+    session: Session,
+    draft: Draft,
+    moving: list[Copy],
+    landed: list[Copy],
+    repair: bool = False,
+    referrers: bool = False,
+) -> None:
+    """Plan what moves content, then what hangs on it, then the tags of ``moving``.
+
+    ``landed`` are all that the destination has or will have: with ``repair``, what is below them is looked at too;
+    with ``referrers``, their signatures and the like are merged with those that are there.
+    """
+    from .content import Wanted, plan_content
+
+    needs = []
+    for copy in landed if repair else moving:
+        known = {copy.filtered.digest: copy.filtered} if copy.filtered else {}
+        needs.append(Wanted(copy.source, copy.target.repository, copy.wanted, known))
+    if referrers:
+        from .referrers import find_beside, find_referrers, list_steps
+
+        extra, subjects = find_referrers(session, _subjects(landed))
+        beside = find_beside(session, draft, subjects)
+        manifests = plan_content(session, draft, [*needs, *extra, *(one.wanted() for one in beside)], repair)
+        draft.do(*list_steps(extra, manifests))
+        draft.do(*(one.target.step(one.manifest) for one in beside))
+    else:
+        manifests = plan_content(session, draft, needs, repair)
+    tags = [(copy.target, manifests[str(copy.target.repository), copy.wanted.digest]) for copy in moving]
+    draft.do(*(target.step(manifest) for target, manifest in tags))
+
+
+def _subjects(copies: list[Copy]) -> list[t.Any]:
+    """Return the digests that signatures may be for: of what is copied, and of its members."""
+    from .._oci.mediatype import INDEXES
+    from .._oci.parts import members
+    from .referrers import Subject
+
+    found = []
+    for copy in copies:
+        manifest = copy.filtered
+        if manifest is None and copy.wanted.media_type in INDEXES:
+            manifest = copy.source.get(copy.wanted.digest)
+        digests = [copy.wanted.digest, *(member.digest for member in (members(manifest) if manifest else []))]
+        found += [Subject(copy.source, copy.target.repository, digest) for digest in dict.fromkeys(digests)]
+    return found

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a module declares, the pieces that options are made of, and a session made of options; no Ansible here.
+
+Each piece has its documentation in a fragment of the same name in ``plugins/doc_fragments``.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ._errors import InvalidInput
+from ._oci.reference import Reference, parse_host
+from ._registry.credentials import Credential, RunCommand
+from ._registry.session import Entry, Session
+from ._registry.transport import Settings, Transport
+
+Spec = dict[str, dict[str, t.Any]]
+Params = t.Mapping[str, t.Any]
+
+_REACH: Spec = {
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "plain_http": {"type": "bool"},
+    "validate_certs": {"type": "bool", "default": True},
+    "ca_path": {"type": "path"},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path"},
+}
+_ENTRY: Spec = {
+    "name": {"type": "str", "required": True},
+    "identity_token": {"type": "str", "no_log": True},
+    "registry_token": {"type": "str", "no_log": True},
+    **_REACH,
+}
+TOGETHER = [("username", "password"), ("client_cert", "client_key")]
+
+# Of every module: fragment _registry.
+SHARED: Spec = {
+    "registries": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": _ENTRY,
+        "required_together": TOGETHER,
+    },
+    "auth_file": {"type": "path", "aliases": ["authfile"]},
+    "timeout": {"type": "int", "default": 60},
+    "retries": {"type": "int", "default": 3},
+    "jobs": {"type": "int", "default": 4},
+    **_REACH,
+}
+
+# Of several modules: fragments _image, _rootfs.
+NAME: Spec = {"name": {"type": "str", "required": True}}
+PLATFORM: Spec = {"platform": {"type": "str"}}
+PLATFORMS: Spec = {"platforms": {"type": "list", "elements": "str", "default": []}}
+ON_EXISTING: Spec = {"on_existing": {"type": "str", "default": "replace", "choices": ["replace", "keep", "fail"]}}
+PATTERNS: Spec = {
+    "include": {"type": "list", "elements": "str", "default": []},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+}
+TAG_RULES: Spec = {
+    **PATTERNS,
+    "semver": {"type": "str"},
+    "newest": {"type": "int"},
+    "omit_digest_tags": {"type": "bool", "default": False},
+}
+QUERY: Spec = {"query": {"type": "str"}}
+LIMITS: Spec = {
+    "limits": {
+        "type": "dict",
+        "options": {"max_bytes": {"type": "int"}, "max_entries": {"type": "int"}, "max_ratio": {"type": "int"}},
+    }
+}
+FORMATS = ["docker-archive", "oci-archive", "oci-layout"]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A module, as any runner can run it.
+
+    ``options`` are its own, beside SHARED. One of ``plan`` (a verb that returns a Plan) and ``look`` (one that returns
+    results) is set; it is called with a session and all of ``options``. ``constraints`` are AnsibleModule's
+    (``mutually_exclusive`` and so on). ``file`` names the option with the path of a file that gets ``mode``,
+    ``owner``, ``group`` and the like as Ansible's own modules give them; the verb is then called with ``prepare``
+    too, which sets them on the finished file before it gets its name.
+    """
+
+    options: Spec
+    plan: t.Callable[..., t.Any] | None = None
+    look: t.Callable[..., dict[str, t.Any]] | None = None
+    constraints: dict[str, t.Any] = field(default_factory=dict)
+    file: str = ""
+
+
+def plans(verb: t.Callable[..., t.Any], options: Spec, file: str = "", **constraints: t.Any) -> Declaration:
+    """Declare a module that changes something: its verb returns a Plan."""
+    return Declaration(options, plan=verb, constraints=constraints, file=file)
+
+
+def looks(verb: t.Callable[..., dict[str, t.Any]], options: Spec, **constraints: t.Any) -> Declaration:
+    """Declare a module that only looks: its verb returns the results."""
+    return Declaration(options, look=verb, constraints=constraints)
+
+
+def check_strings(options: Spec, given: t.Any) -> None:
+    """Refuse what YAML has read as something else where a string is meant: ``1.10`` is 1.1 there, and ``yes`` true.
+
+    ``given`` are the options before they were converted. Whole numbers are taken. Raises InvalidInput.
+    """
+    for name, spec in options.items():
+        names = (name, *spec.get("aliases", ()))
+        value = next((given[each] for each in names if given.get(each) is not None), None)
+        kind, inner = spec.get("type", "str"), spec.get("options")
+        values = value if kind == "list" and isinstance(value, list) else [value]
+        for item in values:
+            if inner and isinstance(item, dict):
+                check_strings(inner, item)
+            elif "str" in (kind, spec.get("elements")) and isinstance(item, (bool, float)):
+                read = "a boolean" if isinstance(item, bool) else "a number with a fraction"
+                shown = f"it has become {item}" if not spec.get("no_log") else "its text is lost"
+                raise InvalidInput(f"{name}: YAML reads this as {read} ({shown}); write it in quotes.")
+
+
+def session_from(params: Params, run: RunCommand) -> Session:
+    """Return a session for options as SHARED describes them, converted and with their defaults.
+
+    ``run`` runs the programs that hand out credentials. Nothing is requested. Raises InvalidInput, MissingLibrary.
+    """
+    for name, least in (("timeout", 1), ("retries", 0), ("jobs", 1)):
+        if params[name] < least:
+            raise InvalidInput(f"{name} must be at least {least}, not {params[name]}.")
+    own = _entry(params)
+    hosts = acted_on(params) if own.credential else set()
+    if len(hosts) > 1:
+        listed = " and ".join(sorted(hosts))
+        text = f"username and password are for one registry, not for {listed}; give each its own in registries."
+        raise InvalidInput(text)
+    return Session(
+        Transport(params["timeout"], params["retries"], params["jobs"]),
+        own.settings,
+        run,
+        [_entry(entry) for entry in params["registries"]],
+        dict.fromkeys(hosts, own.credential),
+        params["auth_file"],
+        params["jobs"],
+    )
+
+
+def _entry(params: Params) -> Entry:
+    tokens = params.get("identity_token"), params.get("registry_token")
+    found = Credential(params["username"], params["password"], *tokens)
+    settings = Settings(*(params[name] for name in Settings._fields))
+    return Entry(params.get("name", ""), settings, found if found.secrets() else None)
+
+
+def acted_on(params: Params) -> set[str]:
+    """Return the registries that a task acts on: those of its destinations, where it has some."""
+    if params.get("registry"):
+        return {parse_host(params["registry"].strip("/").partition("/")[0])}
+    several = [image.get("dest") for image in params.get("images") or []] or params.get("names") or []
+    names = [params.get("dest")] if params.get("dest") else several or [params.get("name")]
+    return {Reference.parse(name).registry for name in names if name}
