@@ -167,9 +167,12 @@ def flatten(
     to nothing, does not have its ``diff_id``, goes above the limits, or needs Windows to be merged; OCIError
     (NO_SPACE). ``out`` is written to only when all layers are read, and stays open.
     """
-    spools = [Spool(purpose, tmp_dir) for dummy in layers]
-    read = lambda number, budget: _spool_layer(layers[number], spools[number], budget)  # noqa: E731
-    tree, budget = _apply(layers, read, limits, jobs)
     with contextlib.ExitStack() as stack:
+        spools = [stack.enter_context(Spool(purpose, tmp_dir)) for dummy in layers]
+
+        def read(number: int, budget: Budget) -> list[TarEntry]:
+            return _spool_layer(layers[number], spools[number], budget)
+
+        tree, budget = _apply(layers, read, limits, jobs)
         entries, size = _write(tree, [stack.enter_context(spool.reader()) for spool in spools], out)
     return Summary(entries, size, budget.bytes)

@@ -66,7 +66,7 @@ class Spool:
     """A temporary file without a name: it vanishes with this object, or with the process.
 
     ``purpose`` is for the message when the disk is full (see explain_no_space); ``folder`` is the system's temporary
-    one by default. Bytes are added at the end, by one thread.
+    one by default. Bytes are added at the end, by one thread. As a context manager, it ends with the block.
     """
 
     def __init__(self, purpose: str, folder: str | None = None) -> None:
@@ -74,8 +74,14 @@ class Spool:
         self._hint = "" if folder else ", or let TMPDIR name a folder that has it"
         with explain_no_space(self._place, purpose, self._hint), tempfile.TemporaryFile(dir=folder) as file:
             self.handle = os.dup(file.fileno())
-        weakref.finalize(self, os.close, self.handle)
+        self._end = weakref.finalize(self, os.close, self.handle)
         self.size = 0
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *dummy: object) -> None:
+        self._end()
 
     def write(self, data: bytes | bytearray) -> int:
         """Add bytes at the end. Raises OCIError (NO_SPACE), OSError."""
