@@ -121,7 +121,7 @@ transfer:
 """
 
 from ..module_utils._module import run
-from ..module_utils._options import PLATFORMS, looks
+from ..module_utils._options import LIMITS, PLATFORMS, looks
 from ..module_utils._verbs.validate import validate
 
 DECLARATION = looks(
@@ -131,6 +131,7 @@ DECLARATION = looks(
         "path": {"type": "path"},
         "fast": {"type": "bool", "default": False},
         **PLATFORMS,
+        **LIMITS,
         "fail_on_invalid": {"type": "bool", "default": True},
     },
     mutually_exclusive=[("name", "path")],

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from .._errors import ContentError, InvalidInput
 from .._layers.tarstream import printable
 from .._oci.digest import hasher, mismatch
-from .._oci.manifest import Descriptor, Manifest, parse_json
+from .._oci.manifest import Descriptor, Json, Manifest, parse_json
 from .._oci.mediatype import OCI_INDEX
-from .._oci.parts import checked, members
+from .._oci.parts import checked, members, parts
 from .files import Archive, Files, Folder
 
 DOCKER_ARCHIVE, OCI_ARCHIVE, OCI_LAYOUT = "docker-archive", "oci-archive", "oci-layout"
@@ -142,6 +142,8 @@ class Layout:
         raw = files.read("index.json", _MAX_MANIFEST)
         self.index = checked(Manifest.parse(raw, OCI_INDEX, what), what)
         self.entries = [Entry(_names(item), item.digest, item) for item in members(self.index)]
+        self.top = Entry((), self.index.digest, self.index.descriptor)
+        """``index.json`` itself, which is the image of several platforms in what some tools write."""
 
     def root(self, entry: Entry) -> Manifest:
         return self.manifest(t.cast(Descriptor, entry.item))
@@ -153,6 +155,10 @@ class Layout:
             raise ContentError(text, "TOO_LARGE")
         return checked(Manifest.parse(self._read(item, what), item.media_type, what, item.digest.split(":")[0]), what)
 
+    def config(self, manifest: Manifest) -> Json:
+        """Return the config of an image."""
+        return parse_json(self.read(parts(manifest, "config")[0]), f"The config of {manifest.digest} in {self.path}")
+
     def read(self, item: Descriptor) -> bytes:
         what = f"The blob {item.digest} in {self.path}"
         if item.size > _MAX_BLOB:
@@ -162,13 +168,16 @@ class Layout:
 
     def chunks(self, item: Descriptor) -> t.Iterator[bytes]:
         what = f"The blob {item.digest} in {self.path}"
-        return verified(self._files.chunks(blob_name(item.digest)), item, what)
+        return verified(self._files.chunks(self._name(item)), item, what)
 
     def has(self, item: Descriptor) -> bool:
-        return self._files.size(blob_name(item.digest)) == item.size
+        return self._files.size(self._name(item)) == item.size
+
+    def _name(self, item: Descriptor) -> str:
+        return "index.json" if item.digest == self.index.digest else blob_name(item.digest)
 
     def _read(self, item: Descriptor, what: str) -> bytes:
-        size = self._files.size(blob_name(item.digest))
+        size = self._files.size(self._name(item))
         if size is None:
             raise ContentError(f"{what} is missing.", "ARCHIVE_INVALID")
         if size != item.size:

@@ -24,6 +24,7 @@ from .._registry.blobs import stream_blob
 from .._registry.client import Repository
 from .._registry.session import Session
 from .image import member, read_config
+from .rootfs import refuse_encrypted
 from .saved import in_one_shape, result
 
 
@@ -98,6 +99,8 @@ def _member(image: _Image, blob: Descriptor, suffix: str) -> Member:
 def _layers(image: _Image) -> list[Member]:
     """Return the layers as files: gzip and plain ones as they are, zstd ones, which Docker may not load, unpacked."""
     layers = parts(image.manifest, "layers")
+    for layer in layers:
+        refuse_encrypted(layer, str(image.reference))
     diff_ids: list[str] = []
     if any("zstd" in layer.media_type for layer in layers):
         diff_ids = _diff_ids(image, len(layers))

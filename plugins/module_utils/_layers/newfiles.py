@@ -89,9 +89,7 @@ def _places(files: t.Sequence[NewFile], tree: FileTree) -> list[tuple[Slot, NewF
     paths = {slot.path for slot, dummy in slots}
     folders = {path for slot, dummy in slots for path, dummy_entry in slot.folders}
     if len(paths) < len(files) or folders & paths:
-        raise InvalidInput(
-            "Each path in files must be there once, also once links are followed, and not below another."
-        )
+        raise InvalidInput("Each path in files must be there once (links followed), and not below another one.")
     return slots
 
 

@@ -7,7 +7,7 @@ import typing as t
 from contextlib import suppress
 from functools import partial
 
-from .._archives.dockerarchive import DockerArchive, docker_manifest
+from .._archives.dockerarchive import DockerArchive, docker_manifest, left_out
 from .._archives.layout import DOCKER_ARCHIVE, OCI_ARCHIVE, Entry, Layout, formats_of, open_files, open_images
 from .._errors import ContentError, InvalidInput
 from .._kit.content import Wanted, plan_content
@@ -17,6 +17,7 @@ from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.mediatype import MANIFESTS
 from .._oci.parts import members, parts
+from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._oci.walk import below, walk
 from .._plan import Draft, Plan
@@ -62,7 +63,12 @@ def _choose_side(path: str, kind: str | None, wanted: str | None) -> tuple[Layou
         layers = [layer for manifest in found.values() for layer in parts(manifest, "layers")]
         if not missing and not any(layer.media_type.endswith(".tar") for layer in layers):
             return images, entry
-    return docker, _choose(docker.entries, wanted, path)
+    chosen = _choose(docker.entries, wanted, path)
+    others = ", ".join(str(Platform.from_json(images.config(item)) or item.digest) for item in left_out(images, docker))
+    if others:
+        text = f"{path} has images for {others} too, which its manifest.json does not name; to send only {chosen}, "
+        raise ContentError(f"{text}set format: {DOCKER_ARCHIVE}.", "SEVERAL_PLATFORMS")
+    return docker, chosen
 
 
 def _choose(entries: t.Sequence[Entry], wanted: str | None, path: str) -> Entry:

@@ -41,12 +41,12 @@ BASE, APP = tar_of({"etc/a": b"a" * 5000}), tar_of({"app/b": b"b" * 700, "app/c"
 
 
 def check(registry: FakeRegistry, name: str = NAME, **options: Any) -> dict[str, Any]:
-    options = {"path": None, "fast": False, "platforms": [], "fail_on_invalid": False, **options}
+    options = {"path": None, "fast": False, "platforms": [], "limits": None, "fail_on_invalid": False, **options}
     return validate(make_session(login(registry), retries=0), name=f"{registry.host}/{name}", **options)
 
 
 def check_path(path: Path, **options: Any) -> dict[str, Any]:
-    options = {"fast": False, "platforms": [], "fail_on_invalid": False, **options}
+    options = {"fast": False, "platforms": [], "limits": None, "fail_on_invalid": False, **options}
     return validate(make_session(), name=None, path=str(path), **options)
 
 
@@ -151,19 +151,20 @@ DAMAGES: dict[str, tuple[Callable[[FakeRegistry], None], list[str]]] = {
     "config size": (huge_config, ["at most"]),
     "no rootfs": (with_config(rootfs=None), ["rootfs.type None", "lists 0 layers"]),
     "rootfs type": (with_config(rootfs={**TWO, "type": "x"}), ["rootfs.type 'x'"]),
-    "rootfs list": (with_config(rootfs=[]), ["rootfs.type None", "lists 0 layers"]),
+    "rootfs list": (with_config(rootfs=[]), ["a field rootfs that", "rootfs.type None", "lists 0 layers"]),
     "one diff ID": (with_config(rootfs={**TWO, "diff_ids": [digest_of(BASE)]}), ["lists 1 layers"]),
     "odd diff ID": (with_config(rootfs={**TWO, "diff_ids": [5, digest_of(APP)]}), ["has the diff ID 5"]),
     "other diff ID": (second_layer_lies, [f"unpacks to {digest_of(APP)}"]),
     "no platform": (with_config(os="", architecture=None), ["names no architecture", "names no os"]),
     "short history": (with_config(history=[{"created_by": "x"}]), ["has 1 entries with layers in its history"]),
-    "odd history": (with_config(history={"a": 1}), ["has a history that is not a list"]),
+    "odd history": (with_config(history={"a": 1}), ["has a field history that is not a list"]),
     "no tar": (layered(gzipped(b"text" * 300)), ["is not a tar archive"]),
     "tar cut": (layered(gzipped(BASE[:3000])), ["is cut off in the middle"]),
     "tar leads out": (layered(gzipped(tar_of({"../../etc/x": b""}))), ["leads out of the root"]),
     "gzip cut": (layered(gzipped(BASE)[:-9], diff_id=digest_of(BASE)), ["ends in the middle of its compressed data"]),
     "gzip damaged": (layered(gzipped(BASE)[:10] + b"\xff" * 40, diff_id=digest_of(BASE)), ["damaged compressed data"]),
-    "bomb": (layered(gzipped(tar_of({"x": bytes(80 << 20)})), diff_id="sha256:" + "0" * 64), ["expands to more than"]),
+    "entrypoint": (with_config(config={"Entrypoint": "/app"}), ["a field config.Entrypoint that is not a list"]),
+    "zeros behind gzip": (layered(gzipped(BASE) + bytes(512), diff_id=digest_of(BASE)), ["something behind its"]),
     "layers no list": (set_key("layers", {"a": 1}), ["has layers that are not a list", "2 layers (rootfs.diff_ids)"]),
     "layer no object": (set_key("layers", [5]), ["has a descriptor that is not an object", "2 layers (rootfs"]),
     "schema version": (set_key("schemaVersion", 1), ["schemaVersion 1"]),
@@ -390,7 +391,13 @@ def test_layers_of_all_compressions(jobs: int) -> None:
         plain = Layer(BASE, "application/vnd.oci.image.layer.v1.tar", digest_of(BASE))
         many = [tar_of({f"f{number}": b"x" * number}) for number in range(20)]
         add(registry, layers=[plain, *many])
-        options: dict[str, Any] = {"path": None, "fast": False, "platforms": [], "fail_on_invalid": True}
+        options: dict[str, Any] = {
+            "path": None,
+            "fast": False,
+            "platforms": [],
+            "limits": None,
+            "fail_on_invalid": True,
+        }
         found = validate(make_session(login(registry), jobs=jobs), name=f"{registry.host}/{NAME}", **options)
         assert found["valid"]
         assert found["checked"]["layers"] == 21
