@@ -16,9 +16,6 @@ from ._registry.session import Session
 
 
 class _Module(basic.AnsibleModule):
-    def __init__(self, **options: t.Any) -> None:
-        super().__init__(**options)
-
     def add_path_info(self, kwargs: dict[str, t.Any]) -> dict[str, t.Any]:
         """Add nothing about a ``path`` to the result: of a file that is not there yet, check mode could not tell."""
         return kwargs
@@ -59,7 +56,7 @@ def run(declaration: Declaration) -> None:
     constraints = dict(declaration.constraints)
     constraints["required_together"] = TOGETHER + constraints.get("required_together", [])
     spec = {**SHARED, **declaration.options}
-    module = _Module(
+    module: basic.AnsibleModule = _Module(  # type: ignore[no-untyped-call]
         argument_spec=spec, supports_check_mode=True, add_file_common_args=bool(declaration.file), **constraints
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that temporary files are removed

@@ -56,7 +56,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-reference: {type: str, returned: success, description: "The image's name with the digest, or null if it did not exist or there are several."}
+reference:
+  description: The image's name with the digest, or null if it did not exist or there are several.
+  type: str
+  returned: success
 digest: {type: str, returned: success, description: "The image's digest, or null, as RV(reference)."}
 media_type: {type: str, returned: success, description: "The media type of RV(digest), or null."}
 previous_digest: {type: str, returned: success, description: "The same as RV(digest), or null."}

@@ -84,7 +84,7 @@ def copy_plan(session: Session, src: str | None = None, dest: str | None = None,
 
 
 def apply(session: Session, plan: Plan) -> Cost:
-    return plan.apply(session.map)
+    return plan.apply(session.map).cost or Cost()
 
 
 def twice(registry: FakeRegistry, run: Callable[[], Plan], *same: str) -> Plan:

@@ -60,7 +60,7 @@ def digest_of_file(path: str, algorithm: str) -> tuple[str, int] | None:
 
 
 @contextlib.contextmanager
-def atomic_write(path: str, prepare: Prepare | None = None) -> t.Iterator[int]:
+def atomic_write(path: str, prepare: Prepare = lambda temporary: None) -> t.Iterator[int]:
     """Give a descriptor of a new file, which takes the place of ``path`` when the block ends, else vanishes.
 
     Its mode is 0644 minus the umask; one that was there before keeps its mode and owner. ``prepare`` gets the
@@ -76,8 +76,7 @@ def atomic_write(path: str, prepare: Prepare | None = None) -> t.Iterator[int]:
                     _keep_owner_and_mode(handle, path)
                 finally:
                     os.close(handle)
-                if prepare:
-                    prepare(temporary)
+                prepare(temporary)
                 os.replace(temporary, path)
             except BaseException:
                 os.unlink(temporary)

@@ -74,7 +74,7 @@ def _look(session: Session, choose: Choose | None, pair: Pair) -> Copy:
         wanted = source.head(pair.src.target)
     if wanted is None:
         raise NotFound(f"The source {pair.src} does not exist.", "MANIFEST_UNKNOWN", pair.src.registry, 404)
-    target.check_digest(wanted.digest, str(pair.src))
+    target.check_digest(wanted.digest, f"The image {pair.src}")
     return Copy(pair, source, target, wanted, filtered)
 
 
@@ -85,7 +85,7 @@ def _refuse_conflicts(copies: list[Copy]) -> None:
         other = wanted.setdefault(copy.pair.dest, copy)
         if other.wanted.digest != copy.wanted.digest:
             text = f"{other.pair.src} and {copy.pair.src} have different digests, and both are to become"
-            raise InvalidInput(f"{text} {copy.pair.dest}.", "CONFLICT")
+            raise InvalidInput(f"{text} {copy.pair.dest}.")
 
 
 def plan_copies(

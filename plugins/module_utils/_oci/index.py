@@ -104,47 +104,53 @@ def merge(existing: t.Iterable[Descriptor], wanted: t.Iterable[Member]) -> list[
     """
     there = list({identity(old): old for old in existing}.values())
     updated: dict[Identity, Descriptor] = {}
-    fresh: list[Descriptor] = []
+    new: dict[Identity, Descriptor] = {}
+    wanted = list(wanted)
     for member in wanted:
-        hits = _described_by(member, there, updated)
+        pool = [*there, *new.values()]
+        hits = [old for old in pool if old.digest == member.item.digest]
+        if member.platform or _count_platforms(wanted, member.item.digest) > 1:
+            hits = _of_platform(member, hits, updated)
         for old in hits:
-            updated[identity(old)] = member.over(updated.get(identity(old), old))
+            known = new if identity(old) in new else updated
+            known[identity(old)] = member.over(known.get(identity(old), old))
         if not hits:
-            same = [at for at, item in enumerate(fresh) if identity(item) == identity(member.over())]
-            if same:
-                fresh[same[0]] = member.over(fresh[same[0]])
-            else:
-                fresh.append(member.over())
-    slots = {slot(item) for item in (*updated.values(), *fresh)} - {None}
-    replaced = [old for old in there if identity(old) not in updated and slot(old) in slots]
-    staying = {item.digest for item in (*updated.values(), *fresh)}
-    staying.update(old.digest for old in there if old not in replaced)
-    gone = {old.digest for old in replaced} - staying
+            new[identity(member.over())] = member.over()
+    made = [*updated.values(), *new.values()]
+    slots = {slot(item) for item in made} - {None}
+    replaced = {identity(old) for old in there if identity(old) not in updated and slot(old) in slots}
+    staying = {item.digest for item in made}
+    staying.update(old.digest for old in there if identity(old) not in replaced)
+    gone = {digest for digest, dummy in replaced} - staying
     result: list[Descriptor] = []
     for old in there:
         if identity(old) in updated:
             result.append(updated[identity(old)])
-        elif old in replaced:
-            heirs = [item for item in fresh if slot(item) == slot(old)][:1]
-            result += heirs
-            fresh = [item for item in fresh if item not in heirs]
+        elif identity(old) in replaced:
+            heir = next((item for item in new.values() if slot(item) == slot(old)), None)
+            if heir:
+                result.append(new.pop(identity(heir)))
         elif attests(old) not in gone:
             result.append(old)
-    return result + fresh
+    return [*result, *new.values()]
 
 
-def _described_by(member: Member, there: list[Descriptor], updated: t.Container[Identity]) -> list[Descriptor]:
-    """Return the descriptors that a wanted member is about: those of its digest, for its platform if it has one.
+def _count_platforms(wanted: t.Iterable[Member], digest: str) -> int:
+    return len({identity(member.over()) for member in wanted if member.item.digest == digest})
+
+
+def _of_platform(member: Member, same: list[Descriptor], updated: t.Container[Identity]) -> list[Descriptor]:
+    """Return those descriptors of a member's digest that are for its platform, or for none that is named.
 
     A platform that the user gives is set on the only descriptor of that digest which nothing else is about.
     """
-    same = [old for old in there if old.digest == member.item.digest]
     platform = member.platform or platform_of(member.item)
     if platform is None:
         return same
     exact = [old for old in same if platform_of(old) == platform]
+    silent = [old for old in same if platform_of(old) is None]
     renamed = same if member.platform and len(same) == 1 and identity(same[0]) not in updated else []
-    return exact or renamed
+    return exact or silent or renamed
 
 
 def without(existing: t.Sequence[Descriptor], gone: t.Callable[[Descriptor], bool]) -> list[Descriptor]:

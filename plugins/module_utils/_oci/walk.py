@@ -91,21 +91,20 @@ def find_image(
     platform of a config, and is asked only about members that their index gives none, when no other fits. Raises
     ContentError (PLATFORM_NOT_FOUND), and what ``get`` raises.
     """
-    if not root.is_index:
-        return root
-    if wanted is None:
-        inside = [member for member in members(root) if not attests(member)]
-        single = inside[0] if len(inside) == 1 and inside[0].media_type in INDEXES | MANIFESTS else None
-        if single:
-            return _only(get(single), get, own_platform, what)
-    found = _search(root, wanted or USUAL, get, own_platform, what, 1)
+    manifest = root
+    for dummy in range(MAX_DEPTH):
+        if not manifest.is_index:
+            return manifest
+        inside = [member for member in members(manifest) if not attests(member)]
+        if wanted or len(inside) != 1 or inside[0].media_type not in INDEXES | MANIFESTS:
+            break
+        manifest = get(inside[0])
+    else:
+        raise too_deep(what)
+    found = _search(manifest, wanted or USUAL, get, own_platform, what, 1)
     if found is None:
         raise no_platform(root, wanted or USUAL, what)
     return found
-
-
-def _only(manifest: Manifest, get: Get, own: t.Callable[[Manifest], Platform | None], what: str) -> Manifest:
-    return find_image(manifest, None, get, own, what) if manifest.is_index else manifest
 
 
 def _search(
@@ -122,7 +121,7 @@ def _search(
     silent = []
     for member in members(index):
         said = platform_of(member)
-        if attests(member) or (said and not wanted.matches(said)):
+        if (attests(member) and wanted.os != "unknown") or (said and not wanted.matches(said)):
             continue
         if member.media_type in INDEXES:
             found = _search(get(member), wanted, get, own, what, depth + 1)

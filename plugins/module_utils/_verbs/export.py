@@ -33,7 +33,7 @@ def plan_export(
     platform: str | None,
     limits: dict[str, int | None] | None,
     force: bool,
-    prepare: Prepare | None = None,
+    prepare: Prepare = lambda temporary: None,
 ) -> Plan:
     """Plan one file; it is written here, without a name, unless the one that is there is known to be right."""
     allowed = parse_limits(limits)
@@ -96,7 +96,7 @@ class _Export:
         return cls(file, writer.close().digest)
 
 
-def _write(made: _Export, path: str, note: str, prepare: Prepare | None) -> None:
+def _write(made: _Export, path: str, note: str, prepare: Prepare) -> None:
     with atomic_write(path, prepare) as handle:
         write_chunks(handle, made.file.chunks())
         with suppress(OSError, AttributeError):  # where files have no such notes, the next run makes the tar again

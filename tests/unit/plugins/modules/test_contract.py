@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from ansible_collections.quayside.registry.plugins.module_utils import _module
+from ansible_collections.quayside.registry.plugins.module_utils._options import SHARED, Declaration
 from ansible_collections.quayside.registry.plugins.module_utils._registry import transport
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of, gzipped
@@ -448,7 +448,9 @@ def documents(module: str) -> dict[str, Any]:
     found = {
         node.targets[0].id: yaml.safe_load(ast.literal_eval(node.value))
         for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper()
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in ("DOCUMENTATION", "RETURN")
     }
     options = found["DOCUMENTATION"].setdefault("options", {})
     for name in found["DOCUMENTATION"].get("extends_documentation_fragment", []):
@@ -462,13 +464,12 @@ def documents(module: str) -> dict[str, Any]:
     return found
 
 
-def call_of(module: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], Callable[..., Any]]:
-    """The argument spec and the verb that a module hands to the runner."""
-    calls: list[Any] = []
+def declaration(module: str) -> Declaration:
+    """What a module hands to its runner."""
     loaded = importlib.import_module(f"ansible_collections.quayside.registry.plugins.modules.{module}")
-    monkeypatch.setattr(loaded, "run_module", lambda spec, verb, **dummy: calls.append((spec, verb)))
-    loaded.main()
-    return calls[0]
+    found = loaded.DECLARATION
+    assert isinstance(found, Declaration)
+    return found
 
 
 def results(output: Mapping[str, Any]) -> dict[str, Any]:
@@ -504,10 +505,10 @@ def described(options: Mapping[str, Any], inner: str) -> dict[str, Any]:
 
 
 @each_module
-def test_options_are_documented_as_they_are(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, dummy = call_of(module, monkeypatch)
+def test_options_are_documented_as_they_are(module: str) -> None:
+    spec = declaration(module).options
     documented = documents(module)["DOCUMENTATION"]["options"]
-    assert described(documented, "suboptions") == described({**_module._SHARED, **spec}, "options")
+    assert described(documented, "suboptions") == described({**SHARED, **spec}, "options")
     assert all(option["description"] for option in documented.values())
 
 
@@ -520,21 +521,23 @@ def secrets_of(spec: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
 
 
 @each_module
-def test_secrets_are_marked(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, dummy = call_of(module, monkeypatch)
-    found = list(secrets_of({**_module._SHARED, **spec}))
+def test_secrets_are_marked(module: str) -> None:
+    spec = declaration(module).options
+    found = list(secrets_of({**SHARED, **spec}))
     assert {name for name, marked in found} == {"password", "identity_token", "registry_token"}
     assert all(marked for name, marked in found)
 
 
 @each_module
-def test_options_are_what_the_verb_takes(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, verb = call_of(module, monkeypatch)
+def test_options_are_what_the_verb_takes(module: str) -> None:
+    found = declaration(module)
+    spec = found.options
+    (verb,) = [one for one in (found.plan, found.look) if one]
     session, *rest = inspect.signature(verb).parameters.values()
     assert session.name == "session"
-    assert {parameter.name for parameter in rest} == set(spec)
+    assert {parameter.name for parameter in rest} == {*spec, *(["prepare"] if found.file else [])}
     assert {parameter.kind for parameter in rest} == {inspect.Parameter.KEYWORD_ONLY}
-    assert {parameter.default for parameter in rest} == {inspect.Parameter.empty}
+    assert {parameter.default for parameter in rest if parameter.name != "prepare"} <= {inspect.Parameter.empty}
 
 
 TYPES: dict[str, tuple[type, ...]] = {

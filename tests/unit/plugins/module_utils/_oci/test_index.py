@@ -7,17 +7,22 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
+from ansible_collections.quayside.registry.plugins.module_utils._oci.image import build
 from ansible_collections.quayside.registry.plugins.module_utils._oci.index import (
     Member,
     annotate,
+    filter_index,
+    identity,
     make_index,
     merge,
-    place,
     platform_json,
+    platform_of,
+    slot,
     without,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Descriptor
 from ansible_collections.quayside.registry.plugins.module_utils._oci.mediatype import OCI_INDEX, OCI_MANIFEST
+from ansible_collections.quayside.registry.plugins.module_utils._oci.parts import members as members_of
 from ansible_collections.quayside.registry.plugins.module_utils._oci.platform import Platform
 from ansible_collections.quayside.registry.tests.unit.kit import fails
 from hypothesis import given
@@ -57,16 +62,16 @@ def numbers(found: list[Descriptor]) -> list[int]:
         ([item(1, "linux/arm64")], [item(2, "linux/arm64/v8")], [2]),
         ([item(1, "linux/arm")], [item(2, "linux/arm/v7")], [1, 2]),
         ([item(1, "windows/amd64:1")], [item(2, "windows/amd64:2")], [1, 2]),
-        # Artifacts have no platform, so nothing takes their place.
+        # Artifacts have no platform, so nothing takes their slot.
         ([item(1), item(2, "linux/amd64")], [item(3)], [1, 2, 3]),
         # What is added again stays, and so does what describes it.
         ([item(1, "linux/amd64"), item(2, about=1)], [item(1, "linux/amd64")], [1, 2]),
         # A new attestation of the same image replaces the old one; that of another stays.
         ([item(1, "linux/amd64"), item(2, about=1)], [item(1, "linux/amd64"), item(3, about=1)], [1, 3]),
         ([item(1, "linux/amd64"), item(2, about=1)], [item(4, "linux/arm64"), item(3, about=4)], [1, 2, 4, 3]),
-        # Two of one platform that are wanted together both stay, the first in the place of the old one.
+        # Two of one platform that are wanted together both stay, the first in the slot of the old one.
         ([item(9), item(1, "linux/amd64"), item(8)], [item(2, "linux/amd64"), item(3, "linux/amd64")], [9, 2, 8, 3]),
-        # Where the index had two, one takes the place of both.
+        # Where the index had two, one takes the slot of both.
         ([item(1, "linux/amd64"), item(2, "linux/amd64"), item(8)], [item(3, "linux/amd64")], [3, 8]),
         ([item(1), item(1), item(2)], [item(2)], [1, 2]),
     ],
@@ -85,7 +90,7 @@ members = st.lists(
 def test_merging_again_changes_nothing(existing: list[Descriptor], wanted: list[Descriptor]) -> None:
     once = merge(existing, map(Member, wanted))
     assert [member.json for member in merge(once, map(Member, wanted))] == [member.json for member in once]
-    assert len(set(numbers(once))) == len(once)
+    assert len({identity(member) for member in once}) == len(once)
     assert set(numbers(wanted)) <= set(numbers(once))
 
 
@@ -100,6 +105,36 @@ def test_what_is_there_keeps_its_descriptor() -> None:
     full = item(2, {"os": "windows", "architecture": "amd64", "os.features": ["x"]})
     (kept,) = merge([full], [Member(full, Platform.parse("windows/amd64"))])
     assert kept.json == full.json
+
+
+V6, V7, V8 = (f"linux/arm/v{number}" for number in (6, 7, 8))
+
+
+def test_one_image_for_several_platforms() -> None:
+    """Members are told apart by digest and platform, so nothing disappears that was not asked for."""
+    both = [item(1, V6), item(1, V7)]
+    assert merge(both, []) == both
+    assert merge(both, [Member(both[1], None, {"a": "1"})])[0].json.get("annotations") == {"a": "1"}
+    (first, second) = merge(both, [Member(both[0], Platform.parse(V7), {"a": "1"})])
+    assert "annotations" not in first.json
+    assert second.json["annotations"] == {"a": "1"}
+    assert merge([item(1, V6)], map(Member, both)) == both
+    replaced = merge(both, [Member(item(2, V7))])
+    assert [(found.digest, str(platform_of(found))) for found in replaced] == [(digest(1), V6), (digest(2), V7)]
+    assert [str(platform_of(found)) for found in merge(both, [Member(both[0], Platform.parse(V8))])] == [V6, V7, V8]
+
+
+def test_removing_one_of_the_platforms_of_an_image_keeps_the_other_and_its_attestation() -> None:
+    found = [item(1, V6), item(1, V7), item(2, about=1)]
+    kept = without(found, lambda member: str(platform_of(member)) == V6)
+    assert [member.json for member in kept] == [found[1].json, found[2].json]
+    assert without(kept, lambda member: str(platform_of(member)) == V7) == []
+
+
+def test_choosing_one_of_the_platforms_of_an_image() -> None:
+    index = build({"manifests": [item(1, V6).json, item(1, V7).json, item(2, about=1).json]}, OCI_INDEX)
+    chosen = members_of(filter_index(index, [Platform.parse(V7)], "x"))
+    assert [member.json for member in chosen] == [item(1, V7).json, item(2, about=1).json]
 
 
 def test_removing_takes_attestations_along() -> None:
@@ -119,9 +154,9 @@ def test_removing_takes_attestations_along() -> None:
     ],
 )
 def test_place(first: Descriptor, second: Descriptor, same: bool) -> None:
-    assert (place(first) == place(second)) is same
-    assert place(item(3)) is None
-    assert place(item(3, "unknown/unknown")) is None
+    assert (slot(first) == slot(second)) is same
+    assert slot(item(3)) is None
+    assert slot(item(3, "unknown/unknown")) is None
 
 
 def test_platforms_are_written_in_full() -> None:

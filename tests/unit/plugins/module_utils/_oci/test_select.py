@@ -10,11 +10,11 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.image impor
 from ansible_collections.quayside.registry.plugins.module_utils._oci.index import (
     filter_index,
     no_platform,
-    select_member,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Manifest
 from ansible_collections.quayside.registry.plugins.module_utils._oci.parts import members
 from ansible_collections.quayside.registry.plugins.module_utils._oci.platform import Platform
+from ansible_collections.quayside.registry.plugins.module_utils._oci.walk import find_image
 
 
 def digest(number: int) -> str:
@@ -55,13 +55,20 @@ def platforms(*texts: str) -> list[Platform]:
     [("linux/amd64", 1), ("linux", 1), ("linux/arm", 2), ("linux/arm/v7", 3), ("windows", 4), ("unknown", 6)],
 )
 def test_the_first_member_that_fits(platform, number):
-    assert select_member(INDEX, Platform.parse(platform), "q.io/x").digest == digest(number)
+    asked = []
+
+    def get(item):
+        asked.append(item.digest)
+        return build({"schemaVersion": 2, "layers": []}, m.OCI_MANIFEST)
+
+    find_image(INDEX, Platform.parse(platform), get, lambda image: None, "q.io/x")
+    assert asked == [digest(number)]
 
 
 @pytest.mark.parametrize("platform", ["linux/s390x", "linux/arm/v5", "windows/amd64:10.0", "darwin"])
 def test_a_platform_that_is_not_there(platform):
     for attempt in (
-        lambda: select_member(INDEX, Platform.parse(platform), "q.io/x"),
+        lambda: find_image(INDEX, Platform.parse(platform), lambda item: INDEX, lambda image: None, "q.io/x"),
         lambda: filter_index(INDEX, platforms("linux/amd64", platform), "q.io/x"),
     ):
         with pytest.raises(ContentError) as caught:

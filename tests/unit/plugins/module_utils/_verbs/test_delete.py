@@ -36,7 +36,7 @@ OLD = Quirks(tag_delete_400=True, tags_unpaginated=True, no_referrers_api=True, 
 
 def plan(registry: FakeRegistry, name: str = ":1", force: bool = False) -> tuple[Session, Plan]:
     session = make_session(login(registry))
-    return session, plan_delete(session, name=f"{registry.host}/{REPO}{name}", force=force)
+    return session, plan_delete(session, name=f"{registry.host}/{REPO}{name}", names=None, force=force)
 
 
 def run(registry: FakeRegistry, *args: Any, **options: Any) -> Plan:
@@ -136,7 +136,10 @@ def test_registry_that_turns_out_not_to_remove_tags(quirks: Quirks) -> None:
         digest = registry.add_image(REPO, "1", layers=LAYERS)
         planned = run(registry)
         assert registry.tags(REPO) == registry.manifests(REPO) == {}
-        assert planned.result["deleted"] == [digest]
+        (action,) = planned.actions
+        assert action.startswith(f"Remove the tag {registry.host}/{REPO}:1; where its registry cannot do that")
+        assert f"delete {digest}, unless something else uses it" in action
+        assert planned.result["untagged"] == ["1"]
 
 
 def test_harbor_would_delete_the_other_tags_as_well() -> None:
@@ -183,7 +186,7 @@ def test_rights_that_do_not_reach() -> None:
         digest = registry.add_image(REPO, "1", layers=LAYERS)
         session = make_session(login(registry, Credential(user, password)))
         with fails(Denied, "DENIED", registry.host, 403, "requested access to the resource is denied"):
-            apply(session, plan_delete(session, name=f"{registry.host}/{REPO}:1", force=False))
+            apply(session, plan_delete(session, name=f"{registry.host}/{REPO}:1", names=None, force=False))
         assert registry.tags(REPO) == {"1": digest}
 
 

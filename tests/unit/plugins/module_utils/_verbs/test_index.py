@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -418,7 +419,7 @@ def test_a_name_by_digest_stays_and_the_result_has_its_own() -> None:
         assert planned.result["digest"] != digest
         assert len(digests(registry, planned.result["digest"])) == 1
         assert len(digests(registry, digest)) == 3
-        with fails(InvalidInput, "INVALID_OPTION", says="a digest cannot be chosen"):
+        with fails(InvalidInput, "INVALID_OPTION", says="the digest follows from the content"):
             plan(registry, platforms=["linux/arm64"], dest=f"{registry.host}/{REPO}@{digest}")
 
 
@@ -451,11 +452,13 @@ def test_what_another_task_adds_in_between_stays() -> None:
         session, slow = plan(registry, first)
         apply(*plan(registry, second))
         between = registry.tags(REPO)["1"]
-        apply(session, slow)
+        planned = copy.deepcopy((slow.result, slow.before, slow.after))
+        done = slow.apply(session.map)
         assert digests(registry)[-2:] == [second, first]
-        assert slow.result["digest"] == slow.after["digest"] == registry.tags(REPO)["1"]
-        assert slow.result["previous_digest"] == between
-        assert [item["digest"] for item in slow.result["manifests"]] == digests(registry)
+        assert done.result["digest"] == done.after["digest"] == registry.tags(REPO)["1"]
+        assert done.result["previous_digest"] == between
+        assert [item["digest"] for item in done.result["manifests"]] == digests(registry)
+        assert (slow.result, slow.before, slow.after) == planned
 
 
 def test_what_overwrites_our_tag_is_planned_upon() -> None:

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What YAML reads as a number or a boolean, where a name was meant, is refused and not guessed at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
+from ansible_collections.quayside.registry.tests.unit.kit import REPO, run_module
+
+
+@pytest.mark.parametrize("tag", [1.1, True, False])
+def test_tags(registry: FakeRegistry, tag: Any) -> None:
+    registry.add_image(REPO, "1")
+    result = run_module("oci_tag", {"name": f"{registry.host}/{REPO}:1", "tags": ["a", tag]})
+    assert result.get("failed"), result
+    assert result["error_code"] == "INVALID_OPTION"
+    assert "tags" in result["msg"] and "quotes" in result["msg"]
+    assert registry.requests == []
+
+
+def test_secrets_are_not_repeated(registry: FakeRegistry) -> None:
+    result = run_module("oci_digest_info", {"name": f"{registry.host}/{REPO}", "username": "ci", "password": 123.75})
+    assert result.get("failed"), result
+    assert "quotes" in result["msg"]
+    assert "123.75" not in str(result["msg"])
+
+
+def test_whole_numbers_are_what_they_look_like(registry: FakeRegistry) -> None:
+    registry.add_image(REPO, "1")
+    result = run_module("oci_tag", {"name": f"{registry.host}/{REPO}:1", "tags": [12]})
+    assert result.get("changed"), result
+    assert "12" in registry.tags(REPO)
