@@ -7,6 +7,7 @@ import base64
 import gzip
 import io
 import os
+import shutil
 import socket
 import tarfile
 from pathlib import Path
@@ -22,6 +23,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers.newlayer
 )
 from ansible_collections.quayside.registry.plugins.module_utils._layers.tree import FileTree
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
+from ansible_collections.quayside.registry.tests.unit.kit import fails
 from ansible_collections.quayside.registry.tests.unit.tars import DIRECTORY, LINK, SYMLINK, Item, pack
 
 
@@ -187,3 +189,50 @@ def test_windows(tmp_path: Path) -> None:
     assert content(layer, "Files/app/x") == b"x" * 700
     with pytest.raises(ContentError, match="is for Windows already"):
         windows(layer)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_becomes_a_link_while_a_folder_is_packed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").write_bytes(b"the secret")
+    root = tmp_path / "site"
+    root.mkdir()
+    if kind == "file":
+        (root / "x").write_bytes(b"public")
+    else:
+        (root / "x").mkdir()
+    real = os.lstat
+
+    def lstat(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        """Put the link in place between the look and the opening."""
+        found = real(path, *args, **options)
+        if path == b"x" and not (root / "x").is_symlink():
+            shutil.rmtree(root / "x") if kind == "folder" else (root / "x").unlink()
+            (root / "x").symlink_to(tmp_path / "secret" / ("key" if kind == "file" else ""))
+        return found
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    with fails(ContentError, "FILE_ERROR", says="'x' was replaced while it was packed"):
+        from_path(str(root))
+
+
+def test_another_file_in_its_place_while_a_folder_is_packed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "site"
+    root.mkdir()
+    (root / "x").write_bytes(b"public")
+    (tmp_path / "other").write_bytes(b"other")
+    real = os.lstat
+
+    def lstat(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        found = real(path, *args, **options)
+        if path == b"x" and (tmp_path / "other").exists():
+            (tmp_path / "other").replace(root / "x")
+        return found
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    with fails(ContentError, "FILE_ERROR", says="'x' was replaced while it was packed"):
+        from_path(str(root))

@@ -325,3 +325,31 @@ def test_memory_and_files_are_not_kept(registry: FakeRegistry) -> None:
         )
         apply(session, planned)
         assert names(other, "team/flat", "1") == ["big", "c"]
+
+
+def test_zstd_is_refused_for_an_image_in_the_format_of_docker(registry: FakeRegistry) -> None:
+    registry.add_image(REPO, "1", [BASE, TOP], media="docker")
+    state = registry.state()
+    with fails(InvalidInput, "UNSUPPORTED_COMPRESSION", says="compress the layer with gzip, or use an image in OCI's"):
+        plan(registry, compression="zstd")
+    assert registry.state() == state
+    assert blob_gets(registry) <= {registry.manifest(REPO, "1")["config"]["digest"]}  # nothing was unpacked for it
+
+
+def test_encrypted_layers_are_refused_and_named(registry: FakeRegistry) -> None:
+    registry.add_image(REPO, "1", [BASE, TOP])
+    manifest = registry.manifest(REPO, "1")
+    manifest["layers"][1]["mediaType"] += "+encrypted"
+    registry.add_manifest(REPO, manifest, tag="1")
+    says = f"The layer {manifest['layers'][1]['digest']} of {registry.host}/{REPO}:1 is encrypted"
+    with fails(ContentError, "LAYER_ENCRYPTED", says=says):
+        plan(registry)
+
+
+def test_what_layers_of_windows_change_in_its_registry_is_not_lost(registry: FakeRegistry) -> None:
+    lower, upper = (tar_of({"Files/x": text, "Hives/System_Delta": text}) for text in ("1", "2"))
+    registry.add_image(REPO, "1", [lower, upper], platform="windows/amd64")
+    with fails(ContentError, "WINDOWS_LAYER", says="changes the registry of Windows (Hives/System_Delta)"):
+        plan(registry)
+    registry.add_image(REPO, "1", [BASE, tar_of({"Hives/System_Base": "x"})], platform="windows/amd64")
+    assert plan(registry)[1].changed

@@ -19,6 +19,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     NotFound,
     RegistryError,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._layers import limits
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.validate import validate
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
@@ -492,3 +493,42 @@ def test_files_that_hold_no_image(content: bytes, tmp_path: Path) -> None:
 def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
     with fails(InvalidInput, "FILE_ERROR", says="does not exist"):
         check_path(tmp_path / "none")
+
+
+def test_limits_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "RATIO_FROM", 1 << 20)
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", [tar_of({"zeros": bytes(4 << 20)})])
+        assert check(registry)["valid"]
+        for name, most in (("max_ratio", 10), ("max_bytes", 1000), ("max_entries", 1)):
+            found = check(registry, limits={name: most})
+            assert found["valid"] == (name == "max_entries"), found
+        (problem,) = check(registry, limits={"max_ratio": 10})["problems"]
+        assert "expands to more than 10 times its size (max_ratio); raise that limit" in problem
+        with fails(InvalidInput, "INVALID_OPTION", says="limits.max_ratio must be at least 1"):
+            check(registry, limits={"max_ratio": 0})
+
+
+def test_encrypted_layers_are_only_checked_for_their_bytes() -> None:
+    with FakeRegistry() as registry:
+        add(registry)
+        manifest = registry.manifest(REPO, "1")
+        secret = b"\x01ciphertext" * 50
+        layer = {"mediaType": f"{OCI_LAYER}+encrypted", "digest": registry.add_blob(REPO, secret), "size": len(secret)}
+        manifest["layers"][1] = layer
+        registry.add_manifest(REPO, manifest, tag="1")
+        found = check(registry)
+        assert (found["valid"], found["problems"]) == (True, [])
+        assert [note for note in found["notes"] if layer["digest"] in note and "is encrypted" in note]
+        manifest["layers"][1] = {**layer, "size": len(secret) - 1}
+        registry.add_manifest(REPO, manifest, tag="1")
+        assert not check(registry)["valid"]
+
+
+def test_zstd_in_the_format_of_docker_is_a_problem() -> None:
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", layers=[BASE], media="docker")
+        manifest = registry.manifest(REPO, "1")
+        manifest["layers"][0]["mediaType"] = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+        registry.add_manifest(REPO, manifest, tag="1")
+        assert any("in zstd, which the format of Docker does not have" in text for text in problems(registry))
