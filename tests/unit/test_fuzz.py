@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._archives.dockerarchive import DockerArchive
-from ansible_collections.quayside.registry.plugins.module_utils._archives.layout import open_images
+from ansible_collections.quayside.registry.plugins.module_utils._archives.images import open_images
 from ansible_collections.quayside.registry.plugins.module_utils._errors import OCIError
 from ansible_collections.quayside.registry.plugins.module_utils._layers.compression import decompressor
 from ansible_collections.quayside.registry.plugins.module_utils._layers.flatten import LayerSource, flatten

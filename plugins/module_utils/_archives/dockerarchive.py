@@ -16,12 +16,11 @@ from .._layers.spool import Spool
 from .._layers.streams import unpacked
 from .._layers.tarstream import printable
 from .._oci.digest import digest_of, mismatch
-from .._oci.image import attests, build, not_image
+from .._oci.image import build
 from .._oci.manifest import Descriptor, Json, Manifest, parse_json
 from .._oci.mediatype import DOCKER_CONFIG, DOCKER_MANIFEST, DOCKER_ZSTD, layer_type
-from .._oci.walk import below, walk
 from .files import Files
-from .layout import DOCKER_ARCHIVE, Entry, Layout, verified
+from .layout import DOCKER_ARCHIVE, Entry, verified
 
 _MAX_JSON = 32 << 20
 
@@ -175,29 +174,6 @@ class DockerArchive:
     def has(self, item: Descriptor) -> bool:
         name = self._stored.get(item.digest)
         return name is not None and self._files.size(name) == item.size
-
-
-def left_out(layout: Layout, archive: DockerArchive) -> list[Manifest]:
-    """Return the images that a file of both formats has whole, and of which its manifest.json says nothing.
-
-    That has one platform alone where engines save an image of several.
-    """
-    named = {entry.digest for entry in archive.entries}
-    found: dict[str, Manifest] = {}
-
-    def children(level: list[Descriptor]) -> list[list[Descriptor]]:
-        inside = []
-        for item in level:
-            manifest = layout.manifest(item)
-            manifests, blobs = below(manifest)
-            if not not_image(manifest) and all(map(layout.has, blobs)) and blobs[0].digest not in named:
-                found[item.digest] = manifest
-            inside.append([each for each in manifests if layout.has(each) and not attests(each)])
-        return inside
-
-    roots = [entry.item for entry in layout.entries if entry.item and layout.has(entry.item)]
-    walk(roots, children, lambda item: item.digest, layout.path)
-    return list(found.values())
 
 
 def _known(layer: StoredLayer) -> str:

@@ -14,8 +14,9 @@ from .folder import Write, write_content, write_folder
 from .layerfile import LayerFile, read_layer_file
 from .spool import Spool
 from .streams import as_stream, unpacked
-from .tarstream import BLOCK, DIRECTORY, LINK, TarEntry, TarReader, content, header, printable
+from .tarstream import BLOCK, DIRECTORY, LINK, TarEntry, TarReader, content, entries, header
 
+_WINDOWS = frozenset(("Files", "Hives"))
 # Owner and group S-1-5-32-545 (Users), as a self-relative security descriptor: without it nothing can be run.
 _USERS = "AQAAgBQAAAAkAAAAAAAAAAAAAAABAgAAAAAABSAAAAAhAgAAAQIAAAAAAAUgAAAAIQIAAA=="
 
@@ -51,20 +52,22 @@ def from_path(path: str) -> NewLayer:
 def windows(layer: NewLayer) -> NewLayer:
     """Return a layer as Windows wants it: its files below ``Files``, beside ``Hives``, with an owner that may run them.
 
-    Raises ContentError where a name is of that form already.
+    One that is of that form is left as it is. Raises ContentError for one that is of both.
     """
+    tops = {entry.path.split("/")[0] for entry in entries(as_stream(layer.plain()), layer.name)} - {""}
+    if tops and tops <= _WINDOWS:
+        return layer
+    if tops & _WINDOWS:
+        text = (
+            f"{layer.name} has Files or Hives, as layers of Windows have, and other files beside them; remove either."
+        )
+        raise ContentError(text, "INVALID_LAYER")
 
     def write(out: Write) -> None:
-        for name in ("Files", "Hives"):
+        for name in sorted(_WINDOWS):
             out(header(TarEntry(kind=DIRECTORY, mode=0o555), name))
         reader = TarReader(as_stream(layer.plain()), layer.name)
         for entry in reader:
-            if entry.path.split("/")[0] in ("Files", "Hives"):
-                text = (
-                    f"{layer.name}: entry {printable(entry.path)} is for Windows already; "
-                    "give the files without these folders above them."
-                )
-                raise ContentError(text, "INVALID_LAYER")
             target = f"Files/{entry.target}" if entry.kind == LINK else entry.target
             pax = {**entry.pax, "MSWINDOWS.rawsd": _USERS.encode("ascii")}
             if entry.path:

@@ -7,8 +7,9 @@ import typing as t
 from contextlib import suppress
 from functools import partial
 
-from .._archives.dockerarchive import DockerArchive, docker_manifest, left_out
-from .._archives.layout import DOCKER_ARCHIVE, OCI_ARCHIVE, Entry, Layout, formats_of, open_files, open_images
+from .._archives.dockerarchive import DockerArchive, docker_manifest
+from .._archives.images import formats_of, left_out, open_files, open_images
+from .._archives.layout import DOCKER_ARCHIVE, OCI_ARCHIVE, Entry, Layout
 from .._errors import ContentError, InvalidInput
 from .._kit.content import Wanted, plan_content
 from .._kit.target import Target

@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from .._archives.layout import open_images
+from .._archives.images import open_images
 from .._errors import ContentError
 from .._kit.rootfs import parse_limits
 from .._layers.inspect import FAULTS, LayerFacts, blob_problems, layer_problems, read_layer

@@ -187,8 +187,11 @@ def test_windows(tmp_path: Path) -> None:
     descriptor = base64.b64decode(found["Files/app/x"].pax_headers["MSWINDOWS.rawsd"])
     assert descriptor[20:36] == descriptor[36:52] == bytes.fromhex("01020000000000052000000021020000")
     assert content(layer, "Files/app/x") == b"x" * 700
-    with pytest.raises(ContentError, match="is for Windows already"):
-        windows(layer)
+    assert windows(layer) is layer
+    both = tmp_path / "both.tar"
+    both.write_bytes(pack([Item("Files/x"), Item("y")]))
+    with pytest.raises(ContentError, match="has Files or Hives, as layers of Windows have, and other files"):
+        windows(from_path(str(both)))
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
