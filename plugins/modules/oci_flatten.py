@@ -20,8 +20,8 @@ description:
   - The same image gives the same config, and so the same image ID, on every host. The bytes of the layer, and so its
     digest, depend on the library that compresses (RV(encoder)). They are not compared, so hosts with other libraries
     agree that an image is up to date.
-  - It is an error if a layer is encrypted, is not in the registry since it may not be distributed, or has changes to the
-    registry of Windows (C(Hives/*_Delta)), which Windows alone can merge.
+  - It is an error if a layer is encrypted, is not in the registry since it may not be distributed, or changes the
+    registry of Windows (C(Hives/*_Delta)), as Windows alone can merge such layers.
   - Layers are unpacked in the folder for temporary files (E(TMPDIR)) of the host, which needs space for the image
     without compression. Memory stays below 200 MB.
 extends_documentation_fragment:
