@@ -421,7 +421,17 @@ def fuzz(session: nox.Session) -> None:
     copy = stage(name_of(session))
     session.env.update({"HYPOTHESIS_PROFILE": "fuzz", "PYTHONPATH": str(copy.parents[2])})
     session.chdir(copy)
-    session.run("python", "-m", "pytest", "tests/unit/test_fuzz.py", "-n", "2", "-p", "no:cacheprovider")
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "tests/unit/test_fuzz.py",
+        "tests/unit/test_fuzz_trust.py",
+        "-n",
+        "2",
+        "-p",
+        "no:cacheprovider",
+    )
     session.run("python", "tests/tools/guided_fuzz.py", *(session.posargs or ("40",)))
 
 

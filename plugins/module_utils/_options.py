@@ -62,10 +62,12 @@ PATTERNS: Spec = {
 }
 TAG_RULES: Spec = {
     **PATTERNS,
-    "semver": {"type": "str"},
+    "semver": {"type": "raw"},
     "newest": {"type": "int"},
-    "omit_digest_tags": {"type": "bool", "default": False},
+    "sort_by": {"type": "str", "default": "version", "choices": ["version", "alphabetical"]},
+    "per": {"type": "str"},
 }
+RULES: Spec = {"tags": {"type": "dict", "options": TAG_RULES}}
 QUERY: Spec = {"query": {"type": "str"}}
 LIMITS: Spec = {
     "limits": {

@@ -43,16 +43,17 @@ options:
       - In a Windows image, names that differ in case alone are the same, and the spelling that is there stays.
     type: dict
   cmd:
-    description: The command, or the arguments of the entrypoint. V([]) clears it.
-    type: list
-    elements: str
+    description:
+      - The command, or the arguments of the entrypoint, as a list of words. V([]) clears it.
+      - One string is split as a shell would split it, so V(nginx -g 'daemon off;') is three words. It is not run by a
+        shell in the container.
+    type: raw
   entrypoint:
     description:
-      - The entrypoint. V([]) clears it.
+      - The entrypoint, as a list of words or one string, like O(cmd). V([]) clears it.
       - The image's command, which was made for another entrypoint, is cleared with it unless O(cmd) is given too.
         Building an image does so, too.
-    type: list
-    elements: str
+    type: raw
   user:
     description: The user (and group) to run as, such as V(1000:1000). An empty string clears it.
     type: str
@@ -208,8 +209,8 @@ DECLARATION = plans(
         "labels": {"type": "dict"},
         "annotations": {"type": "dict"},
         "env": {"type": "dict"},
-        "cmd": {"type": "list", "elements": "str"},
-        "entrypoint": {"type": "list", "elements": "str"},
+        "cmd": {"type": "raw"},
+        "entrypoint": {"type": "raw"},
         "user": {"type": "str"},
         "workdir": {"type": "str"},
         "exposed_ports": {"type": "list", "elements": "str"},

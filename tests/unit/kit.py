@@ -79,7 +79,7 @@ def switches(value: object) -> str | None:
 
 def copy_plan(session: Session, src: str | None = None, dest: str | None = None, **options: Any) -> Plan:
     """A copy with every option as it is by default, but for those that are given."""
-    defaults = {"images": None, "platforms": [], "all_tags": False, "repair": False, "referrers": False}
+    defaults = {"images": None, "platforms": [], "all_tags": False, "tags": None, "repair": False, "referrers": False}
     return plan_copy(session, src=src, dest=dest, **{**defaults, "on_existing": "replace", **options})
 
 

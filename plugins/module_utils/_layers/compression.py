@@ -147,29 +147,35 @@ class _Bounded:
 
 
 class _Codec(t.NamedTuple):
-    """How to read one kind of compression: what starts a decoder, what that raises, and bytes to give it at a time."""
+    """How to read one kind of compression: what makes a decoder, what that raises, bytes to give it at a time, and the
+    first bytes that a member or frame can have.
+    """
 
-    start: t.Callable[[], t.Any]
+    decoder: t.Callable[[], t.Any]
     errors: tuple[type[Exception], ...]
     piece: int
+    first: bytes
 
 
 def _codec(name: str) -> _Codec:
     """Return the fastest codec that is there. Raises MissingLibrary."""
     if name == "gzip":
         gzip = _module("isal.isal_zlib", "zlib_ng.zlib_ng") or zlib
-        return _Codec(lambda: gzip.decompressobj(31), (gzip.error,), _GZIP_PIECE)
+        return _Codec(lambda: gzip.decompressobj(31), (gzip.error,), _GZIP_PIECE, b"\x1f")
     if name == "zstd":
         zstd = _zstd()
-        return _Codec(zstd.decoder, (zstd.error, EOFError), _ZSTD_PIECE)
+        return _Codec(zstd.decoder, (zstd.error, EOFError), _ZSTD_PIECE, b"\x28" + bytes(range(0x50, 0x60)))
     module = "bz2" if name == "bzip2" else "lzma"  # Python may be built without them
     found = _module(module)
     if not found:
         raise MissingLibrary(module)
     if name == "bzip2":
-        return _Codec(lambda: _Bounded(found.BZ2Decompressor()), (OSError,), _PIECE)
-    start = lambda: _Bounded(found.LZMADecompressor(found.FORMAT_XZ, _XZ_MEMORY))  # noqa: E731
-    return _Codec(start, (found.LZMAError,), _PIECE)
+        return _Codec(lambda: _Bounded(found.BZ2Decompressor()), (OSError,), _PIECE, b"B")
+
+    def xz() -> _Bounded:
+        return _Bounded(found.LZMADecompressor(found.FORMAT_XZ, _XZ_MEMORY))
+
+    return _Codec(xz, (found.LZMAError,), _PIECE, b"\xfd")
 
 
 class _Decompressor(io.RawIOBase):
@@ -189,8 +195,6 @@ class _Decompressor(io.RawIOBase):
         self._padding = "bzip2" in known  # of an image file, as tar and gzip themselves allow it; no engine does
         self._decoder: _Decoder | None = None
         self._output = memoryview(b"")
-        self._ended = False
-        """Was the first member or frame read to its end?"""
 
     def readable(self) -> bool:
         return True
@@ -223,15 +227,15 @@ class _Decompressor(io.RawIOBase):
             data = data.lstrip(b"\0") if self._padding else data
             if not data:
                 return True
-            self._decoder = t.cast(_Decoder, codec.start())
+            if data[0] not in codec.first:  # the start was told by its magic, so this is behind a member
+                raise self._bad("has something behind its compressed data, which engines refuse")
+            self._decoder = t.cast(_Decoder, codec.decoder())
         try:
             self._output = memoryview(self._decoder.decompress(data))
         except codec.errors as exc:  # pylint: disable=catching-non-exception
-            if self._ended:
-                raise self._bad("has something behind its compressed data, which engines refuse") from exc
             raise self._bad(f"has damaged compressed data ({exc})") from exc
         if self._decoder.eof:
-            self._input, self._decoder, self._ended = self._decoder.unused_data, None, True
+            self._input, self._decoder = self._decoder.unused_data, None
         return True
 
     def _bad(self, problem: str) -> ContentError:

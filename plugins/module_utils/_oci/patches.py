@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 import typing as t
 
 from .._errors import InvalidInput
@@ -33,6 +34,27 @@ def strings(option: str, given: t.Mapping[str, t.Any] | None) -> dict[str, str |
             raise InvalidInput(text)
         found[key] = value
     return found
+
+
+def words(option: str, given: t.Any) -> list[str] | None:
+    """Return the words of a command: a list as it is, one string split as a shell would (quotes, backslashes).
+
+    Raises InvalidInput for what is no string in YAML, and for a quote that does not end.
+    """
+    if isinstance(given, str):
+        try:
+            return shlex.split(given)
+        except ValueError as exc:
+            text = f"{option}: {given!r} cannot be split into words ({exc}); write a list of them."
+            raise InvalidInput(text) from None
+    if given is None:
+        return None
+    if not isinstance(given, list):
+        raise InvalidInput(f"{option} is a list of words, or one string; {given!r} is neither.")
+    for word in given:
+        if not isinstance(word, (str, int)) or isinstance(word, bool):
+            raise InvalidInput(f"{option}: {word!r} is not a string; write it in quotes.")
+    return [str(word) for word in given]
 
 
 def patch(option: str, given: Json | None) -> Json:

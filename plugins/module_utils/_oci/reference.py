@@ -42,7 +42,9 @@ def parse_host(text: str) -> str:
 def check_tag(tag: str, text: str = "") -> str:
     """Return a valid tag, or raise InvalidInput about it or the reference that it is of."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", tag):
-        why = "1 to 128 letters, digits, '_', '.' and '-' are, not starting with '.' or '-'"
+        why = "a tag is 1 to 128 letters, digits, '_', '.' and '-', and does not start with '.' or '-'"
+        if len(tag) > 128:
+            why = f"it is longer than 128 characters ({len(tag)})"
         raise _invalid(text, f"its tag {tag!r} is wrong: {why}") if text else _invalid(tag, why, "a tag")
     return tag
 
@@ -51,7 +53,13 @@ def check_repository(name: str, text: str = "") -> str:
     """Return a valid name of a repository, or raise InvalidInput about it or the reference that it is of."""
     if len(name) < 256 and all(map(_COMPONENT.fullmatch, name.split("/"))):
         return name
-    why = "must be lower case, 1 to 255 letters and digits with single '.', '_', '__', '-' or '/' between"
+    if not name.removeprefix("library/"):
+        raise _invalid(text or name, "its repository name is missing")
+    if len(name) > 255:
+        raise _invalid(text or name, f"its repository name is longer than 255 characters ({len(name)})")
+    if name != name.lower():
+        raise _invalid(text or name, f"its repository name {name!r} must be lower case")
+    why = "must be letters and digits, with single '.', '_', '__', '-' or '/' between them"
     raise _invalid(text or name, f"its repository name {name!r} {why}")
 
 

@@ -11,8 +11,10 @@ from .._kit.appending import Appending
 from .._kit.edit import Edited, plan_edit, rewrite
 from .._kit.image import Image
 from .._oci.config import Changes, edit_config
+from .._oci.image import artifact_type
 from .._oci.manifest import Json, Manifest
-from .._oci.patches import edit_annotations, edit_manifest, patch, strings
+from .._oci.patches import edit_annotations, edit_manifest, patch, strings, words
+from .._oci.reference import Reference
 from .._plan import Plan
 from .._registry.session import Session
 
@@ -25,8 +27,8 @@ def plan_mutate(
     labels: Json | None,
     annotations: Json | None,
     env: Json | None,
-    cmd: list[str] | None,
-    entrypoint: list[str] | None,
+    cmd: t.Any,
+    entrypoint: t.Any,
     user: str | None,
     workdir: str | None,
     exposed_ports: list[str] | None,
@@ -45,8 +47,8 @@ def plan_mutate(
     changes = Changes.parse(
         labels=labels,
         env=env,
-        cmd=cmd,
-        entrypoint=entrypoint,
+        cmd=words("cmd", cmd),
+        entrypoint=words("entrypoint", entrypoint),
         user=user,
         workdir=workdir,
         exposed_ports=exposed_ports,
@@ -56,6 +58,22 @@ def plan_mutate(
         created=created,
         config_patch=config_patch,
     )
+    image_options = {
+        "labels": labels,
+        "env": env,
+        "cmd": cmd,
+        "entrypoint": entrypoint,
+        "user": user,
+        "workdir": workdir,
+        "exposed_ports": exposed_ports,
+        "volumes": volumes,
+        "stop_signal": stop_signal,
+        "set_platform": set_platform,
+        "created": created,
+        "append": append,
+        "config_patch": config_patch,
+        "platforms": platforms,
+    }
     notes, index_notes = strings("annotations", annotations), strings("index_annotations", index_annotations)
     manifest_change = patch("manifest_patch", manifest_patch)
     work = Appending(session, append) if append else None
@@ -76,6 +94,14 @@ def plan_mutate(
         indexes.append(index)
         return edit_annotations(index, index_notes)
 
+    def edit_artifact(manifest: Manifest) -> Manifest:
+        given = {name: value for name, value in image_options.items() if value not in (None, [], {})}
+        if given:
+            what = f"{name} is no image (its config has the type {artifact_type(manifest)})"
+            text = f"{what}, so it has no {', '.join(given)}; annotations and manifest_patch can change it."
+            raise ContentError(text, "NOT_AN_IMAGE", Reference.parse(name).registry)
+        return edit_manifest(edit_annotations(manifest, notes), manifest_change, name)
+
     def plan(chosen: list[str]) -> Plan:
         return plan_edit(
             session,
@@ -85,6 +111,7 @@ def plan_mutate(
             on_existing=on_existing,
             edit=edit,
             edit_index=edit_index,
+            edit_artifact=edit_artifact,
             extra=lambda found: {"config": found[0].config},
         )
 

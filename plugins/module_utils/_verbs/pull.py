@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from .._archives.layout import DOCKER_ARCHIVE
-from .._errors import InvalidInput
+from .._kit.saved import result
 from .._oci.platform import Platform
 from .._oci.reference import Reference
-from .._plan import Plan
+from .._plan import Draft, Plan
 from .._registry.session import Session
 
 
@@ -26,7 +26,7 @@ def plan_pull(
     found = [Reference.parse(text) for text in (names or [] if name is None else [name])]
     references = list({str(reference): reference for reference in found}.values())
     if not references:
-        raise InvalidInput("names is empty; list the images to pull.")
+        return Draft().plan(result(path, [], None), {}, {})
     if format == DOCKER_ARCHIVE:
         from .._kit.save_archive import plan_docker_archive
 

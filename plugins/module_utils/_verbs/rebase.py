@@ -12,10 +12,12 @@ from .._kit.image import Image, read_image
 from .._oci.digest import digest_problem
 from .._oci.index import no_platform, platform_of
 from .._oci.manifest import Descriptor, Json, Manifest
+from .._oci.mediatype import INDEXES, is_docker
 from .._oci.parts import members
 from .._oci.platform import Platform
 from .._oci.rebase import BASE_DIGEST, BASE_NAME, in_family, not_based_on, rebased_config
 from .._oci.reference import Reference
+from .._oci.walk import walk
 from .._plan import Plan
 from .._registry.client import Repository
 from .._registry.session import Session
@@ -46,7 +48,7 @@ class _Bases:
         """Return the base for a platform. Raises ContentError (PLATFORM_NOT_FOUND), NotFound."""
         repository, root = self._root(reference)
         with repository.named():
-            digest = _choose(root, platform, str(reference)).digest if root.is_index else root.digest
+            digest = _choose(repository, root, platform, str(reference)) if root.is_index else root.digest
             image = self._image(reference, digest)
             found = image.platform
             if platform and found and not root.is_index and not _fits(platform, found):
@@ -70,22 +72,42 @@ def _fits(wanted: Platform, found: Platform) -> bool:
     return plain.matches(found) or (replace(plain, variant="").matches(found) and not found.variant)
 
 
-def _choose(index: Manifest, wanted: Platform | None, what: str) -> Descriptor:
-    """Return the member of a base for a platform: that of the same variant, and the nearest build of Windows."""
+def _choose(repository: Repository, index: Manifest, wanted: Platform | None, what: str) -> str:
+    """Return the digest of the image of a base for a platform: of the same variant, and the nearest build of Windows.
+
+    Raises ContentError (PLATFORM_NOT_FOUND).
+    """
     if wanted is None:
         text = f"The image does not say what platform it is for, so no member of its base {what} can be chosen."
         raise ContentError(text, "PLATFORM_NOT_FOUND")
-    found = [(platform_of(member), member) for member in members(index)]
-    fit = [(platform, member) for platform, member in found if platform and _fits(wanted, platform)]
+    fit = [(platform, item) for platform, item in _images(repository, index, what) if _fits(wanted, platform)]
     if not fit:
         raise no_platform(index, replace(wanted, os_version=""), what)
 
-    def nearness(item: tuple[Platform, Descriptor]) -> tuple[bool, int]:
-        pairs = zip(item[0].os_version.split("."), wanted.os_version.split("."))
+    def nearness(candidate: tuple[Platform, Descriptor]) -> tuple[bool, int]:
+        pairs = zip(candidate[0].os_version.split("."), wanted.os_version.split("."))
         same = [mine == theirs for mine, theirs in pairs]
-        return item[0].variant == wanted.variant, [*same, False].index(False)
+        return candidate[0].variant == wanted.variant, [*same, False].index(False)
 
-    return max(fit, key=nearness)[1]
+    return max(fit, key=nearness)[1].digest
+
+
+def _images(repository: Repository, index: Manifest, what: str) -> list[tuple[Platform, Descriptor]]:
+    """Return the images below an index with the platforms that it or an index in it gives them."""
+    found: list[tuple[Platform, Descriptor]] = []
+
+    def children(level: list[tuple[Descriptor, Platform | None]]) -> list[list[tuple[Descriptor, Platform | None]]]:
+        nested = []
+        for item, above in level:
+            inner = index if item.digest == index.digest else repository.get(item.digest)
+            named = [(member, platform_of(member) or above) for member in members(inner)]
+            nested.append([pair for pair in named if pair[0].media_type in INDEXES])
+            found.extend((said, member) for member, said in named if said and member.media_type not in INDEXES)
+        return nested
+
+    root: tuple[Descriptor, Platform | None] = (index.descriptor, None)
+    walk([root], children, lambda pair: pair[0].digest, what)
+    return found
 
 
 def plan_rebase(
@@ -101,7 +123,7 @@ def plan_rebase(
     """Plan the exchange of the layers of one base for those of another, in an image or in the images of an index."""
     old_given, new_given = (Reference.parse(text) if text else None for text in (old_base, new_base))
     bases = _Bases(session)
-    told: list[Json] = []
+    rows: list[Json] = []
 
     def edit(image: Image, existing: Image | None) -> Edited:
         old_named, new_named = _annotated(image)
@@ -117,7 +139,7 @@ def plan_rebase(
                 raise
             text = f"{exc} It is what the annotations of {image.what} name; give the old_base that it was built on."
             raise NotFound(text, exc.code, exc.registry, exc.status) from None
-        told.append({"old_base": (old or new).pinned, "new_base": new.pinned, "base_digest": new.digest})
+        rows.append({"old_base": (old or new).pinned, "new_base": new.pinned, "base_digest": new.digest})
         annotations = {**(image.manifest.json.get("annotations") or {}), **notes}
         if old is None:
             return rewrite(image, image.config, annotations=annotations)
@@ -130,7 +152,7 @@ def plan_rebase(
         platforms=platforms,
         on_existing=on_existing,
         edit=edit,
-        extra=lambda edited: told[0],
+        extra=lambda edited: rows[0],
     )
 
 
@@ -185,6 +207,10 @@ def _unknown(image: Image, option: str) -> InvalidInput:
 def _rebased(image: Image, old: Image, new: Image, annotations: Json) -> Edited:
     """Return the image on the new base; its layers come from where the base is."""
     above, media_type = len(old.layers), image.manifest.media_type
+    packed = next((layer for layer in new.layers if layer.media_type.endswith("zstd")), None)
+    if packed and is_docker(media_type):
+        text = f"{image.what} is in Docker's format, which has no layers in zstd, and {new.what} has one"
+        raise ContentError(f"{text} ({packed.digest}); build the image in the OCI format.", "UNSUPPORTED_MEDIA_TYPE")
     config = rebased_config(image.config, old.config, new.config, new.diff_ids, image.diff_ids[above:])
     layers = [in_family(layer.json, media_type) for layer in new.layers]
     layers += [layer.json for layer in image.layers[above:]]

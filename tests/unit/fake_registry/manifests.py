@@ -123,9 +123,10 @@ class Manifests(Endpoints):
         blobs = [*manifest.get("layers", []), *([manifest["config"]] if "config" in manifest else [])]
         sizes = {digest: len(data) for digest, data in repo.blobs.items()}
         children = {**sizes, **{digest: len(child.body) for digest, child in repo.manifests.items()}}
-        wanted = [(d, sizes) for d in blobs if not d.get("urls")] + [
-            (d, children) for d in manifest.get("manifests", [])
+        members = [
+            d for d in manifest.get("manifests", []) if d["digest"] in children or not self.quirks.takes_sparse_indexes
         ]
+        wanted = [(d, sizes) for d in blobs if not d.get("urls")] + [(d, children) for d in members]
         missing = [{"digest": d["digest"]} for d, have in wanted if d["digest"] not in have]
         if missing:
             raise Refusal(

@@ -31,6 +31,7 @@ class Quirks:
     manifest_max_bytes: int = 0  # 413
     immutable_tags: str = ""  # "400", "403", "409", "412", or "ecr" (which refuses the identical manifest too)
     blob_unknown_status: int = 404
+    takes_sparse_indexes: bool = False  # members need not be there
     refused_types: tuple[str, ...] = ()  # media types of manifests or configs
     refused_types_status: int = 415
     subject_status: int = 0

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     Denied,
+    InvalidInput,
     Refused,
     RegistryError,
     Unsupported,
@@ -240,3 +241,76 @@ def test_each_profile_with_a_manifest_of_its_own(name: str) -> None:
             assert run(registry).changed
             assert registry.tags(REPO) == {}
             assert not run(registry).changed
+
+
+def many(registry: FakeRegistry, names: list[str], force: bool = False) -> Plan:
+    session = make_session(login(registry))
+    planned = plan_delete(session, name=None, names=[f"{registry.host}/{REPO}{name}" for name in names], force=force)
+    apply(session, planned)
+    return planned
+
+
+def test_a_member_of_an_index_in_a_tagged_index() -> None:
+    with FakeRegistry() as registry:
+        image = registry.add_image(REPO, layers=LAYERS)
+        inner = registry.add_index(REPO, "inner", [image])
+        registry.add_index(REPO, "outer", [inner])
+        for digest in (image, inner):
+            with fails(Refused, "MANIFEST_SHARED", registry.host, None, "outer"):
+                run(registry, "@" + digest)
+        assert registry.count("DELETE") == 0
+
+
+@pytest.mark.parametrize("quirks", [Quirks(), OLD], ids=switches)
+def test_several_at_once_look_at_the_tags_once(quirks: Quirks) -> None:
+    with FakeRegistry(quirks) as registry:
+        for number in range(30):
+            registry.add_image(REPO, f"v{number}", layers=[str(number).encode()])
+        registry.reset_log()
+        planned = many(registry, [f":v{number}" for number in range(10)])
+        assert sorted(planned.result["untagged"]) == sorted(f"v{number}" for number in range(10))
+        assert len(registry.tags(REPO)) == 20
+        assert registry.count("GET", "/tags/list") <= 2
+        looks = registry.count("HEAD", "/manifests/")
+        assert looks <= 10 + 30 + 10
+
+
+def test_an_index_and_what_it_holds_go_together() -> None:
+    with FakeRegistry() as registry:
+        index = add_platforms(registry)
+        member = registry.manifest(REPO, "1")["manifests"][0]["digest"]
+        planned = many(registry, [f"@{member}", f"@{index}"])
+        assert planned.result["deleted"] == [index, member]
+        assert index not in registry.manifests(REPO)
+        assert member not in registry.manifests(REPO)
+
+
+def test_all_tags_of_a_manifest_go_together_where_none_goes_alone() -> None:
+    with FakeRegistry(OLD) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        registry.api.repos[REPO].tags["2"] = digest
+        assert many(registry, [":1", ":2"]).result["deleted"] == [digest]
+        assert registry.tags(REPO) == {}
+
+
+def test_no_names_are_nothing_to_do() -> None:
+    with FakeRegistry() as registry:
+        planned = many(registry, [])
+        assert (planned.changed, planned.result["deleted"]) == (False, [])
+        assert registry.requests == []
+
+
+def test_a_name_without_a_tag_or_digest_is_not_taken_for_latest() -> None:
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "latest", layers=LAYERS)
+        with fails(InvalidInput, "INVALID_REFERENCE", says="names neither a tag nor a digest"):
+            run(registry, "")
+        assert registry.requests == []
+
+
+def test_many_users_are_not_all_listed() -> None:
+    with FakeRegistry() as registry:
+        digest = registry.add_image(REPO, "t0", layers=LAYERS)
+        registry.api.repos[REPO].tags.update({f"t{number}": digest for number in range(600)})
+        with fails(Refused, "MANIFEST_SHARED", says="and 595 more"):
+            run(registry, "@" + digest)

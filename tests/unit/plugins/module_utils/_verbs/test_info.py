@@ -54,6 +54,7 @@ ONE_IMAGE: dict[str, Callable[[Session, str], dict[str, Any]]] = {
 
 def tags(session: Session, name: str, **options: Any) -> dict[str, Any]:
     rules: dict[str, Any] = {"include": [], "exclude": [], "semver": None, "newest": None, "omit_digest_tags": False}
+    rules.update(sort_by="version", per=None)
     return tag_info(session, name=name, **{**rules, "digests": False, "query": None, **options})
 
 
@@ -216,7 +217,7 @@ def test_tags() -> None:
 def test_no_tags() -> None:
     with FakeRegistry() as registry:
         result = tags(make_session(), f"{registry.host}/{REPO}")
-        assert result == {"tags": [], "digests": None, "query_result": None}
+        assert result == {"tags": [], "references": [], "digests": None, "query_result": None}
 
 
 @pytest.mark.parametrize(

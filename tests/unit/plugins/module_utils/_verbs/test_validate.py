@@ -245,7 +245,7 @@ def index_with(registry: FakeRegistry, **changes: Any) -> None:
         ({"size": 5}, "but its descriptor says 5"),
         ({"mediaType": OCI_INDEX}, f"but its descriptor says {OCI_INDEX}"),
         ({"digest": "sha256:" + "a" * 64}, "does not exist"),
-        ({"digest": "sha256:a"}, "64 lower-case hex digits"),
+        ({"digest": "sha256:a"}, "has 1 characters behind sha256:, and should have 64"),
         ({"platform": {"os": "windows", "architecture": "amd64"}}, "has the os 'linux' in its config"),
         ({"platform": {"os": "linux", "architecture": "arm"}}, "has the architecture 'amd64' in its config"),
         ({"mediaType": "text/plain", "digest": "sha256:" + "b" * 64}, "does not exist"),
