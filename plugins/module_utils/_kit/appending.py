@@ -174,16 +174,16 @@ def _reusable(image: Image, existing: Image | None, missing: list[Appended], typ
     if existing is None or is_docker(existing.manifest.media_type) != is_docker(image.manifest.media_type):
         return []
     count = len(missing)
-    if (
-        existing.diff_ids[:-count] != image.diff_ids
-        or [layer.media_type for layer in existing.layers[-count:]] != types
-    ):
+    # Not by the property, which refuses an image that is broken: that one is to be replaced.
+    diff_ids = (existing.config.get("rootfs") or {}).get("diff_ids") or []
+    if diff_ids[:-count] != image.diff_ids or len(existing.layers) != len(diff_ids):
         return []
-    diff_ids = existing.diff_ids[-count:]
+    if [layer.media_type for layer in existing.layers[-count:]] != types:
+        return []
     known = (appended(existing.config) or [])[-count:]
     same = len(known) == count and all(map(_same, known, missing))
-    if same or diff_ids == [layer.diff_id for layer in missing]:
-        return [replace(want, diff_id=diff_id) for want, diff_id in zip(missing, diff_ids)]
+    if same or diff_ids[-count:] == [layer.diff_id for layer in missing]:
+        return [replace(want, diff_id=diff_id) for want, diff_id in zip(missing, diff_ids[-count:])]
     return []
 
 
