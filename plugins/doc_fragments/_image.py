@@ -79,8 +79,8 @@ options:
       - alphabetical
   per:
     description:
-      - A Python regular expression with one group. O(newest) counts for each value of that group by itself, so V(^v?(\d+\.\d+))
-        keeps so many of each minor version. Tags in which it is not found are a group of their own.
+      - A Python regular expression with one group. O(newest) counts for each value of that group by itself, so
+        V(^v?(\d+\.\d+)) keeps so many of each minor version. Tags in which it is not found are a group of their own.
     type: str
 """
 
@@ -88,8 +88,8 @@ options:
 options:
   tags:
     description:
-      - Choose tags by rules. Tags that tools make for signatures and the like of a digest, such as C(sha256-HEX.sig), belong to
-        their image and are never chosen by a rule.
+      - Choose tags by rules. Tags that tools make for signatures and the like of a digest, such as C(sha256-HEX.sig),
+        belong to their image and are never chosen by a rule.
     type: dict
     suboptions:
       include:

@@ -31,6 +31,7 @@ _ENTRY: Spec = {
     "name": {"type": "str", "required": True},
     "identity_token": {"type": "str", "no_log": True},
     "registry_token": {"type": "str", "no_log": True},
+    "trusted_hosts": {"type": "list", "elements": "str", "default": []},
     **_REACH,
 }
 TOGETHER = [("username", "password"), ("client_cert", "client_key")]
@@ -153,7 +154,8 @@ def session_from(params: Params, run: RunCommand) -> Session:
 def _entry(params: Params) -> Entry:
     tokens = params.get("identity_token"), params.get("registry_token")
     found = Credential(params["username"], params["password"], *tokens)
-    settings = Settings(*(params[name] for name in Settings._fields))
+    reach = {name: params[name] for name in Settings._fields if name in params}
+    settings = Settings(**{**reach, "trusted_hosts": tuple(params.get("trusted_hosts") or ())})
     return Entry(params.get("name", ""), settings, found if found.secrets() else None)
 
 

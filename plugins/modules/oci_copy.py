@@ -65,7 +65,8 @@ options:
   tags:
     description:
       - With O(all_tags=true), copy only the tags that these rules choose.
-      - Tags that tools make for signatures and the like of a digest are then left out; O(referrers=true) takes those along.
+      - Tags that tools make for signatures and the like of a digest are then left out; O(referrers=true) takes those
+        along.
   repair:
     description:
       - Look also at what is below manifests that the destination has already, and send again what is missing there.

@@ -15,7 +15,7 @@ description:
   - The config stays as it is, but for the list of layers and the history. That has one entry afterwards, which names
     the digest of the manifest that was flattened, and keeps the old history as its comment. No time is taken from the
     clock.
-  - An image of one layer is left as it is, unless that is compressed in another way than O(compression) says. Where the
+  - An image of one layer is left as it is, unless its compression is not the one that O(compression) names. Where the
     destination has what was made of the same image before, nothing is downloaded.
   - The same image gives the same config, and so the same image ID, on every host. The bytes of the layer, and so its
     digest, depend on the library that compresses (RV(encoder)). They are not compared, so hosts with other libraries

@@ -11,7 +11,8 @@ version_added: 0.1.0
 author: Quayside contributors (@quayside)
 description:
   - Returns the tags of a repository, chosen by regular expressions and version ranges, or the newest of these.
-  - A repository that does not exist has no tags, which is no error.
+  - A repository that does not exist has no tags, which is no error. What a registry lists that cannot be a tag is left
+    out, with a warning.
 extends_documentation_fragment:
   - quayside.registry._attributes.info_module
   - quayside.registry._registry

@@ -46,7 +46,9 @@ DEFAULTS = Settings()
 
 
 def login(registry: FakeRegistry, credential: Credential = LOGIN, settings: Settings = DEFAULTS) -> Entry:
-    return Entry(registry.host, settings, credential)
+    """An entry for the registry, with the usual login if it has logins: knowing one costs a request."""
+    unneeded = credential is LOGIN and registry.auth.mode == "none"
+    return Entry(registry.host, settings, None if unneeded else credential)
 
 
 def make_session(

@@ -59,7 +59,7 @@ def tag_chooser(
 
 
 def _ranges(semver: t.Any) -> list[str]:
-    found = semver if isinstance(semver, list) else [] if semver is None else [semver]
+    found = semver if isinstance(semver, list) else [] if semver in (None, "") else [semver]
     for text in found:
         if not isinstance(text, str):
             raise InvalidInput(f"semver: {text!r} is not a string; write the range in quotes, such as '^1.4'.")
@@ -67,7 +67,7 @@ def _ranges(semver: t.Any) -> list[str]:
 
 
 def rule_chooser(rules: Rules | None) -> t.Callable[[t.Iterable[str]], list[str]]:
-    """Return the function that chooses tags by an option ``tags``; digest tags belong to their image, never to a rule."""
+    """Return the function that chooses tags by an option ``tags``; digest tags belong to their image, not to a rule."""
     given = {name: value for name, value in (rules or {}).items() if value is not None}
     return tag_chooser(**{**given, "omit_digest_tags": True})
 

@@ -1,11 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing manifests (distribution-spec, "Pushing Manifests")."""
+"""What a tag points at before it is written, and writing manifests (distribution-spec, "Pushing Manifests")."""
 
 from __future__ import annotations
 
+from .._errors import Denied
 from .._oci.digest import mismatch
-from .._oci.manifest import Manifest
+from .._oci.manifest import Descriptor, Manifest
 from .client import Repository
+from .tags import list_tags
+
+
+def find_existing(repository: Repository, target: str, must_know: bool) -> Descriptor | None:
+    """Return what a tag or digest that is to be written points at, or None where it is absent.
+
+    Some registries answer 403 for a tag that is not there. Where the answer decides whether something is overwritten
+    (``must_know``), that is believed only if the list of tags shows it. Raises Denied, and what ``head`` raises.
+    """
+    if not must_know:
+        return repository.head(target, writing=True)
+    try:
+        return repository.head(target)
+    except Denied:
+        if ":" in target or target in list_tags(repository):
+            raise
+        return None
 
 
 def put(repository: Repository, target: str, manifest: Manifest) -> None:

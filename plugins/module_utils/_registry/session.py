@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from .._oci.reference import Reference, parse_host
 from .auth import Registry
 from .client import Repository
-from .credentials import Credential, RunCommand, auth_files, candidates, find_credential
-from .transport import Settings, Transport, is_transient
+from .credentials import Credential, Helpers, RunCommand, auth_files, candidates, find_credential
+from .retry import is_transient
+from .transport import Settings, Transport
 
 Item = t.TypeVar("Item")
 Outcome = t.TypeVar("Outcome")
@@ -46,6 +47,7 @@ class Session:
     def __post_init__(self) -> None:
         self._registries: dict[tuple[str, Settings], Registry] = {}
         self._entries: dict[str, Entry] = {}
+        self._helpers = Helpers(self.run)
         for entry in self.entries:
             host, slash, path = entry.name.strip("/").partition("/")
             self._entries[parse_host(host) + slash + path] = entry
@@ -66,21 +68,29 @@ class Session:
         return Repository(self.registry(reference.registry, reference.repository), reference.repository, (scope,))
 
     def credential(self, host: str, repository: str) -> Credential | None:
-        """Return the credential for a repository, or for the registry itself where that is empty."""
+        """Return the credential for a repository, or for the registry itself where that is empty.
+
+        Raises CredentialError where a file or a helper cannot be read.
+        """
         found = self._entry(host, repository).credential or self.shorthand.get(host)
-        found = found or find_credential(host, repository, auth_files(self.auth_file, os.environ), self.run)
-        self.transport.secrets |= found.secrets() if found else set()
+        found = found or find_credential(host, repository, auth_files(self.auth_file, os.environ), self._helpers.get)
+        self.transport.hide(*(found.secrets() if found else ()))
         return found
 
     def map(self, function: t.Callable[[Item], Outcome], items: t.Iterable[Item]) -> list[Outcome]:
         """Apply a function to items, ``jobs`` at a time; return the outcomes in order, or raise the first error.
 
-        What fails by passing trouble is tried once more after the others, while most of these succeed.
+        What fails by trouble that may pass is tried once more after the others, as long as most of these succeed.
         """
         waiting = deque(enumerate(items))
+        several = len(waiting) > 1
         outcomes: dict[int, Outcome] = {}
+        failed: set[int] = set()
         errors: list[BaseException] = []
-        failed = {0} if len(waiting) == 1 else set()
+
+        def is_worth_another_try(at: int, exc: BaseException) -> bool:
+            others_succeed = several and len(failed) <= len(outcomes)
+            return others_succeed and at not in failed and is_transient(exc)
 
         def work() -> None:
             while waiting and not errors:
@@ -89,7 +99,7 @@ class Session:
                     try:
                         outcomes[at] = function(item)
                     except BaseException as exc:
-                        if at in failed or len(failed) > len(outcomes) or not is_transient(exc):
+                        if not is_worth_another_try(at, exc):
                             errors.append(exc)
                         failed.add(at)
                         waiting.append((at, item))

@@ -32,7 +32,6 @@ from .._registry.tags import list_tags
 
 _POLLS = 5
 _SHOWN = 5
-_CANNOT = (400, 405, 501)  # what registries answer that cannot remove a tag alone
 
 
 @dataclass(frozen=True)
@@ -253,7 +252,7 @@ def _listed(tags: t.Sequence[str]) -> str:
 
 def _untag(session: Session, repository: Repository, tag: str, digest: str, force: bool) -> None:
     """Remove a tag; where the registry refuses that, delete its manifest, if nothing else uses it."""
-    if _remove(repository, tag, _CANNOT):
+    if _remove(repository, tag, may_lack=True):
         return
     others = _look_at_tags(session, repository).others(digest, {tag})
     if others and not force:
@@ -265,22 +264,21 @@ def _delete(repository: Repository, digest: str) -> None:
     _remove(repository, digest)
 
 
-def _remove(repository: Repository, target: str, cannot: tuple[int, ...] = ()) -> bool:
-    """Send DELETE, and make sure that what was deleted is gone; False for a status in ``cannot``."""
+def _remove(repository: Repository, target: str, may_lack: bool = False) -> bool:
+    """Send DELETE, and make sure that it is gone; False where the registry cannot do it and ``may_lack`` that."""
     host, full = repository.registry.host, repository.full(target)
-    response = repository.request("DELETE", f"manifests/{target}")
-    status = response.status
-    if status not in (200, 202, 204, 404, 405, 501, *cannot):
-        raise repository.refusal(response, full)
-    response.discard()
-    if status in cannot:
-        return False
-    if status in (405, 501):
-        text = f"{host} does not allow deletes (HTTP {status}). On distribution, set storage.delete.enabled: true"
-        text += " (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their own interface."
-        raise Unsupported(text, registry=host, status=status)
+    deletion = repository.delete(target)
+    if deletion.refusal:
+        if may_lack:
+            return False
+        if deletion.refusal.status == 400:
+            raise deletion.refusal
+        text = f"{host} does not allow deletes (HTTP {deletion.refusal.status}). On distribution, set"
+        text += " storage.delete.enabled: true (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their"
+        text += " own interface."
+        raise Unsupported(text, registry=host, status=deletion.refusal.status)
     for tried in range(_POLLS):
         if repository.head(target, writing=True) is None:
             return True
-        repository.registry.transport.pause(tried)
+        repository.registry.transport.wait(0.25 * 2**tried)  # seconds
     raise RegistryError(f"{host} accepted the deletion of {full}, but still serves it.", registry=host)

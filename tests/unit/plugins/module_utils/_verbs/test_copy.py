@@ -30,6 +30,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     add_platforms,
     apply,
     complete,
+    copy_plan,
     fails,
     login,
     make_session,

@@ -358,6 +358,15 @@ def test_nested_indexes() -> None:
         assert "nests its indexes more than 8 deep" in problems(registry)[0]
 
 
+def test_a_bit_that_flipped_on_the_way_is_no_problem() -> None:
+    with FakeRegistry() as registry:
+        add(registry)
+        for digest in registry.blobs(REPO):
+            registry.fault(path=digest, action="flip")
+        options = {"path": None, "fast": False, "platforms": [], "fail_on_invalid": True}
+        assert validate(make_session(login(registry)), name=f"{registry.host}/{NAME}", **options)["problems"] == []
+
+
 def test_what_keeps_us_from_looking_is_an_error() -> None:
     with FakeRegistry() as registry:
         with fails(NotFound, "MANIFEST_UNKNOWN", registry.host, 404):
