@@ -129,7 +129,7 @@ class DockerArchive:
         InvalidInput for zstd, which Docker's format does not have.
         """
         what = f"The layer {layer.name} in {self.path}"
-        media_type = layer_type(DOCKER_MANIFEST, "gzip" if layer.compression == "none" else _known(layer))
+        media_type = layer_type(DOCKER_MANIFEST, "gzip" if layer.compression == "none" else _known(layer), self.path)
         if layer.compression == "none":
             spool = Spool(f"to compress the layer {layer.name} of {self.path}")
             with compressor(spool) as writer:

@@ -16,14 +16,14 @@ from .atomic import atomic_write
 from .files import Archive
 
 
-class Map(t.Protocol):
+class MapItems(t.Protocol):
     """Applies a function to items, some of them at once; see Session.map."""
 
     def __call__(self, function: t.Callable[[t.Any], t.Any], items: t.Iterable[t.Any], /) -> list[t.Any]: ...
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A file in an archive: name, digest and size of its content, and what opens that (and verifies it).
 
     Without a size, the content comes from another place than its digest, and is verified here.
@@ -35,12 +35,12 @@ class Member:
     open: t.Callable[[], t.Iterable[bytes]]
 
 
-def small(name: str, raw: bytes) -> Member:
+def small(name: str, raw: bytes) -> ArchiveMember:
     """Return a member whose content is in memory."""
-    return Member(name, digest_of(raw), len(raw), lambda: [raw])
+    return ArchiveMember(name, digest_of(raw), len(raw), lambda: [raw])
 
 
-def holds(path: str, members: t.Sequence[Member], map_all: Map) -> bool:
+def holds(path: str, members: t.Sequence[ArchiveMember], map_all: MapItems) -> bool:
     """Has an archive these members and no others? All content is hashed."""
     try:
         archive = Archive(path)
@@ -54,7 +54,7 @@ def holds(path: str, members: t.Sequence[Member], map_all: Map) -> bool:
         return False
 
 
-def _digest(chunks: t.Iterable[bytes], member: Member, *sinks: Sink) -> str:
+def _digest(chunks: t.Iterable[bytes], member: ArchiveMember, *sinks: Sink) -> str:
     """Return the digest of what ``sinks`` get, with the algorithm of the member's."""
     digest = hasher(member.digest)
     for chunk in chunks:
@@ -64,7 +64,7 @@ def _digest(chunks: t.Iterable[bytes], member: Member, *sinks: Sink) -> str:
     return f"{member.digest.split(':')[0]}:{digest.hexdigest()}"
 
 
-def write_archive(path: str, members: t.Iterable[Member], map_all: Map) -> None:
+def write_archive(path: str, members: t.Iterable[ArchiveMember], map_all: MapItems) -> None:
     """Write an archive of members, sorted by name; ``path`` appears when it is complete."""
     ordered = sorted(members, key=lambda member: member.name)
     folder = os.path.dirname(path)
@@ -87,7 +87,7 @@ def write_archive(path: str, members: t.Iterable[Member], map_all: Map) -> None:
         os.truncate(handle, at + 2 * BLOCK)  # what was not written is zeros
 
 
-def _spooled(member: Member, folder: str) -> Spool:
+def _spooled(member: ArchiveMember, folder: str) -> Spool:
     spool = Spool(f"to unpack the layer {member.name}", folder)
     found = _digest(member.open(), member, spool.write)
     if found != member.digest:

@@ -119,9 +119,9 @@ class Appending:
         manifest: t.Mapping[str, t.Any],
     ) -> Edited:
         media_type = image.manifest.media_type
-        types = [layer_type(media_type, layer.compression or self._compression) for layer in layers]
+        types = [layer_type(media_type, layer.compression or self._compression, image.what) for layer in layers]
         if missing[-1].request:
-            types.append(layer_type(media_type, self._compression))
+            types.append(layer_type(media_type, self._compression, image.what))
         known = _reusable(image, existing, missing, types)
         if not known and missing[-1].request:
             layers = [*layers, self._files_layer(layer_sources(image), layers)]

@@ -42,17 +42,17 @@ DOCKER_ZSTD = f"{_DOCKER_LAYER}.zstd"  # some tools write it, none reads it
 _ENCRYPTED = "+encrypted"  # as ocicrypt has it: skopeo, nerdctl, imgcrypt
 
 
-def layer_type(manifest_type: str, compression: str) -> str:
+def layer_type(manifest_type: str, compression: str, what: str = "The image") -> str:
     """Return the media type of a layer (``gzip``, ``zstd`` or ``none``) in a manifest of a type.
 
-    Raises InvalidInput for zstd in Docker's format, which no engine reads.
+    Raises InvalidInput for zstd in Docker's format, which no engine reads; ``what`` names the image.
     """
     if not is_docker(manifest_type):
         return _OCI_LAYER + {"gzip": "+gzip", "zstd": "+zstd", "none": ""}[compression]
     if compression == "zstd":
         text = (
-            "An image in Docker's format cannot have a layer in zstd, which no engine would read; compress the layer "
-            "with gzip, or use an image in OCI's format."
+            f"{what} is in Docker's format, which has no layers in zstd, so that no engine would read them; compress the "
+            "layer with gzip, or use an image in OCI's format."
         )
         raise InvalidInput(text, "UNSUPPORTED_COMPRESSION")
     return _DOCKER_LAYER + {"gzip": ".gzip", "none": ""}[compression]

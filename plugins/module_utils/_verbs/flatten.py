@@ -58,7 +58,7 @@ class _Flattening:
 
     def edit(self, image: Image, there: Image | None) -> Edited:
         """Return the image flattened: as it is if it has one layer, as it is at the destination, or made anew."""
-        wanted = layer_type(image.manifest.media_type, self.compression)
+        wanted = layer_type(image.manifest.media_type, self.compression, image.what)
         if len(image.layers) < 2 and all(layer.media_type == wanted for layer in image.layers):
             edited = Edited(image.manifest, image.config)
         else:

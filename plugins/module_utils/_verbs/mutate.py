@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import typing as t
 from dataclasses import replace
 from functools import partial
 

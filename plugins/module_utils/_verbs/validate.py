@@ -220,14 +220,14 @@ class _Check:
         return read
 
     def blob(self, item: Descriptor, is_layer: bool) -> LayerFacts:
+        if is_encrypted(item.media_type):
+            self.notes.append(f"{self.name('layer', item)} is encrypted, so its files were not checked.")
         facts = self.read_blob(item, is_layer)
         remote = isinstance(self.source, _Remote) and self.session.transport.retries
         return self.read_blob(item, is_layer) if facts.broken and remote else facts  # bits flip on the way, but once
 
     def read_blob(self, item: Descriptor, is_layer: bool) -> LayerFacts:
         what = self.name("layer" if is_layer else "blob", item)
-        if is_encrypted(item.media_type):
-            self.notes.append(f"{what} is encrypted, so that only its bytes were checked.")
         try:
             if self.fast or is_foreign(item.media_type):
                 there = self.source.has(item)

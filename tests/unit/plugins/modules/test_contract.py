@@ -156,10 +156,7 @@ OFFLINE: dict[str, None] = dict.fromkeys(
         *(str(status) for status in (401, 403, 404, 405, 429, 500)),
     )
 )
-HIDDEN = {
-    name: ("UNSUPPORTED_BY_REGISTRY", int(name) if name.isdigit() else 401)
-    for name in ("401", "403")
-}
+HIDDEN = {name: ("UNSUPPORTED_BY_REGISTRY", int(name) if name.isdigit() else 401) for name in ("401", "403")}
 
 CASES: dict[str, list[Case]] = {
     "oci_append": [

@@ -410,7 +410,7 @@ def test_a_layer_in_zstd_is_refused_for_an_image_in_the_format_of_docker(
     path = tmp_path / "app.tar.zst"
     path.write_bytes(bytes.fromhex("28b52ffd") + b"x")
     registry.add_image(REPO, "1", [SYSTEM], media="docker")
-    with fails(InvalidInput, "UNSUPPORTED_COMPRESSION", says="compress the layer with gzip, or use an image in OCI's"):
+    with fails(InvalidInput, "UNSUPPORTED_COMPRESSION", says=":1 is in Docker's format, which has no layers in zstd"):
         plan(registry, files=MOTD, compression="zstd")
 
 
@@ -424,3 +424,23 @@ def test_files_are_refused_where_a_layer_is_encrypted_and_whole_layers_are_not(
     with fails(ContentError, "LAYER_ENCRYPTED", says="is encrypted"):
         plan(registry, files=MOTD)
     assert run(registry, layers=[str(layer)]).changed
+
+
+def test_layers_that_the_destination_has_in_another_compression_are_packed_anew(
+    registry: FakeRegistry, layer: Path
+) -> None:
+    registry.add_image(REPO, "1", LAYERS)
+    run(registry, dest="team/new:1", layers=[str(layer)])
+    manifest, plain = registry.manifest("team/new", "1"), layer.read_bytes()
+    other = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "size": len(plain)}
+    manifest["layers"][2].update(other, digest=registry.add_blob("team/new", plain))
+    registry.add_manifest("team/new", manifest, tag="1")
+    assert run(registry, dest="team/new:1", layers=[str(layer)]).changed
+    assert registry.manifest("team/new", "1")["layers"][2]["mediaType"] == OCI_LAYER
+
+
+def test_a_broken_image_at_the_destination_is_replaced(registry: FakeRegistry, layer: Path) -> None:
+    registry.add_image(REPO, "1", LAYERS)
+    registry.add_image("team/new", "1", LAYERS, config={"rootfs": {"type": "layers", "diff_ids": []}})
+    assert run(registry, dest="team/new:1", layers=[str(layer)], files=MOTD).changed
+    assert complete(registry, "team/new", "1")

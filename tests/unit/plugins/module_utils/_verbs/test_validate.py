@@ -363,7 +363,7 @@ def test_a_bit_that_flipped_on_the_way_is_no_problem() -> None:
         add(registry)
         for digest in registry.blobs(REPO):
             registry.fault(path=digest, action="flip")
-        options = {"path": None, "fast": False, "platforms": [], "fail_on_invalid": True}
+        options = {"path": None, "fast": False, "platforms": [], "limits": None, "fail_on_invalid": True}
         assert validate(make_session(login(registry)), name=f"{registry.host}/{NAME}", **options)["problems"] == []
 
 
