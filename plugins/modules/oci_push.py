@@ -45,8 +45,8 @@ options:
     description:
       - Which image to send where the file has several, by its full name, its tag, or a digest.
       - The digest is that of the manifest or index, in a docker-archive that of the config (the image ID).
-      - V(index.json) sends that file of a layout itself, with all that it names, as one index. Some tools write an image
-        of several platforms in this way.
+      - V(index.json) sends that file of a layout itself, with all that it names, as one index. Some tools write an
+        image of several platforms in this way.
     type: str
 seealso:
   - module: quayside.registry.oci_pull

@@ -51,8 +51,8 @@ def layer_type(manifest_type: str, compression: str, what: str = "The image") ->
         return _OCI_LAYER + {"gzip": "+gzip", "zstd": "+zstd", "none": ""}[compression]
     if compression == "zstd":
         text = (
-            f"{what} is in Docker's format, which has no layers in zstd, so that no engine would read them; compress the "
-            "layer with gzip, or use an image in OCI's format."
+            f"{what} is in Docker's format, which has no layers in zstd, so that no engine would read them; compress "
+            "the layer with gzip, or use an image in OCI's format."
         )
         raise InvalidInput(text, "UNSUPPORTED_COMPRESSION")
     return _DOCKER_LAYER + {"gzip": ".gzip", "none": ""}[compression]
