@@ -33,6 +33,10 @@ COLLECTION = "quayside.registry"
 _SWITCH = "quayside_registry_in_process"
 _PROFILE = "legacy"  # how ansible-core 2.19 and later write the options and results of modules in collections
 display = Display()
+try:
+    from ansible.module_utils import _internal as _INTERNAL  # ansible-core 2.19 and later: which side is this?
+except ImportError:
+    _INTERNAL = None
 
 
 def _routed() -> list[str]:
@@ -108,17 +112,22 @@ class ActionModule(ActionBase):
 def _as_module(options: dict[str, t.Any]) -> t.Iterator[None]:
     """Let AnsibleModule find these options, and leave everything that it and a module change as it was found."""
     kept = {name: vars(basic).get(name) for name in ("_ANSIBLE_ARGS", "_ANSIBLE_PROFILE", "_PARSED_MODULE_ARGS")}
+    side = vars(_INTERNAL).get("is_controller") if _INTERNAL else None
     told = [(found, type(found)(found)) for found in (warnings._global_warnings, warnings._global_deprecations)]
     environment, folder = dict(os.environ), os.getcwd()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     basic._ANSIBLE_ARGS = _encoded({"ANSIBLE_MODULE_ARGS": options})
     basic._ANSIBLE_PROFILE = _PROFILE
+    if _INTERNAL:
+        _INTERNAL.is_controller = False  # so that warnings go into the result, as a module's do
     for found, dummy in told:
         found.clear()
     try:
         yield
     finally:
         vars(basic).update(kept)
+        if _INTERNAL:
+            _INTERNAL.is_controller = side
         for found, before in told:
             found.clear()
             found.extend(before) if isinstance(found, list) else found.update(before)
