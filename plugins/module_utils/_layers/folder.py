@@ -33,6 +33,8 @@ _KINDS = {
 }
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
+_MAX_DEPTH = 400  # each folder on the way is open, and systems allow a process about a thousand
+
 Write = t.Callable[[bytes], object]
 
 
@@ -71,6 +73,9 @@ def write_folder(root: str, out: Write) -> None:
 
 def _walk(folder: int, path: bytes) -> t.Iterator[_Found]:
     """Yield what is in an open folder and below it. What is opened is what was looked at, or ContentError says so."""
+    if path.count(b"/") >= _MAX_DEPTH:
+        name = printable(path.decode("utf-8", "surrogateescape"))
+        raise ContentError(f"{name} is more than {_MAX_DEPTH} folders deep; pack it into a tar.", "FILE_ERROR")
     for name in sorted(map(os.fsencode, os.listdir(folder))):
         status = os.lstat(name, dir_fd=folder)
         below, kind = os.path.join(path, name), stat.S_IFMT(status.st_mode)

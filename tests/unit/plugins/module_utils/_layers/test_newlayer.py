@@ -194,6 +194,15 @@ def test_windows(tmp_path: Path) -> None:
         windows(from_path(str(both)))
 
 
+def test_a_folder_that_is_nested_without_an_end_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "/".join("d" * 400)).mkdir(parents=True)
+    assert len(entries(from_path(str(root)))) == 400
+    (root / "/".join("d" * 402)).mkdir(parents=True)
+    with fails(ContentError, "FILE_ERROR", says="is more than 400 folders deep"):
+        from_path(str(root))
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_becomes_a_link_while_a_folder_is_packed_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
