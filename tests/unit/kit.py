@@ -26,6 +26,7 @@ from ansible_collections.quayside.registry.tests.unit.fake_registry.content impo
 from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
+from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 
 try:
     from ansible.module_utils.testing import patch_module_args  # ansible-core 2.19 and later
@@ -39,7 +40,7 @@ except ImportError:
 
 
 REPO = "team/app"
-LAYERS = (b"first layer " * 100, b"second layer " * 200)
+LAYERS = (tar_of({"first": "first layer " * 100}), tar_of({"second": "second layer " * 200}))
 LOGIN = Credential(USER, PASSWORD)
 DEFAULTS = Settings()
 
@@ -105,7 +106,7 @@ def twice(registry: FakeRegistry, run: Callable[[], Plan], *same: str) -> Plan:
 def add_platforms(registry: FakeRegistry, repo: str = REPO, tag: str | None = "1", media: str = "oci") -> str:
     """An index of two images with an attestation, for linux/amd64 and linux/arm64; returns its digest."""
     images = [
-        registry.add_image(repo, layers=[LAYERS[0], name.encode() * 50], platform=name, media=media)
+        registry.add_image(repo, layers=[LAYERS[0], tar_of({"platform": name * 50})], platform=name, media=media)
         for name in ("linux/amd64", "linux/arm64")
     ]
     return registry.add_index(repo, tag, [*images, registry.add_attestation(repo, images[0])], media=media)
