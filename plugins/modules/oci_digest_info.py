@@ -33,7 +33,7 @@ EXAMPLES = r"""
   quayside.registry.oci_digest_info:
     name: localhost:5000/team/app:1.4.2
   register: app
-  until: app.exists
+  until: app is success and app.exists
   retries: 10
   delay: 5
 """
