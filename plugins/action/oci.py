@@ -56,6 +56,9 @@ _MODULES = {
 class ActionModule(ActionBase):
     """The action of every module that is redirected here."""
 
+    _supports_check_mode = True
+    _supports_async = True
+
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         variables = task_vars or {}
         result: dict[str, t.Any] = super().run(tmp, variables)
@@ -64,7 +67,10 @@ class ActionModule(ActionBase):
         host = self._task.delegate_to or variables.get("inventory_hostname")
         if why:
             display.vvv(f"{COLLECTION}.{name} is sent as a module: {why}", host=host)
-            found = self._execute_module(module_name=f"{COLLECTION}.{name}", task_vars=variables)
+            later = bool(self._task.async_val) and not self._connection.has_native_async
+            found = self._execute_module(module_name=f"{COLLECTION}.{name}", task_vars=variables, wrap_async=later)
+            if not later:
+                self._remove_tmp_path(self._connection._shell.tmpdir)
         else:
             display.vvv(f"{COLLECTION}.{name} runs inside the controller", host=host)
             found = self._run_here(name, variables)

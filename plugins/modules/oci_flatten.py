@@ -20,7 +20,9 @@ description:
   - The same image gives the same config, and so the same image ID, on every host. The bytes of the layer, and so its
     digest, depend on the library that compresses (RV(encoder)). They are not compared, so hosts with other libraries
     agree that an image is up to date.
-  - Layers are unpacked in the folder for temporary files (E(TMPDIR)) of the host, which needs room for the image
+  - It is an error if a layer is encrypted, is not in the registry since it may not be distributed, or changes the
+    registry of Windows (C(Hives/*_Delta)), as Windows alone can merge such layers.
+  - Layers are unpacked in the folder for temporary files (E(TMPDIR)) of the host, which needs space for the image
     without compression. Memory stays below 200 MB.
 extends_documentation_fragment:
   - quayside.registry._attributes
@@ -42,7 +44,9 @@ options:
     elements: str
     default: []
   compression:
-    description: How to compress the layer. Engines older than 2022 do not know V(zstd).
+    description:
+      - How to compress the layer. Engines older than 2022 do not know V(zstd).
+      - It is an error to ask for V(zstd) for an image in Docker's format, which has no name for it.
     type: str
     default: gzip
     choices:

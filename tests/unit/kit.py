@@ -26,6 +26,7 @@ from ansible_collections.quayside.registry.tests.unit.fake_registry.content impo
 from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
+from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 
 try:
     from ansible.module_utils.testing import patch_module_args  # ansible-core 2.19 and later
@@ -38,8 +39,13 @@ except ImportError:
             yield
 
 
+try:
+    from ansible.module_utils import _internal as side  # ansible-core 2.19 and later: controller or target?
+except ImportError:
+    side = None
+
 REPO = "team/app"
-LAYERS = (b"first layer " * 100, b"second layer " * 200)
+LAYERS = (tar_of({"first": "first layer " * 100}), tar_of({"second": "second layer " * 200}))
 LOGIN = Credential(USER, PASSWORD)
 DEFAULTS = Settings()
 
@@ -105,7 +111,7 @@ def twice(registry: FakeRegistry, run: Callable[[], Plan], *same: str) -> Plan:
 def add_platforms(registry: FakeRegistry, repo: str = REPO, tag: str | None = "1", media: str = "oci") -> str:
     """An index of two images with an attestation, for linux/amd64 and linux/arm64; returns its digest."""
     images = [
-        registry.add_image(repo, layers=[LAYERS[0], name.encode() * 50], platform=name, media=media)
+        registry.add_image(repo, layers=[LAYERS[0], tar_of({"platform": name * 50})], platform=name, media=media)
         for name in ("linux/amd64", "linux/arm64")
     ]
     return registry.add_index(repo, tag, [*images, registry.add_attestation(repo, images[0])], media=media)
@@ -157,7 +163,14 @@ def module_output(name: str, args: Mapping[str, Any], check: bool = False, diff:
     module = importlib.import_module(f"ansible_collections.quayside.registry.plugins.modules.{name}")
     internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": tempfile.gettempdir()}
     output = io.StringIO()
-    with patch_module_args({**args, **internal}), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
+    # Other tests of this process may have loaded the controller's side, where warnings do not go into results.
+    on_target = mock.patch.object(side, "is_controller", False) if side else contextlib.nullcontext()
+    with (
+        on_target,
+        patch_module_args({**args, **internal}),
+        contextlib.redirect_stdout(output),
+        pytest.raises(SystemExit),
+    ):
         module.main()
     return output.getvalue()
 

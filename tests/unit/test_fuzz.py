@@ -23,10 +23,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._archives.dockerarchive import DockerArchive
-from ansible_collections.quayside.registry.plugins.module_utils._archives.layout import open_images
+from ansible_collections.quayside.registry.plugins.module_utils._archives.images import open_images
 from ansible_collections.quayside.registry.plugins.module_utils._errors import OCIError
 from ansible_collections.quayside.registry.plugins.module_utils._layers.compression import decompressor
-from ansible_collections.quayside.registry.plugins.module_utils._layers.flatten import LayerSource, Limits, flatten
+from ansible_collections.quayside.registry.plugins.module_utils._layers.flatten import LayerSource, flatten
+from ansible_collections.quayside.registry.plugins.module_utils._layers.limits import Limits
 from ansible_collections.quayside.registry.plugins.module_utils._layers.tarstream import TarReader, content
 from ansible_collections.quayside.registry.plugins.module_utils._oci import image
 from ansible_collections.quayside.registry.plugins.module_utils._oci.index import filter_index
@@ -415,7 +416,7 @@ def test_compressed(raw: bytes) -> None:
 
 def flattened(raws: list[bytes]) -> bytes:
     out = io.BytesIO()
-    flatten([LayerSource(f"layer {n}", lambda raw=raw: io.BytesIO(raw)) for n, raw in enumerate(raws)], out, LIMITS)
+    flatten([LayerSource(f"layer {n}", lambda raw=raw: [raw]) for n, raw in enumerate(raws)], out, LIMITS)
     return out.getvalue()
 
 

@@ -141,8 +141,16 @@ class Repository:
     def head(self, target: str, writing: bool = False) -> Descriptor | None:
         """Return a manifest's descriptor, by HEAD, or by GET where that says too little; None when it is absent.
 
-        With ``writing``, 403 also means absent: so some registries say, and the write that follows will tell. Where
-        something depends on the answer, take ``find_existing``.
+        With ``writing``, 403 also means absent, as ``look`` has it: the write that follows will tell.
+        """
+        found, is_certain = self.look(target)
+        return found if is_certain or writing else self._look_by_get(target)
+
+    def look(self, target: str) -> tuple[Descriptor | None, bool]:
+        """Return what ``head`` returns, and whether that is certain.
+
+        It is not where the answer is 403, which some registries give for a tag that is not there, and others for one
+        that may not be read. Raises Denied for 401, RegistryError, ContentError, ConnectionFailed.
         """
         response = self.request("HEAD", f"manifests/{target}", headers={"Accept": ACCEPT})
         status, headers = response.status, response.headers
@@ -154,9 +162,14 @@ class Repository:
         if status == 200 and media_type in INDEXES | MANIFESTS and size.isdecimal() and not digest_problem(digest):
             if ":" in target and digest != target:
                 raise mismatch(self.full(target), target, digest, self.registry.host)
-            return Descriptor(media_type, digest, int(size))
-        if (status == 404 and VERSION_HEADER in headers and speaks_json(response)) or (status == 403 and writing):
-            return None
+            return Descriptor(media_type, digest, int(size)), True
+        if status == 404 and VERSION_HEADER in headers and speaks_json(response):
+            return None, True
+        if status == 403:
+            return None, False
+        return self._look_by_get(target), True
+
+    def _look_by_get(self, target: str) -> Descriptor | None:
         try:
             return self.get_raw(target).descriptor
         except NotFound:

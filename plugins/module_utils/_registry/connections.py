@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import socket
 import ssl
 import typing as t
+import weakref
 from urllib.parse import urlsplit
 
 import urllib3
@@ -62,6 +66,40 @@ def _trust(context: ssl.SSLContext, path: str) -> None:
     except ssl.SSLError as exc:
         why = exc.reason or exc
         raise InvalidInput(f"{path} does not hold certificates of authorities in PEM ({why}).") from None
+
+
+class Lines:
+    """The sockets of all connections, so that who waits at one of them can be woken."""
+
+    def __init__(self) -> None:
+        self._open: list[weakref.ref[socket.socket]] = []
+        self._cut = False
+
+    def tap(self, manager: urllib3.PoolManager) -> urllib3.PoolManager:
+        """Let the connections of a manager be known here."""
+        pools = manager.pool_classes_by_scheme
+        manager.pool_classes_by_scheme = {scheme: self._tapped(pool) for scheme, pool in pools.items()}
+        return manager
+
+    def cut(self) -> None:
+        """End what is read and written on all connections now, in whatever thread, and allow no other."""
+        self._cut = True
+        for line in [reference() for reference in list(self._open)]:
+            if line is not None:
+                with contextlib.suppress(OSError):  # it is closed by now
+                    socket.socket.shutdown(line, socket.SHUT_RDWR)  # TLS would want to say goodbye first
+
+    def _tapped(self, pool: t.Any) -> t.Any:
+        lines = self
+
+        class Connection(pool.ConnectionCls):  # type: ignore[misc]
+            def connect(self) -> None:
+                if lines._cut:
+                    raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
+                super().connect()
+                lines._open.append(weakref.ref(self.sock))
+
+        return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
 
 
 def connect(url: str, options: dict[str, t.Any]) -> urllib3.PoolManager:

@@ -10,14 +10,12 @@ from .client import Repository
 from .tags import list_tags
 
 
-def find_existing(repository: Repository, target: str, must_know: bool) -> Descriptor | None:
-    """Return what a tag or digest that is to be written points at, or None where it is absent.
+def find_existing(repository: Repository, target: str) -> Descriptor | None:
+    """Return what a tag or digest points at, where it depends on the answer what happens, or None where it is absent.
 
-    Some registries answer 403 for a tag that is not there. Where the answer decides whether something is overwritten
-    (``must_know``), that is believed only if the list of tags shows it. Raises Denied, and what ``head`` raises.
+    Some registries answer 403 for a tag that is not there; that is believed only if the list of tags shows it. Raises
+    Denied, and what ``head`` raises.
     """
-    if not must_know:
-        return repository.head(target, writing=True)
     try:
         return repository.head(target)
     except Denied:

@@ -16,8 +16,9 @@ VERSION_HEADER = "Docker-Distribution-Api-Version"
 _ABSENT = frozenset(("MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND", "TAG_UNKNOWN"))
 _MOST_WORDS = 300  # characters
 # What proxies and servers write where http and https, or client certificates, do not fit together.
+_SPEAKS_HTTPS = "set plain_http: false, it speaks https"
 _TLS_ADVICE = (
-    (b"HTTPS server|sent to HTTPS port", "set plain_http: false, it speaks https"),
+    (b"HTTPS server|sent to HTTPS port", _SPEAKS_HTTPS),
     (b"No required SSL certificate", "it wants a client certificate; set client_cert and client_key"),
     (b"SSL certificate error", "it does not accept the client certificate; check client_cert and client_key"),
 )
@@ -71,12 +72,17 @@ def read_error(body: bytes) -> tuple[str | None, str]:
     return code, f"{words}, and {more} more" if words and more else words
 
 
-def _advice(response: Response, body: bytes, base_url: str) -> str:
-    for pattern, advice in _TLS_ADVICE:
-        if re.search(pattern, body):
-            return advice
+def _leads_to_https(response: Response, base_url: str) -> bool:
+    """Was an http request sent on to https, or would it have been?"""
     onwards = response.headers.get("Location", response.url)
-    return _TLS_ADVICE[0][1] if base_url.startswith("http:") and onwards.startswith("https:") else ""
+    return base_url.startswith("http:") and onwards.startswith("https:")
+
+
+def _advice(response: Response, body: bytes, base_url: str) -> str:
+    """Say what to change where http and https, or certificates, do not fit together; nothing where that is not so."""
+    if _leads_to_https(response, base_url):
+        return _SPEAKS_HTTPS
+    return next((advice for pattern, advice in _TLS_ADVICE if re.search(pattern, body)), "")
 
 
 class _Answer(t.NamedTuple):

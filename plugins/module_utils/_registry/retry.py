@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 import time
 import typing as t
 from email.utils import parsedate_to_datetime
@@ -48,10 +49,11 @@ def retry_after(headers: t.Mapping[str, str]) -> float | None:
 class Retries:
     """How often one call is tried again, and how many seconds of trouble a whole task bears with."""
 
-    def __init__(self, retries: int = 3, sleep: t.Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, retries: int = 3, sleep: t.Callable[[float], object] | None = None) -> None:
         self.retries = retries
+        self._given_up = threading.Event()
         self._patience = _PATIENCE
-        self._sleep = sleep
+        self._sleep = sleep or self._given_up.wait
 
     def again(self, attempt: t.Callable[[], Outcome]) -> Outcome:
         """Return an outcome; after trouble that may pass ``attempt`` is made again, unless the same damage comes twice.
@@ -84,6 +86,11 @@ class Retries:
         self._patience -= wait
         self.wait(wait)
         return True
+
+    def give_up(self) -> None:
+        """Try nothing again from now on, and end the waits that go on."""
+        self._patience = -1.0
+        self._given_up.set()
 
     def wait(self, seconds: float) -> None:
         """Wait, and some jitter more, for something that is no trouble, such as other writers; it costs no patience."""

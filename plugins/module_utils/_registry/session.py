@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import typing as t
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 
 from .._oci.reference import Reference, parse_host
 from .auth import Registry
@@ -16,6 +18,8 @@ from .client import Repository
 from .credentials import Credential, Helpers, RunCommand, auth_files, candidates, find_credential
 from .retry import is_transient
 from .transport import Settings, Transport
+
+_MOMENT = 2.0  # seconds
 
 Item = t.TypeVar("Item")
 Outcome = t.TypeVar("Outcome")
@@ -104,15 +108,41 @@ class Session:
                         failed.add(at)
                         waiting.append((at, item))
 
-        # Daemons, which nobody waits for who is interrupted.
-        threads = [threading.Thread(target=work, daemon=True) for dummy in range(min(self.jobs, len(waiting)))]
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            _run_threads(work, min(self.jobs, len(waiting)), waiting.clear)
         finally:
             waiting.clear()
         if errors:
             raise errors[0]
         return [outcomes[at] for at in sorted(outcomes)]
+
+
+def _run_threads(work: t.Callable[[], None], count: int, stop: t.Callable[[], None]) -> None:
+    """Run ``work`` in so many threads at once, until all have ended.
+
+    They are daemons. Who is interrupted calls ``stop`` and waits for them a moment alone, in which they can remove what
+    they had begun; not by join(), which before Python 3.13 takes a thread for ended once it was interrupted.
+    """
+    ended: SimpleQueue[None] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            ended.put(None)
+
+    running = 0
+    try:
+        for dummy in range(count):
+            threading.Thread(target=run, daemon=True).start()
+            running += 1
+        while running:
+            ended.get()
+            running -= 1
+    except KeyboardInterrupt:
+        stop()
+        until = time.monotonic() + _MOMENT
+        with suppress(Empty):
+            for dummy in range(running):
+                ended.get(timeout=max(0.0, until - time.monotonic()))
+        raise

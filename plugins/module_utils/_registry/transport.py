@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import typing as t
 from types import SimpleNamespace
 
@@ -17,7 +16,7 @@ IMPORT_ERROR: ImportError | None = None
 try:
     import urllib3
 
-    from .connections import connect, tls_context
+    from .connections import Lines, connect, tls_context
 except ImportError as exc:
     IMPORT_ERROR = exc
 
@@ -98,7 +97,7 @@ class Transport(Retries):
     """Connections, counters, secrets, and one budget of patience; no cookies, no netrc."""
 
     def __init__(
-        self, timeout: float = 60, retries: int = 3, pool: int = 4, sleep: t.Callable[[float], None] = time.sleep
+        self, timeout: float = 60, retries: int = 3, pool: int = 4, sleep: t.Callable[[float], object] | None = None
     ) -> None:
         if IMPORT_ERROR:
             raise MissingLibrary("requests") from IMPORT_ERROR
@@ -110,6 +109,7 @@ class Transport(Retries):
         self._lock = threading.Lock()
         self._contexts: dict[tuple[t.Any, ...], t.Any] = {}
         self._managers: dict[tuple[t.Any, ...], urllib3.PoolManager] = {}
+        self._lines = Lines()
         self._options = {"timeout": timeout, "maxsize": pool + 1}
 
     def send(
@@ -130,6 +130,11 @@ class Transport(Retries):
             return self._follow(method, url, settings, dict(headers or {}), body)
 
         return self.again(attempt) if repeat else attempt()
+
+    def abort(self) -> None:
+        """Let every thread that waits for an answer, or for its next try, fail at once, as nobody wants it any more."""
+        self.give_up()
+        self._lines.cut()
 
     def count(self, **amounts: int) -> None:
         """Add to the counters, from any thread; bytes are those of manifests, blobs and lists."""
@@ -203,7 +208,7 @@ class Transport(Retries):
                 options = dict(self._options)
                 if key[1][0] == "https":
                     options.update(self._tls(settings))
-                self._managers[key] = connect(url, options)
+                self._managers[key] = self._lines.tap(connect(url, options))
             return self._managers[key]
 
     def _tls(self, settings: Settings) -> dict[str, t.Any]:

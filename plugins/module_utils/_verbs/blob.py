@@ -27,8 +27,8 @@ def plan_blob(session: Session, *, name: str, path: str) -> Plan:
             f"{reference.name}@sha256:... (oci_manifest_info lists them)."
         )
         raise InvalidInput(text, "INVALID_REFERENCE")
-    place = check_file(path)
-    before, size = digest_of_file(place, digest.split(":")[0]) or (None, 0)
+    target = check_file(path)
+    before, size = digest_of_file(target, digest.split(":")[0]) or (None, 0)
     steps = []
     if before != digest:
         repository = session.repository(reference)
@@ -36,7 +36,7 @@ def plan_blob(session: Session, *, name: str, path: str) -> Plan:
         size = blob.size
 
         def run() -> None:
-            use_blob(repository, blob, partial(write_file, place))
+            use_blob(repository, blob, partial(write_file, target))
 
         steps.append(Step(f"Write {reference} ({int(size)} bytes) to {path}.", run, Cost(bytes_received=size)))
     result = {"path": path, "size": size, "digest": digest, "previous_digest": before, "reference": str(reference)}

@@ -52,7 +52,7 @@ def action(name: str, options: dict[str, Any], **task: Any) -> oci.ActionModule:
         "resolved_action": f"quayside.registry.{name}",
     }
     shell = SimpleNamespace(tmpdir=None, get_option=lambda option: "/tmp")
-    connection = SimpleNamespace(transport="local", become=None, socket_path=None, _shell=shell)
+    connection = SimpleNamespace(transport="local", become=None, socket_path=None, has_native_async=False, _shell=shell)
     play = SimpleNamespace(become=False, executable="/bin/sh")
     loader = DataLoader()
     task_like = SimpleNamespace(**{**values, **task})
@@ -196,6 +196,7 @@ def test_it_says_which_way_a_task_goes(why: str, place: Place) -> None:
         mock.patch.object(oci.display, "vvv", lambda text, host=None: said.append(text)),
         mock.patch.object(made, "_why_not", lambda variables: why),
         mock.patch.object(made, "_execute_module", lambda **given: {"sent": given["module_name"]}),
+        mock.patch.object(made, "_remove_tmp_path", lambda path: None),
     ):
         result = made.run(None, {"inventory_hostname": "localhost"})
     if why:

@@ -150,12 +150,13 @@ def test_forbidden_is_not_absent_where_that_must_be_known() -> None:
     with FakeRegistry(Quirks(missing_tag_403=True)) as registry:
         registry.add_image(REPO, "1", layers=LAYERS)
         target = repository(registry)
-        assert find_existing(target, "2", must_know=True) is None  # the list of tags shows it
-        assert find_existing(target, "2", must_know=False) is None
+        assert find_existing(target, "2") is None  # the list of tags shows it
+        assert target.look("2") == (None, False)
+        assert target.look("1")[1]
         registry.fault("HEAD|GET", "/manifests/1", status=403, times=9)
-        assert find_existing(target, "1", must_know=False) is None  # the write will tell
+        assert target.head("1", writing=True) is None  # the write will tell
         with fails(Denied, "DENIED", registry.host, 403, f"{REPO}:1"):
-            find_existing(target, "1", must_know=True)
+            find_existing(target, "1")
 
 
 def test_forbidden_is_not_absent_where_the_tags_cannot_be_listed() -> None:
@@ -163,7 +164,7 @@ def test_forbidden_is_not_absent_where_the_tags_cannot_be_listed() -> None:
         registry.add_image(REPO, "1", layers=LAYERS)
         registry.fault(path="/tags/list", status=403, times=9)
         with fails(Denied, "DENIED", registry.host, 403):
-            find_existing(repository(registry), "2", must_know=True)
+            find_existing(repository(registry), "2")
 
 
 # --- token servers

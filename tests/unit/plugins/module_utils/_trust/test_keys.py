@@ -132,8 +132,11 @@ def test_no_public_key(raw, why):
     ("raw", "why"),
     [
         (public_pem(P256), "'PUBLIC KEY', not a private key"),
-        (private_pem(P256, PKCS8, serialization.BestAvailableEncryption(b"x")), "another way than cosign's"),
-        (private_pem(P256, TRADITIONAL, serialization.BestAvailableEncryption(b"x")), "another way than cosign's"),
+        (private_pem(P256, PKCS8, serialization.BestAvailableEncryption(b"x")), "is not encrypted as cosign does it"),
+        (
+            private_pem(P256, TRADITIONAL, serialization.BestAvailableEncryption(b"x")),
+            "is not encrypted as cosign does it",
+        ),
         (pem.write("PRIVATE KEY", b"x"), "cannot be read"),
         (private_pem(ec.generate_private_key(ec.SECP256K1())), "secp256k1"),
         (pem.write("ENCRYPTED SIGSTORE PRIVATE KEY", b"x"), "not valid JSON"),
