@@ -427,7 +427,10 @@ def ask_for_password() -> list[str]:
     if os.geteuid() == 0:
         return []
     probe = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False, start_new_session=True)
-    return ["--ask-become-pass"] if probe.returncode else []
+    if probe.returncode == 0:
+        return []
+    print("   Ansible asks for your sudo password too: three registries and debootstrap need root", flush=True)
+    return ["--ask-become-pass"]
 
 
 def left_behind() -> str:

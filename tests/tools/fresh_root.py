@@ -75,12 +75,12 @@ def main() -> int:
     (cache / "logs").mkdir(parents=True, exist_ok=True)
     outcomes = []
     for trial in trials:
-        release, who, target = trial.split("/")
+        release, who, target = trial.split("/", 2)
         folder = cache / release
         if not (folder / "base").is_dir():
             make_base(release, folder)
         begin = time.monotonic()
-        name = re.sub(r"\W+", "-", trial).strip("-")
+        name = re.sub(r"\W+", "-", trial).strip("-")[:60]
         log = cache / "logs" / f"{name}.log"
         print(f"----- {trial}, log in {log}", flush=True)
         passed = run(folder / name, who, f"make {target}", log)
