@@ -95,7 +95,8 @@ INTEGRATION_TARGETS = {NEWEST: "3.9", OLDEST: "3.12"}
 for variable in [name for name in os.environ if name.startswith("ANSIBLE_")]:
     del os.environ[variable]
 if "tour" in sys.argv:
-    logging.getLogger().setLevel(logging.ERROR)  # it is a page for people
+    for name in (None, "python_discovery"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # it is a page for people
 os.environ.setdefault("LC_ALL", "C.UTF-8")  # Ansible refuses to start in a locale that is not UTF-8
 # What tools would put in the home folder. pip's cache is shared, although some sessions get a HOME of their own.
 os.environ.setdefault("PIP_CACHE_DIR", str(CACHE / "pip"))
