@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from typing import Any, Optional
+from typing import Any
 
 from lab_registry.settings import Refused, Settings, bracketed
 
@@ -89,12 +89,14 @@ def check_version(settings: Settings, version: str) -> None:
     if major < 3:
         if settings.proxy.get("ttl"):
             raise Refused(
-                f"lab_registry_proxy ttl needs distribution 3, and this is {version}, which keeps what it caches for 7 days: "
+                f"lab_registry_proxy ttl needs distribution 3, and this is {version}, which keeps what it "
+                "caches for 7 days: "
                 "leave ttl out, or use another lab_registry_engine."
             )
         if settings.driver == "s3" and "AWS_CA_BUNDLE" in settings.environment:
             raise Refused(
-                f"Distribution {version} crashes with the storage s3 where AWS_CA_BUNDLE is in lab_registry_environment: "
+                f"Distribution {version} crashes with the storage s3 where AWS_CA_BUNDLE is in "
+                "lab_registry_environment: "
                 "leave it out, and add the CA to those of the system."
             )
         if "addrs" in redis:
@@ -161,7 +163,7 @@ def secrets_of(config: dict[str, Any], settings: Settings) -> list[str]:
         elif shown == MASK:
             found.add(str(value))
         elif isinstance(value, str) and shown != value:
-            found.update(re.findall(r"(?<=//)[^/@\s]+(?=@)", value))
+            found.update(login.partition(":")[2] for login in re.findall(r"(?<=//)[^/@\s]+(?=@)", value))
 
     walk(config, masked(config))
     return sorted((text for text in found if len(text) > 3), key=len, reverse=True)
@@ -180,14 +182,14 @@ def describe(settings: Settings, config: dict[str, Any], about: dict[str, Any]) 
         **about,
         "address": settings.address,
         "users": [user.name for user in settings.users],
-        "environment": {key: MASK for key in sorted(settings.environment)},
+        "environment": dict.fromkeys(sorted(settings.environment), MASK),
         "tls": {"mode": settings.tls, "names": list(settings.names) if settings.tls == "self_signed" else []},
         "install_ca": settings.install_ca,
         "config": masked(config),
     }
 
 
-def kept(previous: Optional[bytes]) -> dict[str, Any]:
+def kept(previous: bytes | None) -> dict[str, Any]:
     """A JSON file of ours, or nothing where it is missing or damaged."""
     try:
         found = json.loads(previous or b"{}")

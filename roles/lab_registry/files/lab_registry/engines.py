@@ -12,7 +12,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, replace
-from typing import Any, Optional
+from typing import Any
 
 from lab_registry.config import check_version
 from lab_registry.host import Account, Host, account, find, run, words
@@ -43,7 +43,7 @@ class Program:
         """`docker`, `podman`, or nothing."""
         return os.path.basename(self.path) if self.engine == "container" else ""
 
-    def run(self, settings: Settings, who: Optional[Account], *arguments: str, stdin: bytes = b"") -> Any:
+    def run(self, settings: Settings, who: Account | None, *arguments: str, stdin: bytes = b"") -> Any:
         """One command of distribution's own, such as `garbage-collect`, in an otherwise empty environment."""
         if self.engine == "container":
             once = ["run", "--rm", *(["--interactive"] if stdin else [])]
@@ -57,7 +57,7 @@ class Program:
 
 
 def container_options(settings: Settings, who: Account) -> list[str]:
-    """What every container of the instance gets. The host's network, so that each address means the same as elsewhere."""
+    """What every container of the instance gets; the host's network, so that addresses mean the same."""
     folder = f"/etc/{settings.unit}"
     mounts = [f"--volume={folder}:{folder}:ro"]
     if settings.driver == "filesystem":
@@ -188,7 +188,8 @@ def check_driver(settings: Settings, program: Program) -> None:
     said = words(program.run(settings, None, "garbage-collect", "--dry-run", "/dev/stdin", stdin=config))
     if "not registered" in said:
         raise Refused(
-            f"{program.path} {program.version} was built without the storage {settings.driver}: use another lab_registry_engine."
+            f"{program.path} {program.version} was built without the storage {settings.driver}: use another "
+            "lab_registry_engine."
         )
 
 

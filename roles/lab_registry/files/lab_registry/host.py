@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from lab_registry.settings import Refused
 
@@ -28,7 +28,7 @@ def find(command: str) -> str:
     return shutil.which(command, path=os.pathsep.join(filter(None, (os.environ.get("PATH"), SEARCH)))) or ""
 
 
-def run(argv: list[str], stdin: bytes = b"", timeout: int = 120, env: Optional[dict[str, str]] = None) -> Any:
+def run(argv: list[str], stdin: bytes = b"", timeout: int = 120, env: dict[str, str] | None = None) -> Any:
     """Run a command to its end; a secret is only ever on `stdin`. A command that hangs counts as failed."""
     clean = (
         {"PATH": os.pathsep.join(filter(None, (os.environ.get("PATH"), SEARCH))), "LC_ALL": "C"} if env is None else env
@@ -47,7 +47,7 @@ def words(done: Any) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {done.returncode}")
 
 
-def read(path: str) -> Optional[bytes]:
+def read(path: str) -> bytes | None:
     """A file's content, or None where there is none."""
     try:
         with open(path, "rb") as file:
@@ -204,15 +204,21 @@ def unreachable(path: str, who: Account) -> str:
 
 
 def processes(*tail: str) -> list[int]:
-    """Living processes of this machine, not of a container, whose command line ends with these words."""
+    """Living processes, also those of containers, whose command line is a program and these words."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         line = _quietly(f"/proc/{pid}/cmdline").split(b"\0")[:-1]  # that of a zombie is empty
         if tuple(part.decode("utf-8", "replace") for part in line[1:]) == tail:
-            with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{pid}/ns/pid") == os.readlink("/proc/self/ns/pid"):
-                    found.append(int(pid))
+            found.append(int(pid))
     return sorted(found)
+
+
+def in_container(pid: int) -> bool:
+    """Whether a process has another view of the machine's processes than ours, or is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return True
 
 
 def variable(pid: int, name: str) -> str:

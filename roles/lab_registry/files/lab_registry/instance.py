@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import getpass
 import hashlib
 import http.client
@@ -17,12 +18,23 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
 from lab_registry import config as configuration
 from lab_registry import engines, tls
 from lab_registry.engines import Program
-from lab_registry.host import Account, Host, account, find, listeners, make_account, overlap, read, unreachable
+from lab_registry.host import (
+    Account,
+    Host,
+    account,
+    find,
+    listeners,
+    make_account,
+    overlap,
+    processes,
+    read,
+    unreachable,
+)
 from lab_registry.passwords import password_file
 from lab_registry.services import KINDS, Running, Service, service_for, systemctl
 from lab_registry.settings import Refused, Settings, bracketed, check_data
@@ -54,7 +66,7 @@ class Instance:
         return f"{self.folder}/record.json"
 
     @property
-    def ca_path(self) -> Optional[str]:
+    def ca_path(self) -> str | None:
         """The CA that clients need, on the target."""
         made = self.settings.tls == "self_signed" or (self.settings.tls == "provided" and self.settings.tls_ca)
         return f"{self.folder}/tls/ca.pem" if made else None
@@ -81,8 +93,8 @@ class Instance:
 # ------------------------------------------------------------------------------------------- looks, before any change
 
 
-def check_host(instance: Instance, program: Program, own: Optional[Running]) -> None:
-    """Refuse what this host makes impossible; raises Refused."""
+def check_host(instance: Instance, program: Program) -> None:
+    """Refuse what this host makes impossible; raises Refused. Another play may be at work on the instance."""
     settings = instance.settings
     try:
         info = socket.getaddrinfo(settings.bind or "0.0.0.0", 0, type=socket.SOCK_STREAM)[0]
@@ -90,30 +102,32 @@ def check_host(instance: Instance, program: Program, own: Optional[Running]) -> 
             server.bind(info[4])
     except OSError:
         raise Refused(f"lab_registry_bind {settings.bind} is not an address of this host.") from None
-    ports = {settings.port: "lab_registry_port"}
+    _check_port(settings, "lab_registry_port", settings.port, str(info[4][0]))
     if settings.metrics:
-        ports[settings.metrics_port] = "lab_registry_metrics_port"
-    for port, variable in ports.items():
-        address = settings.bind if variable == "lab_registry_port" else "127.0.0.1"
-        for other in listeners(port):
-            if overlap(other.address, info[4][0] if address else "") and not (own and other.pid == own.pid):
-                who = f"{other.program} (process {other.pid})" if other.pid else "another program"
-                raise Refused(
-                    f"The registry {settings.name} cannot have port {port} of {address or 'every address'}, for {who} listens "
-                    f"there: stop that program, or set {variable} to a free port."
-                )
+        _check_port(settings, "lab_registry_metrics_port", settings.metrics_port, "127.0.0.1")
     if settings.driver == "filesystem":
         check_folder(settings, engines.owner(program))
     if settings.tls == "provided":
         tls.provided(settings)
     for path in ca_targets(instance):
-        there = read(path)
-        if there is not None and path not in instance.record.get("ca_files", []):
+        if read(path) is not None and path not in Instance(settings, instance.host).record.get("ca_files", []):
             raise Refused(
                 f"{path} is there already, and not by this role: remove it, or leave lab_registry_install_ca out."
             )
-    if settings.proxy.get("username") and configuration.major_of(program.version) < 3 and program.version:
+    if settings.proxy.get("username") and program.version and configuration.major_of(program.version) < 3:
         _check_upstream(settings, program.version)
+
+
+def _check_port(settings: Settings, variable: str, port: int, address: str) -> None:
+    """Refuse a port that another program has. The instance's own process, wherever it runs, has our arguments."""
+    for other in listeners(port):
+        if not overlap(other.address, address) or other.pid in processes("serve", f"/etc/{settings.unit}/config.yml"):
+            continue
+        who = f"{other.program} (process {other.pid})" if other.pid else "another program"
+        raise Refused(
+            f"The registry {settings.name} cannot have port {port} of {address}, for {who} listens there: "
+            f"stop that program, or set {variable} to a free port."
+        )
 
 
 def check_folder(settings: Settings, who: Account) -> None:
@@ -129,7 +143,8 @@ def check_folder(settings: Settings, who: Account) -> None:
         strange = ["docker"]
     if strange:
         raise Refused(
-            f"lab_registry_data {path} holds something else ({', '.join(strange[:3])}): use a folder for the registry alone."
+            f"lab_registry_data {path} holds something else ({', '.join(strange[:3])}): use a folder for the "
+            "registry alone."
         )
     other = marker.get("instance", settings.name)
     if other != settings.name and os.path.exists(f"/etc/lab-registry-{other}/record.json"):
@@ -155,7 +170,8 @@ def _check_upstream(settings: Settings, version: str) -> None:
     except urllib.error.HTTPError as exc:
         if exc.headers.get("WWW-Authenticate", "").lower().startswith("basic"):
             raise Refused(
-                f"{settings.proxy['remote_url']} wants a login with basic auth, which distribution {version} never sends: "
+                f"{settings.proxy['remote_url']} wants a login with basic auth, which distribution {version} "
+                "never sends: "
                 "use distribution 3 (lab_registry_engine container or binary), or leave username and password out."
             ) from None
     except (OSError, http.client.HTTPException):
@@ -170,7 +186,7 @@ def apply(instance: Instance, program: Program) -> dict[str, Any]:
     settings, host, folder = instance.settings, instance.host, instance.folder
     previous = service_of_record(instance)
     own = previous.running() if previous else None
-    check_host(instance, program, own)
+    check_host(instance, program)
 
     binary = instance.record.get("binary")
     if program.engine == "binary" and not engines.is_current(settings, instance.record, program.path):
@@ -179,7 +195,7 @@ def apply(instance: Instance, program: Program) -> dict[str, Any]:
         )
         if host.check:
             host.do(f"The registry of {settings.binary_url}", "installed", lambda: None)
-        program = engines.replace(program, version=version)
+        program = dataclasses.replace(program, version=version)
     who = program_account(program, host)
     secret = settings.secret or (read(f"{folder}/secret") or b"").decode() or random.token_hex(32)
     config = configuration.generate(settings, folder, secret)
@@ -225,9 +241,9 @@ def apply(instance: Instance, program: Program) -> dict[str, Any]:
 def _run(
     instance: Instance,
     service: Service,
-    own: Optional[Running],
+    own: Running | None,
     mark: str,
-    before: dict[str, Optional[bytes]],
+    before: dict[str, bytes | None],
     hidden: list[str],
 ) -> None:
     """Start what does not run, restart what runs with something older, and wait until it answers."""
@@ -257,12 +273,13 @@ def _run(
         back = own is not None and _restore(instance, service, before)
         rest = "; it runs on with its previous configuration" if back else ""
         raise Refused(
-            f"The registry {settings.name} did not start: correct lab_registry_config, lab_registry_storage, lab_registry_bind "
+            f"The registry {settings.name} did not start: correct lab_registry_config, lab_registry_storage, "
+            "lab_registry_bind "
             f"or lab_registry_port ({exc}){rest}; the last lines of its log are: {last}"
         ) from None
 
 
-def _restore(instance: Instance, service: Service, before: dict[str, Optional[bytes]]) -> bool:
+def _restore(instance: Instance, service: Service, before: dict[str, bytes | None]) -> bool:
     """Start it again with the configuration that it ran with, where there is one; says whether it answers."""
     if any(content is None for content in before.values()):
         return False
@@ -304,17 +321,18 @@ def check_config(settings: Settings, program: Program, config: dict[str, Any], h
         problem = next(line for line in said.splitlines() if "configuration error:" in line)
         problem = problem.partition("configuration error:")[2].replace("error parsing /dev/stdin: ", "").strip()
         raise Refused(
-            f"The registry {settings.name} did not start: correct lab_registry_config, which distribution {program.version} "
+            f"The registry {settings.name} did not start: correct lab_registry_config, which distribution "
+            f"{program.version} "
             f"does not accept: {configuration.scrub(problem, hidden)}"
         )
 
 
 def private_log(settings: Settings, program: Program) -> bool:
-    """Whether the log holds secrets: version 2 writes the headers of notifications there, which the journal would show."""
+    """Whether the log holds secrets: version 2 writes the headers of notifications there."""
     return configuration.major_of(program.version) < 3 and any(entry.get("headers") for entry in settings.notifications)
 
 
-def certificates(instance: Instance) -> Optional[tls.Files]:
+def certificates(instance: Instance) -> tls.Files | None:
     """What belongs into the folder `tls`, or None where that is nothing, or nothing yet."""
     if instance.settings.tls == "self_signed":
         return tls.self_signed(instance.settings, f"{instance.folder}/tls")
@@ -322,7 +340,7 @@ def certificates(instance: Instance) -> Optional[tls.Files]:
 
 
 def write_files(
-    instance: Instance, service: Service, who: Account, config: dict[str, Any], secret: str, files: Optional[tls.Files]
+    instance: Instance, service: Service, who: Account, config: dict[str, Any], secret: str, files: tls.Files | None
 ) -> None:
     """Everything in the instance's folder but its record."""
     settings, host, folder = instance.settings, instance.host, instance.folder
@@ -408,7 +426,7 @@ def ca_targets(instance: Instance) -> list[str]:
     return sorted(f"/etc/{tool}/certs.d/{name}/ca.crt" for tool in ("containers", "docker") for name in hosts)
 
 
-def install_ca(instance: Instance, files: Optional[tls.Files]) -> None:
+def install_ca(instance: Instance, files: tls.Files | None) -> None:
     """The CA for the tools of this host, and no longer where it was for another name."""
     wanted = ca_targets(instance)
     for path in wanted:
@@ -472,7 +490,7 @@ def probe(instance: Instance) -> str:
 # ------------------------------------------------------------------------------------------------- stopped and absent
 
 
-def service_of_record(instance: Instance) -> Optional[Service]:
+def service_of_record(instance: Instance) -> Service | None:
     """The way in which the instance was set up, by its record alone."""
     record = instance.record
     kind = KINDS.get(str(record.get("service")))

@@ -9,6 +9,7 @@ what the step found, or `failed` and `msg`. No answer holds a secret.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import json
 import sys
@@ -53,11 +54,12 @@ def look(request: dict[str, Any], host: Host) -> dict[str, Any]:
     program = engines.choose(settings, found.record, host.check)
     service = instance.service_of_record(found)
     running = service.running() if service else None
-    instance.check_host(found, program, running)
+    instance.check_host(found, program)
     images = request["settings"]["images"] or []
     if (images or settings.garbage_collect) and not importlib.util.find_spec("requests"):
         raise Refused(
-            "lab_registry_images and lab_registry_garbage_collect need the Python library requests on the target: install "
+            "lab_registry_images and lab_registry_garbage_collect need the Python library requests on the "
+            "target: install "
             f"python3-requests, or the library for {sys.executable}."
         )
     packages = [program.package] if program.package else []
@@ -102,7 +104,7 @@ def installed(settings: Settings, fields: dict[str, Any]) -> Program:
     if program.engine == "container":
         return program
     version = engines.version_of(program.path)
-    return engines.replace(program, version=version, package="") if version else program
+    return dataclasses.replace(program, version=version, package="") if version else program
 
 
 STEPS = {"look": look, "apply": apply, "collect": collect}

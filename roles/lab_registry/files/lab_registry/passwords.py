@@ -8,7 +8,6 @@ import ctypes.util
 import hmac
 import secrets
 from collections.abc import Sequence
-from typing import Optional
 
 from lab_registry.settings import Refused, User
 
@@ -46,7 +45,7 @@ def fits(password: str, known: str) -> bool:
     return bool(known) and hmac.compare_digest(bcrypt(password, known), known)
 
 
-def password_file(users: Sequence[User], before: Optional[bytes]) -> tuple[bytes, list[str]]:
+def password_file(users: Sequence[User], before: bytes | None) -> tuple[bytes, list[str]]:
     """The file's content, and the users who are new or have another password. A hash that still fits is kept."""
     known = {}
     for line in (before or b"").decode("utf-8", "replace").splitlines():

@@ -13,11 +13,11 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 from lab_registry.config import environment
 from lab_registry.engines import Program, container_options
-from lab_registry.host import Account, find, processes, replaced, run, variable, words
+from lab_registry.host import Account, find, in_container, processes, replaced, run, variable, words
 from lab_registry.settings import Refused, Settings
 
 FINGERPRINT = "LAB_REGISTRY_FINGERPRINT"
@@ -51,7 +51,7 @@ class Service:
         self.config = f"/etc/{self.unit}/config.yml"
         self.log_file = f"/var/log/{self.unit}.log"
 
-    def running(self) -> Optional[Running]:
+    def running(self) -> Running | None:
         """The process, if it runs."""
         raise NotImplementedError
 
@@ -81,10 +81,14 @@ class Plain(Service):
 
     kind = "plain"
 
-    def running(self) -> Optional[Running]:
-        for pid in processes("serve", self.config):
+    def running(self) -> Running | None:
+        for pid in self.pids():
             return Running(pid, variable(pid, FINGERPRINT), replaced(pid))
         return None
+
+    def pids(self) -> list[int]:
+        """Its process, also where the pid file is lost."""
+        return [pid for pid in processes("serve", self.config) if not in_container(pid)]
 
     def start(self, fingerprint: str) -> None:
         self.stop()
@@ -113,11 +117,11 @@ class Plain(Service):
 
     def stop(self) -> None:
         for number, seconds in ((signal.SIGTERM, STOP), (signal.SIGKILL, 5)):
-            for pid in processes("serve", self.config):
+            for pid in self.pids():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
             end = time.monotonic() + seconds
-            while processes("serve", self.config) and time.monotonic() < end:
+            while self.pids() and time.monotonic() < end:
                 time.sleep(0.05)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"/run/{self.unit}.pid")
@@ -138,7 +142,7 @@ class Systemd(Service):
         """Where the unit is."""
         return f"/etc/systemd/system/{self.unit}.service"
 
-    def running(self) -> Optional[Running]:
+    def running(self) -> Running | None:
         said = systemctl("show", "--property=MainPID,ActiveState", f"{self.unit}.service").stdout.decode()
         found = dict(line.partition("=")[::2] for line in said.splitlines())
         pid = int(found.get("MainPID") or 0)
@@ -211,7 +215,7 @@ class Container(Service):
 
     kind = "container"
 
-    def running(self) -> Optional[Running]:
+    def running(self) -> Running | None:
         form = '{{.State.Running}} {{.State.Pid}} {{index .Config.Labels "' + LABEL + '"}}'
         said = run([self.program.path, "container", "inspect", "--format", form, self.unit], timeout=60)
         found = said.stdout.decode("utf-8", "replace").split()
@@ -340,8 +344,8 @@ def service_for(settings: Settings, program: Program, who: Account, private_log:
         kind = "podman_unit" if systemd and program.runtime == "podman" else "container"
     if settings.port < unprivileged_port() and kind != "systemd":
         raise Refused(
-            f"The registry runs without root, and ports below {unprivileged_port()} of this host are for root: use another "
-            "lab_registry_port, or lower the kernel's setting net.ipv4.ip_unprivileged_port_start."
+            f"The registry runs without root, and ports below {unprivileged_port()} of this host are for root: "
+            "use another lab_registry_port, or lower the kernel's setting net.ipv4.ip_unprivileged_port_start."
         )
     return KINDS[kind](settings, program, who, private_log)
 

@@ -13,7 +13,7 @@ import json
 import os.path
 import re
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 FACTS = ("lab_registry_address", "lab_registry_url", "lab_registry_ca_path", "lab_registry_client")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
@@ -168,11 +168,12 @@ def number(name: str, value: Any) -> int:
     return int(word)
 
 
-def unknown(names: list[str], known: list[str]) -> Optional[str]:
+def unknown(names: list[str], known: list[str]) -> str | None:
     """A sentence about the first variable that the role does not have."""
     for name in sorted(set(names) - set(known) - set(FACTS)):
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {close[0]}?" if close else "see the role's README for those that it has."
+        own = {other.replace("lab_registry_", ""): other for other in known}
+        close = difflib.get_close_matches(name.replace("lab_registry_", ""), own, 1)
+        hint = f"did you mean {own[close[0]]}?" if close else "see the role's README for those that it has."
         return f"The role lab_registry has no variable {name}: {hint}"
     return None
 
@@ -217,8 +218,8 @@ def read(raw: dict[str, Any]) -> Settings:
     )
     if not NAME.match(settings.name):
         raise Refused(
-            f"lab_registry_name {json.dumps(settings.name)} cannot be part of a file name: use at most 64 letters, digits, "
-            "dots, underscores and hyphens, the first a letter or digit."
+            f"lab_registry_name {json.dumps(settings.name)} cannot be part of a file name: use at most 64 letters, "
+            "digits, dots, underscores and hyphens, the first a letter or digit."
         )
     check_data(settings.data)
     if settings.state in ("present", "restarted"):
@@ -279,7 +280,8 @@ def _check_storage(settings: Settings) -> None:
             raise Refused(f"lab_registry_storage sets {key}, set {variable} instead.")
     if len(drivers) != 1:
         raise Refused(
-            f"lab_registry_storage has to name one driver, such as filesystem or s3, and names {', '.join(drivers) or 'none'}."
+            "lab_registry_storage has to name one driver, such as filesystem or s3, and names "
+            f"{', '.join(drivers) or 'none'}."
         )
     options = settings.storage[drivers[0]] or {}
     if drivers[0] == "filesystem" and "rootdirectory" in options:
@@ -346,8 +348,8 @@ def _check_proxy(settings: Settings) -> None:
     url = text("lab_registry_proxy remote_url", settings.proxy.get("remote_url"))
     if not re.match(r"https?://[^/@\s]+/?\Z", url):
         raise Refused(
-            f"lab_registry_proxy remote_url {json.dumps(re.sub(r'//.*@', '//', url))} has to be http:// or https://, and a "
-            "host, without a path; the login is in username and password."
+            f"lab_registry_proxy remote_url {json.dumps(re.sub(r'//.*@', '//', url))} has to be http:// or https://, "
+            "and a host, without a path; the login is in username and password."
         )
     for key in ("username", "password", "ttl"):
         text(f"lab_registry_proxy {key}", settings.proxy.get(key))
@@ -381,8 +383,8 @@ def _check_rest(settings: Settings) -> None:
         raise Refused("lab_registry_notifications and notifications in lab_registry_config exclude each other.")
     if settings.garbage_collect and settings.driver != "filesystem":
         raise Refused(
-            f"lab_registry_garbage_collect is refused with the storage {settings.driver}, which other registries may write "
-            "to meanwhile: stop them all, and collect there by hand."
+            f"lab_registry_garbage_collect is refused with the storage {settings.driver}, which other registries may "
+            "write to meanwhile: stop them all, and collect there by hand."
         )
     cache = (settings.storage.get("cache") or settings.config.get("storage", {}).get("cache") or {}).get(
         "blobdescriptor"
@@ -411,8 +413,8 @@ def _check_images(settings: Settings, images: list[Any]) -> None:
         registry = first_part(text("The dest of one of lab_registry_images", entry.get("dest")))
         if registry and registry != settings.address:
             raise Refused(
-                f"{entry['dest']} in lab_registry_images names another registry than this one, which is {settings.address}: "
-                "leave the registry out."
+                f"{entry['dest']} in lab_registry_images names another registry than this one, which is "
+                f"{settings.address}: leave the registry out."
             )
     for present, what in ((settings.proxy, "lab_registry_proxy"), (settings.readonly, "lab_registry_readonly")):
         if images and present:

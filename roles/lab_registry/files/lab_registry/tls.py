@@ -12,7 +12,6 @@ import re
 import secrets
 import tempfile
 from dataclasses import dataclass
-from typing import Optional
 
 from lab_registry.host import find, read, run, words
 from lab_registry.settings import Refused, Settings
@@ -69,14 +68,14 @@ def lasts(certificate: bytes, seconds: int) -> bool:
 
 def belongs(pair: Pair) -> bool:
     """Whether the key is that of the certificate."""
-    fine, public, dummy = openssl("x509", "-noout", "-pubkey", stdin=pair.certificate)
-    also_fine, derived, dummy = openssl("pkey", "-pubout", "-passin", "pass:", stdin=pair.key)
+    fine, public, _said = openssl("x509", "-noout", "-pubkey", stdin=pair.certificate)
+    also_fine, derived, _said = openssl("pkey", "-pubout", "-passin", "pass:", stdin=pair.key)
     return fine and also_fine and public == derived
 
 
 def alternative_names(certificate: bytes) -> set[str]:
     """DNS names and addresses in a certificate."""
-    dummy, said, dummy = openssl("x509", "-noout", "-ext", "subjectAltName", stdin=certificate)
+    _fine, said, _complaint = openssl("x509", "-noout", "-ext", "subjectAltName", stdin=certificate)
     found = re.findall(r"(DNS|IP Address):([^,\s]+)", said.decode("utf-8", "replace"))
     return {str(ipaddress.ip_address(name)) if kind == "IP Address" else name for kind, name in found}
 
@@ -91,7 +90,7 @@ def signed_by(certificate: bytes, authority: bytes) -> bool:
         return openssl("verify", "-partial_chain", "-CAfile", paths[0], "-untrusted", paths[1], paths[1])[0]
 
 
-def self_signed(settings: Settings, folder: str) -> Optional[Files]:
+def self_signed(settings: Settings, folder: str) -> Files | None:
     """The CA and certificate in `folder`, or new ones where they are missing, end soon or have other names.
 
     None stands for: they would be made, and there is no openssl yet to make them.

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role's description, its defaults, its README, and what its program is given name the same variables."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lab_registry.settings import Settings
+
+ROLE = Path(__file__).resolve().parents[4] / "roles" / "lab_registry"
+
+
+def loaded(path: str) -> Any:
+    return yaml.safe_load((ROLE / path).read_text(encoding="utf-8"))
+
+
+OPTIONS = loaded("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+CONTRACT = [
+    *(
+        "state",
+        "name",
+        "engine",
+        "container_image",
+        "binary_url",
+        "binary_checksum",
+        "bind",
+        "port",
+        "hostname",
+        "data",
+        "storage",
+        "secret",
+        "delete_enabled",
+        "readonly",
+        "users",
+        "tls",
+        "tls_names",
+        "tls_cert",
+        "tls_key",
+        "tls_ca",
+        "install_ca",
+        "proxy",
+        "notifications",
+        "health",
+        "metrics",
+        "log_level",
+        "environment",
+        "config",
+        "images",
+        "images_registries",
+        "garbage_collect",
+        "purge",
+    ),
+]
+
+
+def test_every_variable_of_the_contract_is_described() -> None:
+    assert {f"lab_registry_{name}" for name in CONTRACT} <= set(OPTIONS)
+
+
+def test_the_defaults_are_those_that_are_described() -> None:
+    assert {name: option["default"] for name, option in OPTIONS.items()} == {
+        name: value if value != "none" else "none" for name, value in loaded("defaults/main.yml").items()
+    }
+
+
+def test_the_program_is_given_every_variable() -> None:
+    given = loaded("vars/main.yml")["_lab_registry_settings"]
+    assert given == {name: f"{{{{ lab_registry_{name} }}}}" for name in given}
+    assert {f"lab_registry_{name}" for name in given} | {"lab_registry_images_registries"} == set(OPTIONS)
+    assert {field.name for field in fields(Settings)} | {"images"} == set(given)
+
+
+def test_the_program_is_sent_whole_and_in_the_order_of_its_imports() -> None:
+    modules = loaded("vars/main.yml")["_lab_registry_modules"]
+    assert {Path(path).name for path in modules} == {path.name for path in (ROLE / "files/lab_registry").glob("*.py")}
+    for position, path in enumerate(modules):
+        source = (ROLE / "files" / path).read_text(encoding="utf-8")
+        for later in modules[position + 1 :]:
+            assert f"from lab_registry.{Path(later).stem} import" not in source
+
+
+def test_the_readme_has_every_variable() -> None:
+    text = (ROLE / "README.md").read_text(encoding="utf-8")
+    assert [name for name in OPTIONS if f"`{name}`" not in text] == []
