@@ -167,4 +167,4 @@ def _switch(instance: Instance, service: Service, program: Program, readonly: bo
     for path, content in service.files(mark).items():
         quiet.write(path, content, 0o644)
     service.start(mark)
-    wait(instance, service)
+    wait(settings, service)

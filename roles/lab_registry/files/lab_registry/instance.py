@@ -37,7 +37,7 @@ from lab_registry.host import (
 )
 from lab_registry.passwords import password_file
 from lab_registry.services import KINDS, Running, Service, service_for, systemctl
-from lab_registry.settings import Refused, Settings, bracketed, check_data
+from lab_registry.settings import Refused, Settings, bracketed, check_data, loopback
 
 MARKER = ".lab-registry"
 OURS = {"docker", "scheduler-state.json", MARKER, "lost+found"}  # what may be in a data folder
@@ -262,7 +262,7 @@ def _run(
     try:
         if verb:
             service.start(mark)
-        wait(instance, service)
+        wait(settings, service)
     except Refused as exc:
         lines = configuration.scrub(service.log(), hidden).strip().splitlines()
         told = [
@@ -270,7 +270,7 @@ def _run(
         ] or lines
         last = " | ".join(line.strip()[:400] for line in told[-3:]) or "none"
         service.stop()
-        back = own is not None and _restore(instance, service, before)
+        back = own is not None and _restore(settings, service, own.fingerprint, before)
         rest = "; it runs on with its previous configuration" if back else ""
         raise Refused(
             f"The registry {settings.name} did not start: correct lab_registry_config, lab_registry_storage, "
@@ -279,7 +279,7 @@ def _run(
         ) from None
 
 
-def _restore(instance: Instance, service: Service, before: dict[str, bytes | None]) -> bool:
+def _restore(settings: Settings, service: Service, mark: str, before: dict[str, bytes | None]) -> bool:
     """Start it again with the configuration that it ran with, where there is one; says whether it answers."""
     if any(content is None for content in before.values()):
         return False
@@ -287,8 +287,8 @@ def _restore(instance: Instance, service: Service, before: dict[str, bytes | Non
         there = os.stat(path)
         Host(False).write(path, content or b"", there.st_mode & 0o777, there.st_uid, there.st_gid)
     try:
-        service.start("")
-        wait(instance, service)
+        service.start(mark)
+        wait(settings, service)
     except Refused:
         return False
     return True
@@ -442,12 +442,12 @@ def remove_ca(host: Host, paths: list[str]) -> None:
         host.remove_if_empty(os.path.dirname(path))
 
 
-def wait(instance: Instance, service: Service) -> None:
+def wait(settings: Settings, service: Service) -> None:
     """Wait until the instance itself answers; another server may answer here while ours is about to fail."""
     end = time.monotonic() + PATIENCE
     gone = 0
     while True:
-        answer = probe(instance)
+        answer = probe(settings.name, configuration.kept(read(service.config)))
         if answer == "ours":
             return
         gone = 0 if service.running() else gone + 1
@@ -458,33 +458,40 @@ def wait(instance: Instance, service: Service) -> None:
         time.sleep(0.1 if gone else 0.2)
 
 
-def probe(instance: Instance) -> str:
-    """`ours` where the instance answers, else what happened."""
-    settings = instance.settings
-    http_config = settings.config.get("http", {})
+def probe(name: str, config: dict[str, Any]) -> str:
+    """`ours` where the instance of this name and configuration answers, else what happened."""
+    asked = config["http"]
+    bind, dummy, port = asked["addr"].rpartition(":")
+    host = loopback(bind.strip("[]"))
     anyone = ssl.create_default_context()
     anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE  # its name need not be ours, nor its CA
-    host = settings.probe_host
-    if settings.scheme == "https":
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, settings.port, timeout=5, context=anyone
-        )
+    if asked.get("tls"):
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(host, int(port), timeout=5, context=anyone)
     else:
-        connection = http.client.HTTPConnection(host, settings.port, timeout=5)
+        connection = http.client.HTTPConnection(host, int(port), timeout=5)
     try:
-        connection.request("GET", f"{http_config.get('prefix', '/').rstrip('/')}/v2/")
+        connection.request("GET", f"{asked.get('prefix', '/').rstrip('/')}/v2/")
         answer = connection.getresponse()
-        if answer.getheader("X-Lab-Registry") != settings.name:
+        if answer.getheader("X-Lab-Registry") != name:
             return "another server answers"
         return "ours" if answer.status in (200, 401) else f"it answers HTTP {answer.status}"
     except ssl.SSLError as exc:
-        if http_config.get("tls", {}).get("clientcas"):
-            return "ours"  # it wants a certificate of ours
-        return str(exc.reason)
+        return (
+            "ours" if (asked.get("tls") or {}).get("clientcas") else str(exc.reason)
+        )  # it wants a certificate of ours
     except (OSError, http.client.HTTPException) as exc:
         return str(getattr(exc, "strerror", None) or exc)
     finally:
         connection.close()
+
+
+def is_up(instance: Instance) -> bool:
+    """Whether it answers where the settings want it; in check mode it may not yet."""
+    config = configuration.kept(read(f"{instance.folder}/config.yml"))
+    wanted = configuration.generate(instance.settings, instance.folder, "")["http"]
+    there = config.get("http", {})
+    same = there.get("addr") == wanted["addr"] and bool(there.get("tls")) == bool(wanted.get("tls"))
+    return same and probe(instance.settings.name, config) == "ours"
 
 
 # ------------------------------------------------------------------------------------------------- stopped and absent

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the role's tasks call: a request comes as JSON, the answer goes as JSON to standard output.
 
-A request has `step` (`look`, `apply` or `collect`), `check`, `settings` (the role's variables), `names` (all variables
-that begin as the role's do) and `known` (those of the argument specification). An answer has `changed`, `actions` and
-what the step found, or `failed` and `msg`. No answer holds a secret.
+A request has `step` (`apply` or `collect`), `check`, `settings` (the role's variables), `names` (all variables that
+begin as the role's do), `known` (those of the argument specification) and `installed` (whether packages were installed,
+or would be in check mode). An answer has `changed`, `actions` and what the step found, or `failed` and `msg`. No answer
+holds a secret.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib.util
 import json
 import sys
@@ -17,8 +17,10 @@ from dataclasses import asdict
 from typing import Any
 
 from lab_registry import collector, engines, instance
+from lab_registry.config import kept
 from lab_registry.engines import Program
 from lab_registry.host import Host, find, locked
+from lab_registry.host import read as file_content
 from lab_registry.instance import Instance
 from lab_registry.settings import Refused, Settings, copies, read, unknown
 
@@ -41,45 +43,13 @@ def main(request: dict[str, Any]) -> int:
     return 1 if answer.get("failed") else 0
 
 
-def look(request: dict[str, Any], host: Host) -> dict[str, Any]:
-    """Refuse what cannot work, choose the program, and say what has to be installed first."""
+def apply(request: dict[str, Any], host: Host) -> dict[str, Any]:
+    """Bring the instance into its state, alone on this host with it; or say which packages are needed first."""
     stray = unknown(request["names"], request["known"])
     if stray:
         raise Refused(stray)
     settings = read(request["settings"])
     instance.require_root()
-    found = Instance(settings, host)
-    if settings.state not in ("present", "restarted"):
-        return {"packages": [], "why": ""}
-    program = engines.choose(settings, found.record, host.check)
-    service = instance.service_of_record(found)
-    running = service.running() if service else None
-    instance.check_host(found, program)
-    images = request["settings"]["images"] or []
-    if (images or settings.garbage_collect) and not importlib.util.find_spec("requests"):
-        raise Refused(
-            "lab_registry_images and lab_registry_garbage_collect need the Python library requests on the "
-            "target: install "
-            f"python3-requests, or the library for {sys.executable}."
-        )
-    packages = [program.package] if program.package else []
-    if settings.tls != "none" and not find("openssl"):
-        packages.append("openssl")
-    return {
-        "packages": packages,
-        "family": engines.operating_system()[1],
-        "engine": program.engine,
-        "why": program.why if settings.engine == "auto" else "",
-        "program": asdict(program),
-        "copies": copies(settings, images),
-        "up": bool(running) and instance.probe(found) == "ours",
-        **found.facts(),
-    }
-
-
-def apply(request: dict[str, Any], host: Host) -> dict[str, Any]:
-    """Bring the instance into its state, alone on this host with it."""
-    settings = read(request["settings"])
     with contextlib.nullcontext() if host.check else locked(f"/run/{settings.unit}.lock"):
         found = Instance(settings, host)
         if settings.state == "absent":
@@ -88,23 +58,40 @@ def apply(request: dict[str, Any], host: Host) -> dict[str, Any]:
         if settings.state == "stopped":
             instance.stop(found)
             return {}
-        return {"description": instance.apply(found, installed(settings, request["program"]))}
+        images = request["settings"]["images"] or []
+        if (images or settings.garbage_collect) and not importlib.util.find_spec("requests"):
+            raise Refused(
+                "lab_registry_images and lab_registry_garbage_collect need the Python library requests on the target: "
+                f"install python3-requests, or the library for {sys.executable}."
+            )
+        program = engines.choose(settings, found.record, host.check)
+        instance.check_host(found, program)
+        answer = {
+            "why": program.why if settings.engine == "auto" else "",
+            "program": asdict(program),
+            "copies": copies(settings, images),
+            **found.facts(),
+        }
+        packages = missing(settings, program)
+        if packages and not request["installed"]:
+            return {**answer, "packages": packages, "family": engines.operating_system()[1]}
+        description = instance.apply(found, program)
+        path = f"{found.folder}/description.json"
+        differs = description != kept(file_content(path))
+        return {**answer, "up": instance.is_up(found), **({"description": description} if differs else {})}
+
+
+def missing(settings: Settings, program: Program) -> list[str]:
+    """Packages that the instance needs and the host has not."""
+    wanted = [program.package] if program.package else []
+    return wanted + (["openssl"] if settings.tls != "none" and not find("openssl") else [])
 
 
 def collect(request: dict[str, Any], host: Host) -> dict[str, Any]:
     """Collect garbage."""
     settings = read(request["settings"])
     with contextlib.nullcontext() if host.check else locked(f"/run/{settings.unit}.lock"):
-        return collector.collect(Instance(settings, host), installed(settings, request["program"]))
+        return collector.collect(Instance(settings, host), Program(**request["program"]))
 
 
-def installed(settings: Settings, fields: dict[str, Any]) -> Program:
-    """The program that was chosen, with its version as it is now that the package is there."""
-    program = Program(**fields)
-    if program.engine == "container":
-        return program
-    version = engines.version_of(program.path)
-    return dataclasses.replace(program, version=version, package="") if version else program
-
-
-STEPS = {"look": look, "apply": apply, "collect": collect}
+STEPS = {"apply": apply, "collect": collect}

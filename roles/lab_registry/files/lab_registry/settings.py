@@ -107,7 +107,7 @@ class Settings:
     @property
     def probe_host(self) -> str:
         """Where the host itself reaches the registry, without brackets."""
-        return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.bind, self.bind)
+        return loopback(self.bind)
 
     @property
     def public_host(self) -> str:
@@ -134,6 +134,11 @@ class Settings:
         if self.bind not in ("", "0.0.0.0", "::"):
             own.append(self.bind)
         return tuple(dict.fromkeys(name.strip("[]") for name in self.tls_names or own))
+
+
+def loopback(bind: str) -> str:
+    """Where the host itself reaches what listens there."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
 
 
 def bracketed(address: str) -> str:
