@@ -74,9 +74,7 @@ class Instance:
     def facts(self) -> dict[str, Any]:
         """The facts that the role sets."""
         settings = self.settings
-        client: dict[str, Any] = {"name": settings.address}
-        if settings.scheme == "http":
-            client["plain_http"] = True
+        client: dict[str, Any] = {"name": settings.address, "plain_http": settings.scheme == "http"}
         if self.ca_path:
             client["ca_path"] = self.ca_path
         url = f"{settings.scheme}://{settings.address}"
