@@ -38,7 +38,7 @@ def install(folder: Path, names: list[str]) -> None:
 def spawn(folder: Path, name: str, user: str, environment: dict[str, str], words: list[str]) -> int:
     """Start the registry as somebody, and return its process's number."""
     uid, dummy, gid = user.partition(":")
-    argv = ["setpriv", f"--reuid={uid}", f"--regid={gid or uid}", "--clear-groups", REGISTRY, *words]
+    argv = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", REGISTRY, *words]
     env = {"PATH": "/usr/bin:/bin", **environment}
     with open(folder / f"{name}.log", "ab") as log:
         streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
@@ -138,8 +138,8 @@ def systemctl(folder: Path, words: list[str]) -> int:
             found = dict(re.findall(r"^(\w+)=(.*)$", unit, re.MULTILINE))
             environment = variables(found["EnvironmentFile"])
             environment.update([found["Environment"].partition("=")[::2]])
-            uid = subprocess.run(["id", "-u", found["User"]], capture_output=True, check=True, text=True).stdout.strip()
-            state[name] = spawn(folder, name, uid, environment, found["ExecStart"].split()[1:])
+            ids = [subprocess.check_output(["id", option, found["User"]], text=True).strip() for option in ("-u", "-g")]
+            state[name] = spawn(folder, name, ":".join(ids), environment, found["ExecStart"].split()[1:])
     path.write_text(json.dumps(state), encoding="utf-8")
     return 0
 
