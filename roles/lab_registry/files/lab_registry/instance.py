@@ -138,7 +138,7 @@ def check_folder(settings: Settings, who: Account) -> None:
     marker = configuration.kept(read(os.path.join(path, MARKER)))
     strange = sorted(there - OURS)
     if "docker" in there and not marker and _listed(f"{path}/docker") - {"registry"}:
-        strange = ["docker"]
+        strange.append("docker")
     if strange:
         raise Refused(
             f"lab_registry_data {path} holds something else ({', '.join(strange[:3])}): use a folder for the "
