@@ -42,9 +42,12 @@ def run(argv: list[str], stdin: bytes = b"", timeout: int = 120, env: dict[str, 
 
 
 def words(done: Any) -> str:
-    """The last line of what a command said, for a sentence."""
-    lines = (done.stderr + b"\n" + done.stdout).decode("utf-8", "replace").strip().splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {done.returncode}")
+    """The last line of what a command complained of, or else said, for a sentence."""
+    for output in (done.stderr, done.stdout):
+        lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
+        if lines:
+            return lines[-1]
+    return f"exit code {done.returncode}"
 
 
 def read(path: str) -> bytes | None:

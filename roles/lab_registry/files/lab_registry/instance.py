@@ -36,7 +36,7 @@ from lab_registry.host import (
     unreachable,
 )
 from lab_registry.passwords import password_file
-from lab_registry.services import KINDS, Running, Service, service_for, systemctl
+from lab_registry.services import KINDS, Plain, Running, Service, Systemd, service_for, systemctl
 from lab_registry.settings import Refused, Settings, bracketed, check_data, loopback
 
 MARKER = ".lab-registry"
@@ -218,7 +218,7 @@ def apply(instance: Instance, program: Program) -> dict[str, Any]:
     )
     before = {path: read(path) for path in (f"{folder}/config.yml", *service.files(""))}
     if previous and own and (previous.kind != service.kind or previous.program.path != program.path):
-        host.do(f"The registry {settings.name} of the engine {previous.program.engine}", "stopped", _retire, previous)
+        host.do(f"The registry {settings.name}", "stopped", _retire, previous)
         own = None
     write_files(instance, service, who, config, secret, files)
     mark = fingerprint(instance, service, program, config)
@@ -496,9 +496,13 @@ def is_up(instance: Instance) -> bool:
 
 
 def service_of_record(instance: Instance) -> Service | None:
-    """The way in which the instance was set up, by its record alone."""
-    record = instance.record
+    """The way in which the instance was set up, by its record; where that is lost, by what is there."""
+    record, unit = instance.record, instance.settings.unit
     kind = KINDS.get(str(record.get("service")))
+    if kind is None and os.path.exists(f"/etc/systemd/system/{unit}.service"):
+        kind = Systemd
+    elif kind is None and processes("serve", f"{instance.folder}/config.yml"):
+        kind = Plain
     if kind is None:
         return None
     program = Program(*(str(record.get(key, "")) for key in ("engine", "path", "user", "version", "image")))
