@@ -216,10 +216,11 @@ def processes(*tail: str) -> list[int]:
     return sorted(found)
 
 
-def in_container(pid: int) -> bool:
-    """Whether a process has another view of the machine's processes than ours, or is gone."""
+def is_elsewhere(pid: int) -> bool:
+    """Whether a process is in a container or a chroot, where the same names stand for other files, or is gone."""
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
+        same_root = os.path.samefile(f"/proc/{pid}/root", "/")
+        return not same_root or os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
     except OSError:
         return True
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from lab_registry.config import environment
 from lab_registry.engines import Program, container_options
-from lab_registry.host import Account, find, in_container, processes, replaced, run, variable, words
+from lab_registry.host import Account, find, is_elsewhere, processes, replaced, run, variable, words
 from lab_registry.settings import Refused, Settings
 
 FINGERPRINT = "LAB_REGISTRY_FINGERPRINT"
@@ -88,7 +88,7 @@ class Plain(Service):
 
     def pids(self) -> list[int]:
         """Its process, also where the pid file is lost."""
-        return [pid for pid in processes("serve", self.config) if not in_container(pid)]
+        return [pid for pid in processes("serve", self.config) if not is_elsewhere(pid)]
 
     def start(self, fingerprint: str) -> None:
         self.stop()

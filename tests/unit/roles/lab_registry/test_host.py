@@ -17,7 +17,7 @@ import pytest
 from lab_registry import instance
 from lab_registry.collector import ELIGIBLE, Store
 from lab_registry.engines import Program
-from lab_registry.host import Account, Host, listeners, locked, overlap, processes, unreachable
+from lab_registry.host import Account, Host, is_elsewhere, listeners, locked, overlap, processes, unreachable
 from lab_registry.instance import Instance, check_folder, check_host, purge
 from lab_registry.settings import Refused
 
@@ -126,9 +126,21 @@ def test_a_process_is_known_by_its_arguments(tmp_path: Path) -> None:
             end = time.monotonic() + 30
             while processes(*words) != [process.pid]:
                 assert time.monotonic() < end
+            assert not is_elsewhere(process.pid)
         finally:
             process.kill()
     assert processes(*words) == []
+    assert is_elsewhere(process.pid)
+
+
+def test_a_process_in_a_chroot_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = os.path.samefile
+    monkeypatch.setattr(os.path, "samefile", lambda one, other: genuine(one.replace("/root", "/cwd"), other))
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], cwd=tmp_path) as process:
+        try:
+            assert is_elsewhere(process.pid)
+        finally:
+            process.kill()
 
 
 def test_purge_takes_only_what_the_registry_wrote(settings: Make, data: Path) -> None:
