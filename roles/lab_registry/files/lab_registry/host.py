@@ -44,7 +44,7 @@ def run(argv: list[str], stdin: bytes = b"", timeout: int = 120, env: dict[str, 
 def words(done: Any) -> str:
     """The last line of what a command complained of, or else said, for a sentence."""
     for output in (done.stderr, done.stdout):
-        lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
+        lines: list[str] = [line.strip() for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
         if lines:
             return lines[-1]
     return f"exit code {done.returncode}"
