@@ -41,7 +41,7 @@ from lab_registry.settings import Refused, Settings, bracketed, check_data, loop
 
 MARKER = ".lab-registry"
 OURS = {"docker", "scheduler-state.json", MARKER, "lost+found"}  # what may be in a data folder
-PATIENCE = 30  # seconds until it has to answer
+PATIENCE = 60  # seconds until it has to answer
 
 
 @dataclass
@@ -122,9 +122,11 @@ def _check_port(settings: Settings, variable: str, port: int, address: str) -> N
         if not overlap(other.address, address) or other.pid in processes("serve", f"/etc/{settings.unit}/config.yml"):
             continue
         who = f"{other.program} (process {other.pid})" if other.pid else "another program"
+        package = other.pid in processes("serve", "/etc/docker/registry/config.yml")
+        hint = " (it is the service of Debian's package: systemctl disable --now docker-registry)" if package else ""
         raise Refused(
             f"The registry {settings.name} cannot have port {port} of {address}, for {who} listens there: "
-            f"stop that program, or set {variable} to a free port."
+            f"stop that program{hint}, or set {variable} to a free port."
         )
 
 

@@ -244,8 +244,8 @@ class Container(Service):
         )
 
     def stop(self) -> None:
-        run([self.program.path, "stop", f"--time={STOP}", self.unit], timeout=STOP + 60)
-        run([self.program.path, "rm", "--force", self.unit])
+        run([self.program.path, "stop", "-t", str(STOP), self.unit], timeout=STOP + 60)
+        run([self.program.path, "rm", "--force", "--volumes", self.unit])  # the image declares one that is not used
 
     def log(self) -> str:
         said = run([self.program.path, "logs", "--tail=10", self.unit], timeout=30)
@@ -313,7 +313,7 @@ class PodmanUnit(Container):
             "Type=notify",
             "NotifyAccess=all",
             f"ExecStart={' '.join([*command, *driver, *self.arguments(fingerprint)])}",
-            f"ExecStop={self.program.path} stop --ignore --time={STOP} {self.unit}",
+            f"ExecStop={self.program.path} stop --ignore -t {STOP} {self.unit}",
             "Restart=on-failure",
             "RestartSec=2",
             f"TimeoutStopSec={STOP + 60}",
