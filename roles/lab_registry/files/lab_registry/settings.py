@@ -241,7 +241,7 @@ def check_data(path: str) -> None:
             f"lab_registry_data {json.dumps(path)} is not a folder that the role may own: "
             "use an absolute path without '..', white space, colons and commas."
         )
-    for real in {os.path.normpath(path), os.path.realpath(path)}:
+    for real in (os.path.normpath(path), os.path.realpath(path)):
         if real in SHARED or any(real == root or real.startswith(f"{root}/") for root in SYSTEM):
             raise Refused(
                 f"lab_registry_data {json.dumps(path)} is a folder of the system: use an absolute path of a folder for "

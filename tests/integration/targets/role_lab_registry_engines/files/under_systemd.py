@@ -77,9 +77,8 @@ def work(port: int) -> None:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    subprocess.run(
-        [sys.executable, str(TARGET / "files/stand_in.py"), "install", str(folder), "systemctl", "journalctl"]
-    )
+    command = [sys.executable, str(TARGET / "files/stand_in.py"), "install", str(folder), "systemctl", "journalctl"]
+    subprocess.run(command, check=True)
     os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
     services.booted_systemd = lambda: True
     instance.PATIENCE = 60
