@@ -18,7 +18,6 @@ from .._errors import (
     NotFound,
     OCIError,
     Refused,
-    RegistryError,
     Unsupported,
 )
 from .._oci.manifest import Descriptor
@@ -27,12 +26,11 @@ from .._oci.reference import Reference
 from .._oci.walk import below, walk
 from .._plan import Draft, Plan, Step
 from .._registry.client import Repository
+from .._registry.manifests import CANNOT, remove
 from .._registry.session import Session
 from .._registry.tags import list_tags
 
-_POLLS = 5
 _SHOWN = 5
-_CANNOT = (400, 405, 501)  # what registries answer that cannot remove a tag alone
 
 
 @dataclass(frozen=True)
@@ -253,34 +251,13 @@ def _listed(tags: t.Sequence[str]) -> str:
 
 def _untag(session: Session, repository: Repository, tag: str, digest: str, force: bool) -> None:
     """Remove a tag; where the registry refuses that, delete its manifest, if nothing else uses it."""
-    if _remove(repository, tag, _CANNOT):
+    if remove(repository, tag, CANNOT):
         return
     others = _look_at_tags(session, repository).others(digest, {tag})
     if others and not force:
         raise _shared(repository, Reference(repository.registry.host, repository.name, tag), others)
-    _remove(repository, digest)
+    remove(repository, digest)
 
 
 def _delete(repository: Repository, digest: str) -> None:
-    _remove(repository, digest)
-
-
-def _remove(repository: Repository, target: str, cannot: tuple[int, ...] = ()) -> bool:
-    """Send DELETE, and make sure that what was deleted is gone; False for a status in ``cannot``."""
-    host, full = repository.registry.host, repository.full(target)
-    response = repository.request("DELETE", f"manifests/{target}")
-    status = response.status
-    if status not in (200, 202, 204, 404, 405, 501, *cannot):
-        raise repository.refusal(response, full)
-    response.discard()
-    if status in cannot:
-        return False
-    if status in (405, 501):
-        text = f"{host} does not allow deletes (HTTP {status}). On distribution, set storage.delete.enabled: true"
-        text += " (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their own interface."
-        raise Unsupported(text, registry=host, status=status)
-    for tried in range(_POLLS):
-        if repository.head(target, writing=True) is None:
-            return True
-        repository.registry.transport.pause(tried)
-    raise RegistryError(f"{host} accepted the deletion of {full}, but still serves it.", registry=host)
+    remove(repository, digest)
