@@ -50,7 +50,7 @@ class Place:
     location: str
     layer: Descriptor | None = None
     manifest: Manifest | None = None
-    tag: str = ""
+    tag: bool = False
     problem: str = ""
 
 
@@ -105,7 +105,13 @@ def _under_tag(repository: Repository, tag: str, kind: str) -> list[Place]:
         return [Place(kind, location, problem=str(exc))]
     if manifest.is_index:
         return [Place(kind, location, problem="It is an index, which is not what cosign stores under such a tag.")]
-    return [Place(format_of(layer.media_type), location, layer, manifest, tag) for layer in parts(manifest, "layers")]
+    return places_under(location, manifest)
+
+
+def places_under(location: str, manifest: Manifest) -> list[Place]:
+    """Return where the candidates under one of cosign's tags lie, whose manifest was read."""
+    layers = parts(manifest, "layers")
+    return [Place(format_of(layer.media_type), location, layer, manifest, tag=True) for layer in layers]
 
 
 def read_candidates(
