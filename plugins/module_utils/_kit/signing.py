@@ -25,6 +25,8 @@ from .._registry.referrers import digest_tag, merged_index, referrers_by_api, re
 from .._registry.session import Session
 from .._registry.upload import upload_blob
 from .._trust import bundle, pem, simple
+from .._trust.attest import Attestation, judge_attestations
+from .._trust.attest import Wanted as WantedAttestation
 from .._trust.candidates import MAX_CANDIDATES, MAX_SIZES, Candidate, format_of
 from .._trust.judge import Signature, judge
 from .._trust.keys import PrivateKey, PublicKey, load_private, load_public
@@ -192,6 +194,15 @@ class Shelf:
         judged = [(place, judge(trust, image, self.subject.digest, [one]).signatures) for place, one in self.found]
         pairs = [(place, signature) for place, found in judged for signature in found]
         return [(place, signature) for place, signature in pairs if signature.key_fingerprint == key.fingerprint]
+
+    def attested(self, key: PublicKey, predicate_type: str) -> list[tuple[Place, Attestation]]:
+        """Return the attestations of a type that a key made, also those that do not count."""
+        trust, wanted = Trust((key,)), [WantedAttestation(predicate_type)]
+        judged = [
+            (place, judge_attestations(trust, wanted, self.subject.digest, [one], 0)) for place, one in self.found
+        ]
+        pairs = [(place, one) for place, verdict in judged for one in verdict.attestations]
+        return [(place, one) for place, one in pairs if one.key_fingerprint == key.fingerprint]
 
 
 # --- adding
