@@ -71,7 +71,7 @@ options:
   subject:
     description:
       - What the artifact is about, such as the image that an SBOM describes, in the same repository.
-      - It becomes one of its referrers, through the registry's API or, where it has none, the tag that stands in for it.
+      - It becomes one of its referrers, through the registry's API or the tag that stands in for it.
     type: str
 seealso:
   - module: quayside.registry.oci_artifact_pull

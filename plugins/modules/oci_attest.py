@@ -87,7 +87,7 @@ actions:
   type: list
   elements: str
   returned: success
-  sample: ["Add the attestation of the type https://spdx.dev/Document sha256:793c35... to the referrers of localhost:5000/team/app@sha256:98d6e2...."]
+  sample: ["Add the attestation of the type https://spdx.dev/Document sha256:793c35... to the referrers of ...."]
 diff:
   description: The attestations of this key, by type.
   type: dict

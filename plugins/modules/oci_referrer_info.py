@@ -10,8 +10,8 @@ short_description: List what hangs on an image in a container registry (OCI, Doc
 version_added: 0.1.0
 author: Quayside contributors (@quayside)
 description:
-  - Returns the referrers of an image, from the registry's API or from the tag that stands in for it, and what lies under
-    cosign's tags C(sha256-HEX.sig), C(.att) and C(.sbom).
+  - Returns the referrers of an image, from the registry's API or from the tag that stands in for it, and what lies
+    under cosign's tags C(sha256-HEX.sig), C(.att) and C(.sbom).
   - Nothing is verified here; see M(quayside.registry.oci_verify).
   - An image that does not exist is no error; see RV(exists).
 extends_documentation_fragment:

@@ -21,7 +21,7 @@ from .._plan import Cost, Draft, Outcome, Step
 from .._registry.blobs import has_blob, read_blob
 from .._registry.client import Repository
 from .._registry.manifests import CANNOT, put, remove
-from .._registry.referrers import digest_tag, merged_index, referrers_by_api, referrers_by_tag
+from .._registry.referrers import digest_tag, get_tagged, merged_index, referrers_by_api, referrers_by_tag
 from .._registry.session import Session
 from .._registry.upload import upload_blob
 from .._trust import bundle, pem, simple
@@ -119,11 +119,11 @@ class SignatureTag:
         """Read it. Raises Refused where something else than signatures is under the tag, which is left alone."""
         repository, bare = subject.repository, cls(subject)
         try:
-            manifest = repository.get(bare.tag)
-        except NotFound:
-            return bare
+            manifest = get_tagged(repository, bare.tag)
         except ContentError as exc:
             raise bare._odd(str(exc)) from None
+        if manifest is None:
+            return bare
         layers = parts(manifest, "layers")
         if manifest.is_index or not parts(manifest, "config"):
             raise bare._odd("It is no manifest with a config.")

@@ -20,7 +20,7 @@ from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._registry.blobs import read_blob
 from .._registry.client import Repository
-from .._registry.referrers import digest_tag
+from .._registry.referrers import digest_tag, get_tagged
 from .._registry.referrers import referrers as list_referrers
 from .._registry.session import Session
 from .._trust.attest import Attestation, AttestationVerdict, Wanted, judge_attestations
@@ -98,11 +98,11 @@ def _referrer(repository: Repository, item: Descriptor) -> list[Place]:
 def _under_tag(repository: Repository, tag: str, kind: str) -> list[Place]:
     location = repository.full(tag)
     try:
-        manifest = repository.get(tag)
-    except NotFound:
-        return []
+        manifest = get_tagged(repository, tag)
     except ContentError as exc:
         return [Place(kind, location, problem=str(exc))]
+    if manifest is None:
+        return []
     if manifest.is_index:
         return [Place(kind, location, problem="It is an index, which is not what cosign stores under such a tag.")]
     return places_under(location, manifest)

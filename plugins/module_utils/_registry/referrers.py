@@ -6,13 +6,14 @@ from __future__ import annotations
 import typing as t
 from functools import partial
 
-from .._errors import NotFound
+from .._errors import Denied, NotFound
 from .._oci.image import artifact_type, build
 from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.mediatype import OCI_INDEX, strip_parameters
 from .._oci.parts import checked, members
 from .client import MAX_MANIFEST, Repository
 from .pages import next_page
+from .tags import list_tags
 from .transport import Response
 
 COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
@@ -53,14 +54,22 @@ def _page(repository: Repository, url: str, what: str) -> tuple[Manifest | None,
     return index, response
 
 
-def referrers_by_tag(repository: Repository, digest: str) -> Manifest | None:
-    """Return the index under the digest's tag that lists its referrers, or None."""
-    tag = digest_tag(digest)
+def get_tagged(repository: Repository, tag: str) -> Manifest | None:
+    """Return what is under a digest tag, which may well be absent; None where it is. Raises Denied, ContentError."""
     try:
-        index = repository.get(tag)
+        return repository.get(tag)
     except NotFound:
         return None
-    return index if index.is_index else None
+    except Denied:  # so says Artifactory of a tag that is not there
+        if tag in list_tags(repository):
+            raise
+        return None
+
+
+def referrers_by_tag(repository: Repository, digest: str) -> Manifest | None:
+    """Return the index under the digest's tag that lists its referrers, or None."""
+    index = get_tagged(repository, digest_tag(digest))
+    return index if index and index.is_index else None
 
 
 def referrers(repository: Repository, digest: str) -> list[Descriptor]:

@@ -14,7 +14,7 @@ from .._oci.manifest import Descriptor, Json
 from .._oci.parts import parts
 from .._oci.reference import Reference
 from .._registry.client import Repository
-from .._registry.referrers import COSIGN_SUFFIXES, digest_tag, referrers
+from .._registry.referrers import COSIGN_SUFFIXES, digest_tag, get_tagged, referrers
 from .._registry.session import Session
 
 
@@ -70,9 +70,8 @@ def _listed(repository: Repository, item: Descriptor) -> _Referrer:
 
 
 def _tagged(repository: Repository, tag: str) -> _Referrer | None:
-    try:
-        manifest = repository.get(tag)
-    except NotFound:
+    manifest = get_tagged(repository, tag)
+    if manifest is None:
         return None
     layers = parts(manifest, "layers")
     kind = layers[0].media_type if layers else None
