@@ -52,7 +52,8 @@ def check_titles(titles: t.Sequence[str], error: type[ContentError | InvalidInpu
     for title in titles:
         problem = title_problem(title)
         if problem:
-            raise error(f"{what} has a file with the title {title!r}, which {problem}.", "UNSAFE_TITLE")
+            shown = repr(title if len(title) <= 100 else f"{title[:100]}...")
+            raise error(f"{what} has a file with the title {shown}, which {problem}.", "UNSAFE_TITLE")
     for title in titles:
         if titles.count(title) > 1:
             raise error(f"{what} has two files with the title {title!r}.", "UNSAFE_TITLE")
