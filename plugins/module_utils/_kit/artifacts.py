@@ -81,10 +81,8 @@ class Content:
         place = os.path.expanduser(path or "")
         found = digest_of_file(place, "sha256")
         if found is None:
-            kind = (
-                "is a folder" if os.path.isdir(place) else "does not exist" if not os.path.exists(place) else "is odd"
-            )
-            raise InvalidInput(f"{what}: {path} {kind}; give the path of a regular file.", "FILE_ERROR")
+            kind = "is no regular file" if os.path.exists(place) else "does not exist"
+            raise InvalidInput(f"{what}: {path} {kind}.", "FILE_ERROR")
         return cls(*found, path=place)
 
     def chunks(self) -> t.Iterator[bytes]:
