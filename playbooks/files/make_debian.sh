@@ -41,3 +41,4 @@ rm -rf "$work/12"/var/lib/apt/lists/* "$work/12/usr/sbin/policy-rc.d"
 (cd "$work/12" && find . -xdev -cnewer "$work/stamp" ! -path './tmp/*' ! -path './var/cache/apt/*' -print0 | LC_ALL=C sort -z) > "$work/list"
 pack "$work/12" web.tar --null --no-recursion --files-from="$work/list"
 wait $!
+chown --reference=. ./*.tar ./*.log # where sudo did this, too, the folder's files are its owner's

@@ -60,17 +60,64 @@ options:
 options:
   semver:
     description:
-      - Keep only tags that are versions in this range. C(1.4), C(v1.4.2), and C(1.4.2-rc.1) are versions.
+      - Keep only tags that are versions in this range, or in one of several (a list). C(1.4), C(v1.4.2), and
+        C(1.4.2-rc.1) are versions; a whole number above 9999 is a date or a build, and no version.
       - V(>=1.2 <2), V(^1.4) (below 2), V(~1.4) (below 1.5), V(1.x), and V(||) between alternatives are understood.
       - Pre-releases are in a range only if it names one of the same version, such as V(>=1.4.0-0 <2).
-    type: str
+    type: raw
   newest:
-    description: Keep only this many tags, the highest versions, highest first. Tags that are no versions are left out.
+    description:
+      - Keep only this many tags, the highest versions, highest first. Tags that are no versions are left out, unless
+        O(sort_by=alphabetical).
     type: int
-  omit_digest_tags:
-    description: Leave out the tags that tools make for signatures and the like of a digest, such as C(sha256-HEX.sig).
-    type: bool
-    default: false
+  sort_by:
+    description: What O(newest) goes by. The newest of V(alphabetical) tags is the last one.
+    type: str
+    default: version
+    choices:
+      - version
+      - alphabetical
+  per:
+    description:
+      - A Python regular expression with one group. O(newest) counts for each value of that group by itself, so
+        V(^v?(\d+\.\d+)) keeps so many of each minor version. Tags in which it is not found are a group of their own.
+    type: str
+"""
+
+    RULES = r"""
+options:
+  tags:
+    description:
+      - Choose tags by rules. Tags that tools make for signatures and the like of a digest, such as C(sha256-HEX.sig),
+        belong to their image and are never chosen by a rule.
+    type: dict
+    suboptions:
+      include:
+        description: Python regular expressions. Tags in which none of them is found are left out. V(^) and V($) anchor.
+        type: list
+        elements: str
+        default: []
+      exclude:
+        description: Python regular expressions. Tags in which one of them is found are left out.
+        type: list
+        elements: str
+        default: []
+      semver:
+        description: Only tags that are versions in this range, such as V(>=1.2 <2), or in one of several (a list).
+        type: raw
+      newest:
+        description: Only so many tags, the newest ones.
+        type: int
+      sort_by:
+        description: What O(tags.newest) goes by.
+        type: str
+        default: version
+        choices:
+          - version
+          - alphabetical
+      per:
+        description: A Python regular expression with one group; O(tags.newest) counts for each of its values.
+        type: str
 """
 
     QUERY = r"""

@@ -35,6 +35,13 @@ options:
       registry_token:
         description: A bearer token, sent as it is, such as one from M(quayside.registry.oci_token_info).
         type: str
+      trusted_hosts:
+        description:
+          - Hosts, as V(host), V(host:port), or a network such as V(10.0.0.0/8), where this registry's token server and
+            storage may be although they are private or local. What a registry redirects to is otherwise refused there.
+        type: list
+        elements: str
+        default: []
       plain_http:
         description: Like O(plain_http), for this registry.
         type: bool
@@ -69,7 +76,8 @@ options:
         E(REGISTRY_AUTH_FILE) names; C(containers/auth.json) in E(XDG_RUNTIME_DIR); C(containers/auth.json) in
         E(XDG_CONFIG_HOME) or C(~/.config); C(config.json) in E(DOCKER_CONFIG); C(~/.docker/config.json)."
       - Where a file names a credential helper for the registry, in C(credHelpers) or C(credsStore), the program
-        C(docker-credential-NAME) is asked first, and then the C(auths) of the same file.
+        C(docker-credential-NAME) is asked before the entry for the registry in the C(auths) of the same file is read.
+        Entries for a path, such as V(quay.io/team), come before both.
     type: path
     aliases:
       - authfile
@@ -79,13 +87,15 @@ options:
       - Without it, HTTP is used for V(localhost), V(127.0.0.0/8), and V([::1]), and HTTPS for everything else.
     type: bool
   validate_certs:
-    description: Whether the registry's certificate must be valid. Set it to V(false) for tests alone.
+    description: Whether the registry's certificate must be valid. Set it to V(false) only for testing.
     type: bool
     default: true
   ca_path:
     description:
-      - The certificates (PEM) of the authorities that may vouch for the registry.
-      - Without it, the file in E(SSL_CERT_FILE) or E(REQUESTS_CA_BUNDLE) is used, else those that the host trusts.
+      - A file or folder with certificates (PEM) of authorities that may vouch for the registry, its token server and
+        its storage, beside those that are trusted anyway.
+      - These are the ones in the file that E(SSL_CERT_FILE) or E(REQUESTS_CA_BUNDLE) names, else those that the host
+        trusts.
     type: path
   client_cert:
     description: The certificate (PEM) to identify ourselves with, for registries that want one.

@@ -9,7 +9,8 @@ class ModuleDocFragment:
 options:
   limits:
     description:
-      - What an image may unpack to. Above that the task fails with the code V(LIMIT_EXCEEDED) before it fills the disk.
+      - What an image may unpack to, as a guard against the absurd. Above that the task fails with the code
+        V(LIMIT_EXCEEDED); raise the limit for an image that you trust.
     type: dict
     suboptions:
       max_bytes:
@@ -19,7 +20,9 @@ options:
         description: The most entries (files, folders, links) in all layers of an image. The default is 2 million.
         type: int
       max_ratio:
-        description: The most times its compressed size that a layer may unpack to, from 64 MiB on. The default is 1000.
+        description:
+          - The most times its compressed size that a layer may unpack to, from 1 GiB on.
+          - The default is 1100, which gzip cannot reach. Only zstd can.
         type: int
 requirements:
   - To pack faster, one of the Python libraries C(isal) and C(zlib-ng) (optional).

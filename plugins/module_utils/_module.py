@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import typing as t
 
 from ansible.module_utils import basic
@@ -59,8 +60,16 @@ def run(declaration: Declaration) -> None:
     module: basic.AnsibleModule = _Module(  # type: ignore[no-untyped-call]
         argument_spec=spec, supports_check_mode=True, add_file_common_args=bool(declaration.file), **constraints
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that temporary files are removed
     session: Session | None = None
+
+    def stop(*dummy: t.Any) -> None:
+        """Unwind, so that temporary files are removed; threads that wait for a registry are woken to do the same."""
+        if session:  # by another thread, as this one may hold a lock that it needs
+            threading.Thread(target=session.transport.abort, daemon=True).start()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     result: dict[str, t.Any] = {}
     error: OCIError | None = None
     try:

@@ -31,6 +31,7 @@ _ENTRY: Spec = {
     "name": {"type": "str", "required": True},
     "identity_token": {"type": "str", "no_log": True},
     "registry_token": {"type": "str", "no_log": True},
+    "trusted_hosts": {"type": "list", "elements": "str", "default": []},
     **_REACH,
 }
 TOGETHER = [("username", "password"), ("client_cert", "client_key")]
@@ -62,10 +63,12 @@ PATTERNS: Spec = {
 }
 TAG_RULES: Spec = {
     **PATTERNS,
-    "semver": {"type": "str"},
+    "semver": {"type": "raw"},
     "newest": {"type": "int"},
-    "omit_digest_tags": {"type": "bool", "default": False},
+    "sort_by": {"type": "str", "default": "version", "choices": ["version", "alphabetical"]},
+    "per": {"type": "str"},
 }
+RULES: Spec = {"tags": {"type": "dict", "options": TAG_RULES}}
 QUERY: Spec = {"query": {"type": "str"}}
 LIMITS: Spec = {
     "limits": {
@@ -182,7 +185,8 @@ def session_from(params: Params, run: RunCommand) -> Session:
 def _entry(params: Params) -> Entry:
     tokens = params.get("identity_token"), params.get("registry_token")
     found = Credential(params["username"], params["password"], *tokens)
-    settings = Settings(*(params[name] for name in Settings._fields))
+    reach = {name: params[name] for name in Settings._fields if name in params}
+    settings = Settings(**{**reach, "trusted_hosts": tuple(params.get("trusted_hosts") or ())})
     return Entry(params.get("name", ""), settings, found if found.secrets() else None)
 
 

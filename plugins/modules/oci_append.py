@@ -11,16 +11,27 @@ version_added: 0.1.0
 author: Quayside contributors (@quayside)
 description:
   - Puts layers on top of an image, from tars, folders, or single files, or makes an image of them alone. Needs no
-    container engine; the layers that the image has are not downloaded.
+    container engine.
+  - The layers of the image are not downloaded for O(layers). For O(files) they are read once, to see which folders and
+    links the image has, and nothing of them is stored; when the files are there already, they are not read.
   - Of an index, each image gets the layers; it stays an index. Attestations of the old images would no longer be
     true, so they are dropped, and RV(actions) says so.
-  - An image that ends in these layers is left as it is, so a second run changes nothing. Layers are compared by their
+  - An image that has these layers is left as it is, so a second run changes nothing. Layers are compared by their
     uncompressed content. They are packed and sent only when they are needed.
-  - Windows images get layers as Windows wants them, with the files below C(Files). Give the files without that folder.
+  - Several tasks may append to one tag in place, each its own layers. A layer counts wherever this module has put it,
+    as the history of the image tells, as long as nothing but layers of this module is above it, and none of these
+    has the same files, or comes from a tar or folder of the same name. So what is changed back is appended again.
+    Two tasks that write the same file into one image, or name their tars alike, therefore change it at every run.
+  - In place, an old layer is never taken away. It is better to append from one O(name) to another O(dest), whose
+    layers are then exactly those of O(name) and the new ones. Do not mix both for one tag, as a task with O(dest) drops
+    what others have appended there.
+  - Windows images get layers as Windows wants them, with the files below C(Files). Archives that have C(Files)
+    and C(Hives) at their top already are taken as they are. Their O(files) go exactly where their paths say.
 extends_documentation_fragment:
   - quayside.registry._attributes
   - quayside.registry._registry
   - quayside.registry._image.on_existing
+  - quayside.registry._rootfs
 options:
   name:
     description:
@@ -37,16 +48,19 @@ options:
       - Paths on the target host, each of which becomes a layer, the first one lowest.
       - A tar that is compressed with gzip or zstd is used byte for byte; a plain one is compressed.
       - Of a folder, all that is in it is packed, sorted, with its owners, modes, times (whole seconds), hard links,
-        devices, and capabilities. Sockets are left out, and so are owner and mode of the folder itself.
+        devices, and capabilities. Sockets are left out, and so are owner and mode of the folder itself. Links are
+        packed as links. It is an error if a file is replaced while it is packed.
     type: list
     elements: path
   files:
     description:
       - Single files, which together become one layer, on top of O(layers).
-      - The folders above them are part of the layer, with the mode V(0755) and owner root, but for C(/tmp),
-        C(/var/tmp), and C(/root), which keep their usual modes. A folder of the image that is to have others needs a
-        tar.
-      - The time of all of them is O(created), else the epoch.
+      - They go where C(buildah copy) would put them. Links in their paths are followed, so V(/bin/tool) becomes
+        C(/usr/bin/tool) where C(/bin) is a link to C(usr/bin). Folders that the image has keep owner, mode, and times.
+      - Missing folders are made, with the mode V(0755) and owner root, but for C(/tmp), C(/var/tmp), and C(/root),
+        which get their usual modes.
+      - A file or link that has the name already is replaced. It is an error if a folder has it.
+      - The time of all of them is O(created), in whole seconds, else the epoch.
     type: list
     elements: dict
     suboptions:
@@ -97,19 +111,19 @@ options:
     default: []
   created:
     description:
-      - The time that the config and the history of the result say, in UTC, such as V(2024-01-31T12:00:00Z).
+      - The time that the config and the history of the result say, such as V(2024-01-31T12:00:00Z) (RFC 3339), with
+        or without a fraction of a second, in any time zone.
       - The default is what the image says. The clock is never asked, so that the same input gives the same image.
     type: str
   compression:
-    description: How to compress what is not compressed. Engines older than 2022 do not know V(zstd).
+    description:
+      - How to compress what is not compressed. Engines older than 2022 do not know V(zstd).
+      - It is an error to add a layer in zstd to an image in Docker's format, which has no name for it.
     type: str
     default: gzip
     choices:
       - gzip
       - zstd
-requirements:
-  - To pack faster, one of the Python libraries C(isal) and C(zlib-ng) (optional).
-  - For layers in zstd, the Python library C(zstandard) or C(backports.zstd), before Python 3.14.
 seealso:
   - module: quayside.registry.oci_mutate
   - module: quayside.registry.oci_flatten
@@ -176,7 +190,7 @@ transfer:
 """
 
 from ..module_utils._module import run
-from ..module_utils._options import ON_EXISTING, PLATFORMS, plans
+from ..module_utils._options import LIMITS, ON_EXISTING, PLATFORMS, plans
 from ..module_utils._verbs.append import plan_append
 
 _FILE = {
@@ -205,6 +219,7 @@ DECLARATION = plans(
         **PLATFORMS,
         "created": {"type": "str"},
         "compression": {"type": "str", "default": "gzip", "choices": ["gzip", "zstd"]},
+        **LIMITS,
         **ON_EXISTING,
     },
     required_one_of=[("name", "dest"), ("layers", "files")],

@@ -24,7 +24,7 @@ options:
   path:
     description:
       - The file to write. Its folder must exist.
-      - A new file has the mode V(0644), less the umask; one that is there keeps its mode and owner.
+      - A new file has the mode V(0644) minus the umask; one that is there keeps its mode and owner.
     type: path
     required: true
 seealso:

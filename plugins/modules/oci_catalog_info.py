@@ -12,6 +12,7 @@ author: Quayside contributors (@quayside)
 description:
   - Returns the names of the repositories that a registry shows.
   - Many registries show none, such as Docker Hub and GHCR, or show them to administrators alone. This is an error then.
+  - What a registry lists that cannot be the name of a repository is left out, with a warning.
 extends_documentation_fragment:
   - quayside.registry._attributes.info_module
   - quayside.registry._registry

@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - quayside.registry._attributes
   - quayside.registry._registry
   - quayside.registry._image.on_existing
+  - quayside.registry._image.rules
 options:
   src:
     description:
@@ -61,6 +62,11 @@ options:
     description: Copy all tags of the repository O(src) to the repository O(dest). Other tags in O(dest) stay.
     type: bool
     default: false
+  tags:
+    description:
+      - With O(all_tags=true), copy only the tags that these rules choose.
+      - Tags that tools make for signatures and the like of a digest are then left out; O(referrers=true) takes those
+        along.
   repair:
     description:
       - Look also at what is below manifests that the destination has already, and send again what is missing there.
@@ -110,6 +116,16 @@ EXAMPLES = r"""
     - name: Show pinned names of what is new
       ansible.builtin.debug:
         msg: "{{ copied.images | selectattr('changed') | map(attribute='reference') }}"
+
+- name: Copy the two newest patches of each release of 1.x
+  quayside.registry.oci_copy:
+    src: localhost:5000/team/app
+    dest: localhost:5001/team/app
+    all_tags: true
+    tags:
+      semver: ^1.0
+      newest: 2
+      per: '^v?(\d+\.\d+)'
 
 - name: Copy a repository with its signatures, but move no tag
   quayside.registry.oci_copy:
@@ -187,7 +203,7 @@ transfer:
 """
 
 from ..module_utils._module import run
-from ..module_utils._options import ON_EXISTING, PLATFORMS, plans
+from ..module_utils._options import ON_EXISTING, PLATFORMS, RULES, plans
 from ..module_utils._verbs.copy import plan_copy
 
 DECLARATION = plans(
@@ -206,6 +222,7 @@ DECLARATION = plans(
         },
         **PLATFORMS,
         "all_tags": {"type": "bool", "default": False},
+        **RULES,
         "repair": {"type": "bool", "default": False},
         "referrers": {"type": "bool", "default": False},
         **ON_EXISTING,

@@ -14,6 +14,8 @@ description:
     needed.
   - The same files give the same bytes, however they are spread over layers. Parents come before what is in them, and
     names are sorted. Owners, modes, times, hard links, extended attributes, devices, and names of any kind are kept.
+  - It is an error if a layer is encrypted, is not in the registry since it may not be distributed, or changes the
+    registry of Windows (C(Hives/*_Delta)), as Windows alone can merge such layers.
   - The file appears when it is complete, and takes the place of an older one in one step.
   - The file gets an extended attribute, C(user.quayside.export), which says what image it is the export of. While
     that fits, and the file has the digest that it says, nothing is downloaded. Where the file system has no such
@@ -26,7 +28,7 @@ extends_documentation_fragment:
   - quayside.registry._rootfs
 options:
   path:
-    description: The tar to write. Its folder must exist, and have room for twice the tar and for the unpacked layers.
+    description: The tar to write. Its folder must exist, and have space for twice the tar and for the unpacked layers.
     type: path
     required: true
   platform:

@@ -15,12 +15,14 @@ description:
   - The config stays as it is, but for the list of layers and the history. That has one entry afterwards, which names
     the digest of the manifest that was flattened, and keeps the old history as its comment. No time is taken from the
     clock.
-  - An image of one layer is left as it is, unless that is compressed in another way than O(compression) says. Where the
+  - An image of one layer is left as it is, unless its compression is not the one that O(compression) names. Where the
     destination has what was made of the same image before, nothing is downloaded.
   - The same image gives the same config, and so the same image ID, on every host. The bytes of the layer, and so its
     digest, depend on the library that compresses (RV(encoder)). They are not compared, so hosts with other libraries
     agree that an image is up to date.
-  - Layers are unpacked in the folder for temporary files (E(TMPDIR)) of the host, which needs room for the image
+  - It is an error if a layer is encrypted, is not in the registry since it may not be distributed, or changes the
+    registry of Windows (C(Hives/*_Delta)), as Windows alone can merge such layers.
+  - Layers are unpacked in the folder for temporary files (E(TMPDIR)) of the host, which needs space for the image
     without compression. Memory stays below 200 MB.
 extends_documentation_fragment:
   - quayside.registry._attributes
@@ -42,7 +44,9 @@ options:
     elements: str
     default: []
   compression:
-    description: How to compress the layer. Engines older than 2022 do not know V(zstd).
+    description:
+      - How to compress the layer. Engines older than 2022 do not know V(zstd).
+      - It is an error to ask for V(zstd) for an image in Docker's format, which has no name for it.
     type: str
     default: gzip
     choices:
@@ -51,7 +55,7 @@ options:
   compression_level:
     description:
       - From V(1) to V(9), or to V(19) for V(zstd). The default is a fast one.
-      - It counts only when the layer is made. An image that is flattened already is not packed again for it.
+      - Used only when a layer is created. An image that is flattened already is not packed again for it.
     type: int
 seealso:
   - module: quayside.registry.oci_export

@@ -13,8 +13,9 @@ description:
   - Makes an index (also called manifest list, or multi-platform image) of images that a registry has, adds members to
     one, replaces or removes them, and chooses them by platform.
   - Images of other repositories and registries are brought along. Within one registry their blobs are mounted.
-  - An index has each digest once, and one image for a platform. A new image for a platform that is there already takes
-    the place of that member, and attestations of the old one go. The order of the others stays.
+  - An index has one image for a platform. A new image for a platform that is there already takes the place of that
+    member, and attestations of the old one go. The order of the others stays. Members are told apart by digest and
+    platform, as one image may serve several.
   - What else is in an index, such as its C(subject) or fields of other tools, stays.
 extends_documentation_fragment:
   - quayside.registry._attributes

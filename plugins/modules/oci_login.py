@@ -11,7 +11,7 @@ version_added: 0.1.0
 author: Quayside contributors (@quayside)
 description:
   - Stores a username and password for a registry in the file, or through the credential helper, that C(docker),
-    C(podman), C(skopeo), C(crane), and the modules of this collection read; or removes them.
+    C(podman), C(skopeo), C(crane), and the modules of this collection read; or removes them from all of these.
   - Nothing is written if the same credentials are stored already. Other entries and settings in the file are kept.
 extends_documentation_fragment:
   - quayside.registry._attributes
@@ -36,7 +36,8 @@ options:
   state:
     description:
       - V(present) stores the credentials.
-      - V(absent) removes them.
+      - V(absent) removes them from every file and helper in which they would be found, so that no older ones are used
+        from then on. With O(auth_file), that file alone is searched.
     type: str
     default: present
     choices: [present, absent]
@@ -45,14 +46,15 @@ options:
       - The file to change, in the format that C(docker login) and C(podman login) write. It is created if needed.
       - "Without it, it is one of these: the file that E(REGISTRY_AUTH_FILE) names; C(containers/auth.json) in
         E(XDG_RUNTIME_DIR); C(containers/auth.json) in E(XDG_CONFIG_HOME) or C(~/.config); C(config.json) in
-        E(DOCKER_CONFIG); C(~/.docker/config.json). The first with an entry for the registry is taken, else the first
-        that exists, else the first."
+        E(DOCKER_CONFIG); C(~/.docker/config.json). The first that has credentials for the registry is taken, else the
+        first that exists, else the first."
       - Where the file names a credential helper for the registry, in C(credHelpers) or C(credsStore), the program
-        C(docker-credential-NAME) stores the credentials instead.
+        C(docker-credential-NAME) stores the credentials instead. Helpers know whole registries alone, so that a path
+        behind O(registry) is refused for such a file.
     type: path
     aliases: [authfile]
   verify:
-    description: Try the credentials at the registry before they are stored, and fail if it refuses them.
+    description: Try the credentials at the registry before they are stored, and fail if it does not let them in.
     type: bool
     default: true
 seealso:

@@ -84,12 +84,13 @@ options:
     type: str
   append:
     description:
-      - Layers to add on top, as the paths of tar archives, bottom layer first.
+      - Layers to add on top, as the paths of tar archives or folders, bottom layer first.
       - Files that are compressed (gzip, zstd) are sent byte for byte; others are compressed with gzip.
-      - Nothing is added to an image whose last layers are these already, so a second run changes nothing. Where the
-        content of the files changes from run to run, take the image to add to from O(name) and put the result at
-        O(dest).
-      - For a Windows image, the archives must have the layout of Windows layers (C(Files), C(Hives)).
+      - Layers that were added before are not added again, as in M(quayside.registry.oci_append), so a second run
+        changes nothing. Where the content of the files changes from run to run, take the image to add to from O(name)
+        and put the result at O(dest).
+      - Windows images get layers as Windows wants them, as in M(quayside.registry.oci_append).
+      - It is an error to add a layer in zstd to an image in Docker's format, which has no name for it.
     type: list
     elements: path
     default: []

@@ -26,7 +26,8 @@ options:
   names:
     description:
       - Several images for one file or layout, instead of O(name). Layers that they share are fetched and stored once.
-      - In the OCI formats no two of them may have the same tag, as those keep nothing else of the name.
+      - In the OCI formats each is named in full, such as V(localhost:5000/team/app:1.4.2), so that images of several
+        repositories can have the same tag. C(skopeo copy oci:FOLDER:localhost:5000/team/app:1.4.2) takes one of them.
     type: list
     elements: str
   path:
@@ -55,7 +56,7 @@ options:
         there is one.
     type: str
   force:
-    description: Fetch everything again, also if what is there is right. The task is changed then, always.
+    description: Fetch everything again, also if what is there is right. The task then always reports a change.
     type: bool
     default: false
 seealso:

@@ -21,7 +21,7 @@ extends_documentation_fragment:
   - quayside.registry._image.on_existing
 options:
   path:
-    description: The archive, which may be compressed with gzip, or the folder of an OCI layout.
+    description: The archive, which may be compressed with gzip, bzip2, xz, or zstd, or the folder of an OCI layout.
     type: path
     required: true
   name:
@@ -34,7 +34,8 @@ options:
     description:
       - How to read O(path). The default is what it is.
       - C(docker save) writes both archive formats in one since Docker 25. Then it is read as V(oci-archive), unless
-        content that its index names is missing, or its layers are not compressed.
+        content that its index names is missing, or its layers are not compressed. It is an error if the file then has
+        images that its C(manifest.json) does not name, such as other platforms; V(docker-archive) leaves them behind.
     type: str
     choices:
       - docker-archive
@@ -44,6 +45,8 @@ options:
     description:
       - Which image to send where the file has several, by its full name, its tag, or a digest.
       - The digest is that of the manifest or index, in a docker-archive that of the config (the image ID).
+      - V(index.json) sends that file of a layout itself, with all that it names, as one index. Some tools write an
+        image of several platforms in this way.
     type: str
 seealso:
   - module: quayside.registry.oci_pull

@@ -13,7 +13,7 @@ description:
   - Exchanges the layers of the base that an image was built on for those of another, such as the same base with
     security updates. The image is not built again, and its own layers are not downloaded.
   - It fits images whose own layers stand on their own, such as a program in its folder. It does not fit where they were
-    made by running the base's package manager, as its data base is part of them.
+    made by running the base's package manager, as the package database is part of them.
   - The config of the image, such as its environment, entrypoint and labels, its annotations and its time of creation
     stay its own, whatever the new base has. C(os.version) and C(os.features) are those of the new base.
   - An index (multi-platform image) stays one. Each of its images is put on the base for its platform.

@@ -10,8 +10,9 @@ short_description: List the tags of a repository in a container registry (OCI, D
 version_added: 0.1.0
 author: Quayside contributors (@quayside)
 description:
-  - Returns the tags of a repository, chosen by regular expressions, version ranges, and age.
-  - A repository that does not exist has no tags, which is no error.
+  - Returns the tags of a repository, chosen by regular expressions and version ranges, or the newest of these.
+  - A repository that does not exist has no tags, which is no error. What a registry lists that cannot be a tag is left
+    out, with a warning.
 extends_documentation_fragment:
   - quayside.registry._attributes.info_module
   - quayside.registry._registry
@@ -22,6 +23,10 @@ extends_documentation_fragment:
 options:
   name:
     description: The repository, as V(registry/repository), without a tag or a digest.
+  omit_digest_tags:
+    description: Leave out the tags that tools make for signatures and the like of a digest, such as C(sha256-HEX.sig).
+    type: bool
+    default: false
   digests:
     description: Find out what each tag points at, with one request for each.
     type: bool
@@ -42,17 +47,29 @@ EXAMPLES = r"""
     name: localhost:5000/team/app@{{ app.digests[app.tags[0]] }}
     tags: [stable]
   when: app.tags | length > 0
+
+- name: Find the two newest patches of each minor version
+  quayside.registry.oci_tag_info:
+    name: localhost:5000/team/app
+    newest: 2
+    per: '^v?(\d+\.\d+)'
 """
 
 RETURN = r"""
 tags: {type: list, elements: str, returned: success, description: "The tags by name, or with O(newest) by version."}
+references:
+  description: The same tags as full names.
+  type: list
+  elements: str
+  returned: success
+  sample: ["localhost:5000/team/app:1.4.2"]
 digests:
   description: The digest of each tag, or null without O(digests).
   type: dict
   returned: success
   sample: {1.4.2: sha256:98d6e2...}
 query_result:
-  description: What O(query) found in a dictionary of RV(tags) and RV(digests), or null.
+  description: What O(query) found in a dictionary of RV(tags), RV(references), and RV(digests), or null.
   type: raw
   returned: success
 transfer:
@@ -77,6 +94,7 @@ DECLARATION = looks(
     {
         **NAME,
         **TAG_RULES,
+        "omit_digest_tags": {"type": "bool", "default": False},
         "digests": {"type": "bool", "default": False},
         **QUERY,
     },

@@ -10,7 +10,8 @@ short_description: Get a bearer token for a container registry (OCI, Docker)
 version_added: 0.1.0
 author: Quayside contributors (@quayside)
 description:
-  - Asks the token server of a registry for a token for one repository, for use with other tools.
+  - Asks the token server of a registry for a token for one repository, for use with other tools. Where a
+    C(registry_token) is set for the registry, in O(registries) or in a file, that is the token.
   - It is an error if the registry works without tokens, as those with a plain user name and password do.
 extends_documentation_fragment:
   - quayside.registry._attributes.info_module
@@ -20,7 +21,7 @@ options:
   name:
     description: The repository, as V(registry/repository), without a tag or a digest.
   access:
-    description: What the token is to be good for. The registry may grant less.
+    description: The actions that the token should allow. The registry may grant less.
     type: list
     elements: str
     default: [pull]
@@ -49,7 +50,7 @@ EXAMPLES = r"""
 RETURN = r"""
 token: {type: str, returned: success, description: The token. It is a secret.}
 expires_at:
-  description: When the token ends, by RFC 3339, in UTC.
+  description: When the token ends, by RFC 3339, in UTC; null where that is not known, as of a C(registry_token).
   type: str
   returned: success
   sample: "2025-01-31T12:05:00Z"

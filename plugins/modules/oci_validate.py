@@ -15,12 +15,15 @@ description:
     them; platforms, history and the number of layers against the config; and of each layer, its compression, its
     uncompressed digest (diff ID), and that it is a tar which can be unpacked safely.
   - Artifacts, signatures and attestations are not expected to be images. Their blobs are checked as they are.
-  - A layer that may not be distributed, and is not there, is told in RV(notes). What a C(subject) points to is not
-    looked at.
+  - Fields of configs must have the types that engines read. A layer in zstd is a problem in Docker's format, which no
+    engine reads, and so is something behind the compressed data of a layer.
+  - A layer that may not be distributed, and is not there, is reported in RV(notes), as is one that is encrypted, of
+    which only the bytes are checked. What a C(subject) points to is not looked at.
   - Nothing is stored. Each blob is read once, in constant memory.
 extends_documentation_fragment:
   - quayside.registry._attributes.info_module
   - quayside.registry._registry
+  - quayside.registry._rootfs
 options:
   name:
     description:
@@ -52,8 +55,6 @@ options:
     description: Whether the task fails where there are problems. The results are returned in both cases.
     type: bool
     default: true
-requirements:
-  - zstandard, for layers that are compressed with zstd
 seealso:
   - module: quayside.registry.oci_copy
 """
@@ -121,7 +122,7 @@ transfer:
 """
 
 from ..module_utils._module import run
-from ..module_utils._options import PLATFORMS, looks
+from ..module_utils._options import LIMITS, PLATFORMS, looks
 from ..module_utils._verbs.validate import validate
 
 DECLARATION = looks(
@@ -131,6 +132,7 @@ DECLARATION = looks(
         "path": {"type": "path"},
         "fast": {"type": "bool", "default": False},
         **PLATFORMS,
+        **LIMITS,
         "fail_on_invalid": {"type": "bool", "default": True},
     },
     mutually_exclusive=[("name", "path")],

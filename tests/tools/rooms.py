@@ -46,8 +46,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 # Who may import what is not ours, by the beginning of the file's place; what is not named here, everybody may.
 OUTSIDERS: dict[str, tuple[str, ...]] = {
-    "requests": ("module_utils/_registry/transport.py",),
-    "urllib3": ("module_utils/_registry/transport.py",),
+    "requests": ("module_utils/_registry/connections.py",),
+    "urllib3": ("module_utils/_registry/transport.py", "module_utils/_registry/connections.py"),
     "jmespath": ("module_utils/_oci/query.py",),
     "zstandard": ("module_utils/_layers/compression.py",),
     "isal": ("module_utils/_layers/compression.py",),

@@ -3,7 +3,8 @@
 """Run nox sessions two at a time, one line for each, the whole log of one that fails, and the count at the end.
 
 nox itself runs one session after another, which leaves half of a small machine idle.
-Run it as `python two_lanes.py CACHE SESSION...` at the root of the checkout, with the Python of nox's environment.
+Run it as `python two_lanes.py CACHE --sessions SESSION...` or `... CACHE --tags TAG` at the root of the checkout, with
+the Python of nox's environment.
 """
 
 from __future__ import annotations
@@ -20,19 +21,20 @@ from pathlib import Path
 
 LANES = 2
 SHOWN = 200  # lines of a failed session
+OUTCOMES = ("passed", "failed", "skipped")
 NOX = [sys.executable, "-m", "nox"]
 
 
-def expand(names: list[str]) -> list[str]:
-    """The sessions behind the names, in the names' order: `units` becomes `units(2.21)` and `units(2.16)`."""
-    command = [*NOX, "--list", "--json", "--sessions", *names]
-    listing = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+def expand(selection: list[str]) -> list[str]:
+    """The sessions that nox selects, in the order of the selection: `units` becomes `units(2.21)` and `units(2.16)`."""
+    listing = subprocess.run([*NOX, "--list", "--json", *selection], stdout=subprocess.PIPE, text=True, check=True)
     found = [entry["session"] for entry in json.loads(listing.stdout)]
-    return sorted(found, key=lambda session: names.index(session if session in names else session.partition("(")[0]))
+    places = {name: place for place, name in enumerate(selection)}
+    return sorted(found, key=lambda session: places.get(session, places.get(session.partition("(")[0], 0)))
 
 
-def run(session: str, cache: Path) -> str:
-    """Run one session and print how it went; returns `passed`, `failed` or `skipped`."""
+def run(session: str, cache: Path) -> tuple[str, str]:
+    """Run one session and print how it went; returns `passed`, `failed` or `skipped`, and a remark."""
     name = re.sub(r"[^\w.]+", "-", session).strip("-")
     log, report = cache / "logs" / f"{name}.log", cache / "logs" / f"{name}.json"
     begin = time.monotonic()
@@ -55,7 +57,15 @@ def run(session: str, cache: Path) -> str:
         lines = text.splitlines()[-SHOWN:]
         print(f"----- {session}, the last {len(lines)} lines of {log}", *lines, "-----", sep="\n", flush=True)
     print(f"{outcome:7} {session:18} {time.monotonic() - begin:4.0f} s  {remark}", flush=True)
-    return outcome
+    return outcome, remark
+
+
+def left_behind(cache: Path) -> str:
+    """One sentence on what all this leaves on the machine."""
+    listed = cache / "packages"
+    packages = sorted(set(listed.read_text(encoding="utf-8").split())) if listed.exists() else []
+    installed = f"; apt-get has installed {' '.join(packages)}" if packages else ""
+    return f"Left on this machine: {cache} (`make clean` removes it){installed}."
 
 
 def main() -> int:
@@ -66,10 +76,14 @@ def main() -> int:
     sessions = expand(sys.argv[2:])
     print(f"{len(sessions)} sessions in {LANES} lanes, logs in {cache / 'logs'}", flush=True)
     with ThreadPoolExecutor(LANES) as pool:
-        outcomes = list(pool.map(lambda session: run(session, cache), sessions))
-    count = {outcome: outcomes.count(outcome) for outcome in ("passed", "failed", "skipped")}
+        outcomes = dict(zip(sessions, pool.map(lambda session: run(session, cache), sessions)))
+    count = {wanted: [outcome for outcome, dummy in outcomes.values()].count(wanted) for wanted in OUTCOMES}
     print(f"{time.monotonic() - begin:.0f} seconds")
-    skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
+    print(left_behind(cache))
+    reasons = [f"{session} ({remark})" for session, (outcome, remark) in outcomes.items() if outcome == "skipped"]
+    if reasons:
+        print(f"Not run here: {', '.join(reasons)}")
+    skipped = f", {count['skipped']} skipped" if reasons else ""
     print(f"{count['passed']} passed, {count['failed']} failed{skipped}", flush=True)
     return 1 if count["failed"] or not count["passed"] else 0
 

@@ -26,6 +26,7 @@ from ansible_collections.quayside.registry.tests.unit.fake_registry.content impo
 from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
+from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 
 try:
     from ansible.module_utils.testing import patch_module_args  # ansible-core 2.19 and later
@@ -39,13 +40,15 @@ except ImportError:
 
 
 REPO = "team/app"
-LAYERS = (b"first layer " * 100, b"second layer " * 200)
+LAYERS = (tar_of({"first": "first layer " * 100}), tar_of({"second": "second layer " * 200}))
 LOGIN = Credential(USER, PASSWORD)
 DEFAULTS = Settings()
 
 
 def login(registry: FakeRegistry, credential: Credential = LOGIN, settings: Settings = DEFAULTS) -> Entry:
-    return Entry(registry.host, settings, credential)
+    """An entry for the registry, with the usual login if it has logins: knowing one costs a request."""
+    unneeded = credential is LOGIN and registry.auth.mode == "none"
+    return Entry(registry.host, settings, None if unneeded else credential)
 
 
 def make_session(
@@ -78,7 +81,7 @@ def switches(value: object) -> str | None:
 
 def copy_plan(session: Session, src: str | None = None, dest: str | None = None, **options: Any) -> Plan:
     """A copy with every option as it is by default, but for those that are given."""
-    defaults = {"images": None, "platforms": [], "all_tags": False, "repair": False, "referrers": False}
+    defaults = {"images": None, "platforms": [], "all_tags": False, "tags": None, "repair": False, "referrers": False}
     return plan_copy(session, src=src, dest=dest, **{**defaults, "on_existing": "replace", **options})
 
 
@@ -103,7 +106,7 @@ def twice(registry: FakeRegistry, run: Callable[[], Plan], *same: str) -> Plan:
 def add_platforms(registry: FakeRegistry, repo: str = REPO, tag: str | None = "1", media: str = "oci") -> str:
     """An index of two images with an attestation, for linux/amd64 and linux/arm64; returns its digest."""
     images = [
-        registry.add_image(repo, layers=[LAYERS[0], name.encode() * 50], platform=name, media=media)
+        registry.add_image(repo, layers=[LAYERS[0], tar_of({"platform": name * 50})], platform=name, media=media)
         for name in ("linux/amd64", "linux/arm64")
     ]
     return registry.add_index(repo, tag, [*images, registry.add_attestation(repo, images[0])], media=media)

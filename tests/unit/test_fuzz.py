@@ -23,10 +23,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._archives.dockerarchive import DockerArchive
-from ansible_collections.quayside.registry.plugins.module_utils._archives.layout import open_images
+from ansible_collections.quayside.registry.plugins.module_utils._archives.images import open_images
 from ansible_collections.quayside.registry.plugins.module_utils._errors import OCIError
 from ansible_collections.quayside.registry.plugins.module_utils._layers.compression import decompressor
-from ansible_collections.quayside.registry.plugins.module_utils._layers.flatten import LayerSource, Limits, flatten
+from ansible_collections.quayside.registry.plugins.module_utils._layers.flatten import LayerSource, flatten
+from ansible_collections.quayside.registry.plugins.module_utils._layers.limits import Limits
 from ansible_collections.quayside.registry.plugins.module_utils._layers.tarstream import TarReader, content
 from ansible_collections.quayside.registry.plugins.module_utils._oci import image
 from ansible_collections.quayside.registry.plugins.module_utils._oci.index import filter_index
@@ -46,16 +47,22 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.reference i
     parse_host,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._oci.version import Version
-from ansible_collections.quayside.registry.plugins.module_utils._registry.auth import merge_scopes, parse_challenges
-from ansible_collections.quayside.registry.plugins.module_utils._registry.client import read_error
+from ansible_collections.quayside.registry.plugins.module_utils._registry.catalog import is_repository
+from ansible_collections.quayside.registry.plugins.module_utils._registry.challenges import (
+    merge_scopes,
+    parse_challenges,
+)
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import (
     ask_helper,
     decode_entry,
     normal_key,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._registry.pages import next_page
+from ansible_collections.quayside.registry.plugins.module_utils._registry.pages import next_page, pages
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import merged_index
-from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import retry_after
+from ansible_collections.quayside.registry.plugins.module_utils._registry.refusals import read_error
+from ansible_collections.quayside.registry.plugins.module_utils._registry.retry import retry_after
+from ansible_collections.quayside.registry.plugins.module_utils._registry.tags import list_tags
+from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Response
 from ansible_collections.quayside.registry.plugins.module_utils._registry.urls import resolve_untrusted_url
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_CONFIG, OCI_LAYER
 from ansible_collections.quayside.registry.tests.unit.image_files import (
@@ -75,6 +82,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import make_session
 from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from urllib3.util import parse_url
 
 FUZZING = os.environ.get("HYPOTHESIS_PROFILE") == "fuzz"
 SECONDS = 1.0  # that one call may take, on a machine that is busy with other things too
@@ -169,6 +177,43 @@ def test_targets(text: str) -> None:
     assert url is None or url.startswith("https://")
 
 
+def listing(names: list[Any], key: str) -> Any:
+    """A repository that answers everything with a list of these names."""
+    body = to_json({key: names})
+    raw = SimpleNamespace(status=200, headers={}, read=io.BytesIO(body).read, close=int, release_conn=int)
+    repository = owner()
+    object.__setattr__(repository, "request", lambda method, url: Response(raw, f"https://registry.example{url}"))
+    return repository
+
+
+NAMES = (
+    texts("a1._-/?#%~:@\\ \n") | st.sampled_from(["..", ".", "../../b/manifests/1", "a/../b", "%2e%2e/b"]) | st.none()
+)
+
+
+@some(1500)
+@given(st.lists(NAMES, max_size=5))
+@example(["../../b/manifests/1", "1\n", None])
+def test_names_that_servers_send(names: list[str | None]) -> None:
+    """Whatever a server lists: what is left can be a tag or a repository, and its paths stay where they belong."""
+    for tag in survives(list_tags, listing(names, "tags")) or []:
+        assert check_tag(tag) == tag
+        url = owner()._url(f"manifests/{tag}")
+        assert parse_url(url).path == f"/v2/a/b/manifests/{tag}"
+    repository = listing(names, "repositories")
+    for page in survives(list, pages(repository, "/v2/_catalog", "repositories", "The catalog", is_repository)) or []:
+        for name in page:
+            assert check_repository(name) == name
+            assert parse_url(f"https://registry.example/v2/{name}/tags/list").path == f"/v2/{name}/tags/list"
+
+
+@some(2000)
+@given(texts("ab./\\?#%: ") | st.sampled_from(["..", "a/../../b", "./x", "a?b/../..", "a//../b"]))
+def test_paths_stay_in_their_repository(text: str) -> None:
+    url = survives(owner()._url, f"manifests/{text}")
+    assert url is None or parse_url(url).path.startswith("/v2/a/b/manifests/")
+
+
 @some(1000)
 @given(texts("0123456789 GMT,:-+eInf"))
 def test_retry_after(text: str) -> None:
@@ -200,7 +245,7 @@ def loose(keys: tuple[str, ...]) -> st.SearchStrategy[Any]:
 @example(b'{"errors": {"a": 1}, "message": {"b": "\x1b[31m"}}')
 def test_error_bodies(body: bytes) -> None:
     code, words = survives(read_error, body)
-    assert words.isprintable() and len(words) <= 200
+    assert words.isprintable() and len(words) <= 320
     assert code is None or code.replace("_", "").isalnum()
 
 
@@ -371,7 +416,7 @@ def test_compressed(raw: bytes) -> None:
 
 def flattened(raws: list[bytes]) -> bytes:
     out = io.BytesIO()
-    flatten([LayerSource(f"layer {n}", lambda raw=raw: io.BytesIO(raw)) for n, raw in enumerate(raws)], out, LIMITS)
+    flatten([LayerSource(f"layer {n}", lambda raw=raw: [raw]) for n, raw in enumerate(raws)], out, LIMITS)
     return out.getvalue()
 
 

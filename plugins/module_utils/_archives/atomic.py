@@ -10,7 +10,10 @@ import stat
 import typing as t
 
 from .._errors import InvalidInput
+from .._layers.spool import explain_no_space, write_chunks
 from .._oci.digest import hasher
+
+Prepare = t.Callable[[str], object]
 
 
 def _refusal(text: str) -> InvalidInput:
@@ -19,26 +22,26 @@ def _refusal(text: str) -> InvalidInput:
 
 def check_file(path: str) -> str:
     """Return where a file is to be written, links followed, or raise InvalidInput (FILE_ERROR) where that cannot be."""
-    place = os.path.realpath(path)
-    if os.path.isdir(place):
+    found = os.path.realpath(path)
+    if os.path.isdir(found):
         raise _refusal(f"{path} is a folder; give the path of a file.")
-    if os.path.exists(place) and not os.path.isfile(place):
+    if os.path.exists(found) and not os.path.isfile(found):
         raise _refusal(f"{path} is no regular file; give another path.")
-    _check_parent(place)
-    return place
+    _check_parent(found)
+    return found
 
 
 def check_folder(path: str) -> str:
     """Return where a folder is to be, links followed, or raise InvalidInput (FILE_ERROR) where that cannot be."""
-    place = os.path.realpath(path)
-    if os.path.exists(place) and not os.path.isdir(place):
+    found = os.path.realpath(path)
+    if os.path.exists(found) and not os.path.isdir(found):
         raise _refusal(f"{path} is a file; give the path of a folder.")
-    _check_parent(place)
-    return place
+    _check_parent(found)
+    return found
 
 
-def _check_parent(place: str) -> None:
-    parent = os.path.dirname(place)
+def _check_parent(path: str) -> None:
+    parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         raise _refusal(f"The folder {parent} does not exist; create it before this task.")
 
@@ -57,33 +60,34 @@ def digest_of_file(path: str, algorithm: str) -> tuple[str, int] | None:
 
 
 @contextlib.contextmanager
-def atomic_write(path: str, prepare: t.Callable[[str], object] = lambda temporary: None) -> t.Iterator[int]:
+def atomic_write(path: str, prepare: Prepare = lambda temporary: None) -> t.Iterator[int]:
     """Give a descriptor of a new file, which takes the place of ``path`` when the block ends, else vanishes.
 
-    Its mode is 0644 minus the umask; one that was there before keeps its mode and owner. ``prepare`` is given the path
-    of the finished file before it gets its name, to set other attributes.
+    Its mode is 0644 minus the umask; one that was there before keeps its mode and owner. ``prepare`` gets the
+    name of the finished file before that is seen: it may set other ones. Raises OCIError (NO_SPACE), OSError.
     """
     temporary = os.path.join(os.path.dirname(path), f".oci-{secrets.token_hex(8)}.part")
     try:
-        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
+        with explain_no_space(os.path.dirname(path), f"for {path}"):
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
-                yield handle
-                _keep_mode(handle, path)
+                try:
+                    yield handle
+                    _keep_owner_and_mode(handle, path)
+                finally:
+                    os.close(handle)
                 prepare(temporary)
-            finally:
-                os.close(handle)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+                os.replace(temporary, path)
+            except BaseException:
+                os.unlink(temporary)
+                raise
     except OSError as exc:
         if exc.filename in (None, temporary):  # so that the message names what the user knows
             raise OSError(exc.errno, exc.strerror, path) from None
         raise
 
 
-def _keep_mode(handle: int, path: str) -> None:
+def _keep_owner_and_mode(handle: int, path: str) -> None:
     try:
         old = os.stat(path)
     except FileNotFoundError:
@@ -94,9 +98,6 @@ def _keep_mode(handle: int, path: str) -> None:
 
 
 def write_file(path: str, chunks: t.Iterable[bytes]) -> None:
-    """Write a file from pieces of content; it appears when the last one is written."""
-    with atomic_write(path) as handle, open(handle, "wb", buffering=0, closefd=False) as file:
-        for chunk in chunks:
-            view = memoryview(chunk)
-            while view:
-                view = view[file.write(view) or 0 :]
+    """Write a file from pieces of content; it appears when the last one is written. Raises as atomic_write."""
+    with atomic_write(path) as handle:
+        write_chunks(handle, chunks)

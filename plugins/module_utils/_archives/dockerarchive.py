@@ -11,14 +11,14 @@ import typing as t
 from dataclasses import dataclass
 
 from .._errors import ContentError
-from .._layers.compression import compression_of, compressor
+from .._layers.compression import LAYERS, SNIFFED, compression_of, compressor
 from .._layers.spool import Spool
 from .._layers.streams import unpacked
 from .._layers.tarstream import printable
 from .._oci.digest import digest_of, mismatch
 from .._oci.image import build
 from .._oci.manifest import Descriptor, Json, Manifest, parse_json
-from .._oci.mediatype import DOCKER_CONFIG, DOCKER_MANIFEST, layer_type
+from .._oci.mediatype import DOCKER_CONFIG, DOCKER_MANIFEST, DOCKER_ZSTD, layer_type
 from .files import Files
 from .layout import DOCKER_ARCHIVE, Entry, verified
 
@@ -108,7 +108,7 @@ class DockerArchive:
         size = self._files.size(name)
         if size is None:
             raise self._bad(f"has no {printable(name)}, the layer of an image")
-        start = next(self._files.chunks(name), b"")[:4]
+        start = next(self._files.chunks(name), b"")[:SNIFFED]
         return StoredLayer(name, size, compression_of(start), diff_id)
 
     def stored(self, layer: StoredLayer) -> Descriptor:
@@ -119,28 +119,31 @@ class DockerArchive:
         found = f"sha256:{digest.hexdigest()}"
         with self._lock:
             self._stored[found] = layer.name
-        return _described(layer_type(DOCKER_MANIFEST, layer.compression), found, layer.size)
+        zstd = layer.compression == "zstd"
+        return _described(DOCKER_ZSTD if zstd else layer_type(DOCKER_MANIFEST, _known(layer)), found, layer.size)
 
     def packed(self, layer: StoredLayer) -> PackedLayer:
         """Return a layer as a registry is to have it: compressed, into a temporary file where it is not yet.
 
-        What it unpacks to is checked against the config. Raises ContentError (DIGEST_MISMATCH), MissingLibrary.
+        What it unpacks to is checked against the config. Raises ContentError (DIGEST_MISMATCH, INVALID_LAYER),
+        InvalidInput for zstd, which Docker's format does not have.
         """
         what = f"The layer {layer.name} in {self.path}"
+        media_type = layer_type(DOCKER_MANIFEST, "gzip" if layer.compression == "none" else _known(layer), self.path)
         if layer.compression == "none":
-            spool = Spool()
-            with compressor(t.cast(t.BinaryIO, spool)) as writer:
+            spool = Spool(f"to compress the layer {layer.name} of {self.path}")
+            with compressor(spool) as writer:
                 for chunk in self._files.chunks(layer.name):
                     writer.write(chunk)
                 written = writer.close()
             digest, size, diff_id, chunks = written.digest, written.size, written.diff_id, spool.chunks
-            packed = PackedLayer(_described(layer_type(DOCKER_MANIFEST, "gzip"), digest, size), chunks)
+            packed = PackedLayer(_described(media_type, digest, size), chunks)
         else:
             coded, plain = hashlib.sha256(), hashlib.sha256()
             for chunk in unpacked(self._files.chunks(layer.name), what, coded.update):
                 plain.update(chunk)
             digest, diff_id = f"sha256:{coded.hexdigest()}", f"sha256:{plain.hexdigest()}"
-            item = _described(layer_type(DOCKER_MANIFEST, layer.compression), digest, layer.size)
+            item = _described(media_type, digest, layer.size)
             packed = PackedLayer(item, lambda: verified(self._files.chunks(layer.name), item, what))
         if diff_id != layer.diff_id:
             raise mismatch(what, layer.diff_id, diff_id)
@@ -171,6 +174,11 @@ class DockerArchive:
     def has(self, item: Descriptor) -> bool:
         name = self._stored.get(item.digest)
         return name is not None and self._files.size(name) == item.size
+
+
+def _known(layer: StoredLayer) -> str:
+    """Return how a layer is compressed, as far as media types have a name for it; else the layer itself is invalid."""
+    return layer.compression if layer.compression in LAYERS else "none"
 
 
 def _described(media_type: str, digest: str, size: int) -> Descriptor:

@@ -10,15 +10,14 @@ import typing as t
 import weakref
 
 from .._errors import ContentError
-from .._layers.compression import compression_of
-from .._layers.spool import Spool, pieces_of
-from .._layers.streams import unpacked
-from .._layers.tarstream import FILE, LINK, SYMLINK, Entry, TarReader, clean_path, printable
+from .._layers.compression import FILES, SNIFFED, compression_of
+from .._layers.limits import DEFAULT_LIMITS, Budget
+from .._layers.spool import Spool, read_at
+from .._layers.streams import pieces_of, unpacked
+from .._layers.tarstream import FILE, LINK, SYMLINK, SeekingTarReader, TarEntry, clean_path, printable
 
-_PIECE = 1 << 20
 _MAX_LINKS = 40  # in a row, as Linux
 _MAX_MEMBERS = 200_000
-_MAX_RATIO, _RATIO_FROM = 1000, 64 << 20  # of a compressed archive; below so many bytes its ratio says nothing
 
 
 def _bad(path: str, problem: str, code: str = "ARCHIVE_INVALID") -> ContentError:
@@ -50,7 +49,7 @@ class Files:
         handle, at, size = found
         try:
             done = 0
-            for data in pieces_of(handle, at, size):
+            for data in read_at(handle, at, size, self.path):
                 done += len(data)
                 yield data
             if done < size:
@@ -75,16 +74,15 @@ class Folder(Files):
 
     def place(self, name: str) -> str:
         """Return the path of a file, be it there or not, or raise ContentError where that leads out of the folder."""
-        place = os.path.realpath(os.path.join(self._root, name))
-        if not place.startswith(f"{self._root.rstrip('/')}/"):
+        found = os.path.realpath(os.path.join(self._root, name))
+        if not found.startswith(f"{self._root.rstrip('/')}/"):
             raise _bad(self.path, f"has a {printable(name)} that leads out of it")
-        return place
+        return found
 
     def _find(self, name: str) -> tuple[int, int, int] | None:
-        place = self.place(name)
         try:
             # Nothing blocks here, be it a pipe, and a link that was put in place by now is not followed.
-            handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            handle = os.open(self.place(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return None
         found = os.fstat(handle)
@@ -92,21 +90,6 @@ class Folder(Files):
             os.close(handle)
             raise _bad(self.path, f"has a {printable(name)} that is no regular file")
         return handle, 0, found.st_size
-
-
-class _Seeking(TarReader):
-    """Reads the headers alone, and seeks over what is between them."""
-
-    def __init__(self, stream: t.BinaryIO, label: str) -> None:
-        super().__init__(stream, label)
-        self._end = os.fstat(stream.fileno()).st_size
-
-    def _skip(self) -> None:
-        self._at += self._left + self._padding
-        self._left = self._padding = 0
-        if self._at > self._end:
-            raise self._bad("is cut off in the middle of a file")
-        self._stream.seek(self._at)
 
 
 class Archive(Files):
@@ -123,6 +106,7 @@ class Archive(Files):
         weakref.finalize(self, os.close, self._handle)
         try:
             with open(os.dup(self._handle), "rb") as plain:
+                plain.seek(0)  # both descriptors share their position
                 self._entries = _entries(plain, path)
         except ContentError as exc:
             raise ContentError(str(exc), "ARCHIVE_INVALID") from None
@@ -154,10 +138,10 @@ class Archive(Files):
         raise _bad(self.path, f"has a {printable(wanted)} whose links go in a circle")
 
 
-def _entries(file: t.BinaryIO, path: str) -> dict[str, Entry]:
+def _entries(file: t.BinaryIO, path: str) -> dict[str, TarEntry]:
     """Return the entries by name; the last one of a name counts, as it would once they are unpacked."""
-    found: dict[str, Entry] = {}
-    for entry in _Seeking(file, path):
+    found: dict[str, TarEntry] = {}
+    for entry in SeekingTarReader(file, path, os.fstat(file.fileno()).st_size):
         found[entry.path] = entry
         if len(found) > _MAX_MEMBERS:
             raise _bad(path, f"has more than {int(_MAX_MEMBERS)} members, so it holds no images")
@@ -166,14 +150,15 @@ def _entries(file: t.BinaryIO, path: str) -> dict[str, Entry]:
 
 def _unpacked(file: t.BinaryIO, path: str) -> Spool | None:
     """Return the content of a compressed archive in a temporary file, or None where it is not compressed."""
-    start = file.read(4)
+    compression = compression_of(file.read(SNIFFED))
     file.seek(0)
-    if compression_of(start) == "none":
+    if compression == "none":
         return None
-    spool, size = Spool(), 0
-    for data in unpacked(iter(lambda: file.read(_PIECE), b""), path):
-        size += spool.write(data)
-        if size > _RATIO_FROM and size > file.tell() * _MAX_RATIO:
-            text = f"expands to more than {int(_MAX_RATIO)} times its size; unpack it yourself if you trust it"
-            raise _bad(path, text, "LIMIT_EXCEEDED")
+    if compression not in FILES:
+        raise _bad(path, f"is compressed with {compression}, which is not supported; unpack it before this task")
+    spool, budget = Spool(f"to unpack {path}"), Budget(DEFAULT_LIMITS, "unpack it yourself if you trust it")
+    for data in unpacked(pieces_of(file), path, known=FILES):
+        spool.write(data)
+        budget.spend(path, len(data))
+        budget.check_ratio(path, spool.size, file.tell())
     return spool

@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading images from files: an OCI image layout, in a folder or in a tar (``oci-archive``), or a ``docker-archive``.
-
-Whatever is read is checked against its digest. The readers of both kinds have the same methods.
-"""
+"""Reading an OCI image layout, in a folder or in a tar (``oci-archive``); all is checked against its digest."""
 
 from __future__ import annotations
 
-import os
 import re
 import typing as t
 from dataclasses import dataclass
 
-from .._errors import ContentError, InvalidInput
+from .._errors import ContentError
 from .._layers.tarstream import printable
 from .._oci.digest import hasher, mismatch
-from .._oci.manifest import Descriptor, Manifest, parse_json
+from .._oci.manifest import Descriptor, Json, Manifest, parse_json
 from .._oci.mediatype import OCI_INDEX
-from .._oci.parts import checked, members
-from .files import Archive, Files, Folder
+from .._oci.parts import checked, members, parts
+from .files import Files
 
 DOCKER_ARCHIVE, OCI_ARCHIVE, OCI_LAYOUT = "docker-archive", "oci-archive", "oci-layout"
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -40,65 +36,6 @@ class Entry:
 
     def __str__(self) -> str:
         return ", ".join(self.names) or self.digest
-
-
-class ImageFile(t.Protocol):
-    """Images in a file or folder. What is asked for by a descriptor has its size and digest, or ContentError says so.
-
-    ``manifest`` and ``read`` give small content, ``chunks`` streams; the last piece comes after it was verified.
-    """
-
-    format: str
-    path: str
-    entries: list[Entry]
-
-    def root(self, entry: Entry) -> Manifest:
-        """Return the manifest or index of an image."""
-
-    def manifest(self, item: Descriptor) -> Manifest:
-        """Return a manifest or index below a root."""
-
-    def read(self, item: Descriptor) -> bytes:
-        """Return a small blob, such as a config."""
-
-    def chunks(self, item: Descriptor) -> t.Iterator[bytes]:
-        """Yield the bytes of a blob."""
-
-    def has(self, item: Descriptor) -> bool:
-        """Is content there, with its size? Its digest is not looked at."""
-
-
-def formats_of(files: Files) -> list[str]:
-    """Return what a folder or archive can be read as; ``docker save`` (25 and later) writes both formats in one."""
-    if isinstance(files, Folder):
-        return [OCI_LAYOUT]
-    oci = [OCI_ARCHIVE] if files.size("index.json") is not None and files.size("oci-layout") is not None else []
-    return oci + ([DOCKER_ARCHIVE] if files.size("manifest.json") is not None else [])
-
-
-def open_files(path: str) -> Files:
-    """Open a folder or a tar archive; InvalidInput (FILE_ERROR) where there is none, ContentError, OSError."""
-    if not os.path.exists(path):
-        raise InvalidInput(f"{path} does not exist.", "FILE_ERROR")
-    return Folder(path) if os.path.isdir(path) else Archive(path)
-
-
-def open_images(path: str, wanted: str | None = None, files: Files | None = None) -> ImageFile:
-    """Open images for reading, in the format that is ``wanted`` or found; what has both is read as OCI.
-
-    Raises ContentError (ARCHIVE_INVALID), InvalidInput where the file is of another format, OSError.
-    """
-    files = files or open_files(path)
-    found = formats_of(files)
-    if not found:
-        text = f"{path} holds no images: it has neither index.json and oci-layout, nor manifest.json, at its top."
-        raise ContentError(text, "ARCHIVE_INVALID")
-    if wanted and wanted not in found:
-        raise InvalidInput(f"The format of {path} is {' and '.join(found)}, not {wanted} as the task says.")
-    from .dockerarchive import DockerArchive
-
-    chosen = wanted or found[0]
-    return DockerArchive(files) if chosen == DOCKER_ARCHIVE else Layout(files, chosen)
 
 
 def verified(chunks: t.Iterable[bytes], item: Descriptor, what: str) -> t.Iterator[bytes]:
@@ -142,6 +79,8 @@ class Layout:
         raw = files.read("index.json", _MAX_MANIFEST)
         self.index = checked(Manifest.parse(raw, OCI_INDEX, what), what)
         self.entries = [Entry(_names(item), item.digest, item) for item in members(self.index)]
+        self.top = Entry((), self.index.digest, self.index.descriptor)
+        """``index.json`` itself, which is the image of several platforms in what some tools write."""
 
     def root(self, entry: Entry) -> Manifest:
         return self.manifest(t.cast(Descriptor, entry.item))
@@ -153,6 +92,10 @@ class Layout:
             raise ContentError(text, "TOO_LARGE")
         return checked(Manifest.parse(self._read(item, what), item.media_type, what, item.digest.split(":")[0]), what)
 
+    def config(self, manifest: Manifest) -> Json:
+        """Return the config of an image."""
+        return parse_json(self.read(parts(manifest, "config")[0]), f"The config of {manifest.digest} in {self.path}")
+
     def read(self, item: Descriptor) -> bytes:
         what = f"The blob {item.digest} in {self.path}"
         if item.size > _MAX_BLOB:
@@ -162,13 +105,16 @@ class Layout:
 
     def chunks(self, item: Descriptor) -> t.Iterator[bytes]:
         what = f"The blob {item.digest} in {self.path}"
-        return verified(self._files.chunks(blob_name(item.digest)), item, what)
+        return verified(self._files.chunks(self._name(item)), item, what)
 
     def has(self, item: Descriptor) -> bool:
-        return self._files.size(blob_name(item.digest)) == item.size
+        return self._files.size(self._name(item)) == item.size
+
+    def _name(self, item: Descriptor) -> str:
+        return "index.json" if item.digest == self.index.digest else blob_name(item.digest)
 
     def _read(self, item: Descriptor, what: str) -> bytes:
-        size = self._files.size(blob_name(item.digest))
+        size = self._files.size(self._name(item))
         if size is None:
             raise ContentError(f"{what} is missing.", "ARCHIVE_INVALID")
         if size != item.size:

@@ -8,21 +8,22 @@ import typing as t
 from dataclasses import dataclass
 
 from .._errors import ContentError
-from .._layers.spool import Spool, write_at
-from .._layers.tarstream import BLOCK, FILE, Entry, header
+from .._layers.spool import Spool, write_at, write_chunks
+from .._layers.streams import Sink
+from .._layers.tarstream import BLOCK, TarEntry, header
 from .._oci.digest import digest_of, hasher, mismatch
 from .atomic import atomic_write
 from .files import Archive
 
 
-class Map(t.Protocol):
+class MapItems(t.Protocol):
     """Applies a function to items, some of them at once; see Session.map."""
 
     def __call__(self, function: t.Callable[[t.Any], t.Any], items: t.Iterable[t.Any], /) -> list[t.Any]: ...
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A file in an archive: name, digest and size of its content, and what opens that (and verifies it).
 
     Without a size, the content comes from another place than its digest, and is verified here.
@@ -34,12 +35,12 @@ class Member:
     open: t.Callable[[], t.Iterable[bytes]]
 
 
-def small(name: str, raw: bytes) -> Member:
+def small(name: str, raw: bytes) -> ArchiveMember:
     """Return a member whose content is in memory."""
-    return Member(name, digest_of(raw), len(raw), lambda: [raw])
+    return ArchiveMember(name, digest_of(raw), len(raw), lambda: [raw])
 
 
-def holds(path: str, members: t.Sequence[Member], map_all: Map) -> bool:
+def holds(path: str, members: t.Sequence[ArchiveMember], map_all: MapItems) -> bool:
     """Has an archive these members and no others? All content is hashed."""
     try:
         archive = Archive(path)
@@ -53,16 +54,17 @@ def holds(path: str, members: t.Sequence[Member], map_all: Map) -> bool:
         return False
 
 
-def _digest(chunks: t.Iterable[bytes], member: Member, sink: t.Callable[[bytes], object] = bool) -> str:
-    """Return the digest of what ``sink`` gets, with the algorithm of the member's."""
+def _digest(chunks: t.Iterable[bytes], member: ArchiveMember, *sinks: Sink) -> str:
+    """Return the digest of what ``sinks`` get, with the algorithm of the member's."""
     digest = hasher(member.digest)
     for chunk in chunks:
         digest.update(chunk)
-        sink(chunk)
+        for sink in sinks:
+            sink(chunk)
     return f"{member.digest.split(':')[0]}:{digest.hexdigest()}"
 
 
-def write_archive(path: str, members: t.Iterable[Member], map_all: Map) -> None:
+def write_archive(path: str, members: t.Iterable[ArchiveMember], map_all: MapItems) -> None:
     """Write an archive of members, sorted by name; ``path`` appears when it is complete."""
     ordered = sorted(members, key=lambda member: member.name)
     folder = os.path.dirname(path)
@@ -71,24 +73,22 @@ def write_archive(path: str, members: t.Iterable[Member], map_all: Map) -> None:
         at, slots = 0, []
         for member, spool in zip(ordered, spools):
             size = spool.size if spool else t.cast(int, member.size)
-            head = header(Entry("", FILE, 0o644, 0, 0, size, 0, "", "", "", 0, 0, {}, 0, None), member.name)
+            head = header(TarEntry(size=size), member.name)
             write_at(handle, head, at)
             at += len(head)
             slots.append((at, spool.chunks if spool else member.open))
             at += size + -size % BLOCK
 
         def fill(slot: tuple[int, t.Callable[[], t.Iterable[bytes]]]) -> None:
-            place, content = slot
-            for chunk in content():
-                write_at(handle, chunk, place)
-                place += len(chunk)
+            offset, content = slot
+            write_chunks(handle, content(), offset)
 
         map_all(fill, slots)
         os.truncate(handle, at + 2 * BLOCK)  # what was not written is zeros
 
 
-def _spooled(member: Member, folder: str) -> Spool:
-    spool = Spool(folder)
+def _spooled(member: ArchiveMember, folder: str) -> Spool:
+    spool = Spool(f"to unpack the layer {member.name}", folder)
     found = _digest(member.open(), member, spool.write)
     if found != member.digest:
         raise mismatch(f"The uncompressed layer {member.name}", member.digest, found)

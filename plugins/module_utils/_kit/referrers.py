@@ -166,7 +166,7 @@ def put_list(repository: Repository, subject: str, manifests: list[Manifest]) ->
         if old is not None and new.digest == old.digest:
             return
         put(repository, digest_tag(subject), new)
-        repository.registry.transport.pause(tried + 1)
+        repository.registry.transport.wait(0.5 * 2**tried)  # seconds
     old = referrers_by_tag(repository, subject)
     if old is None or merged_index(old, manifests).digest != old.digest:
         text = f"The list of referrers of {repository}@{subject} was overwritten by others {_RACES} times"

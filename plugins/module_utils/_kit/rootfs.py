@@ -6,30 +6,15 @@ from __future__ import annotations
 import typing as t
 
 from .._errors import ContentError, InvalidInput
-from .._layers.flatten import LayerSource, Limits, flatten
-from .._layers.spool import explain_no_space
+from .._layers.compression import Writer
+from .._layers.flatten import LayerSource, flatten
+from .._layers.limits import Limits
 from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor
+from .._oci.mediatype import is_encrypted
 from .._registry.blobs import has_blob, stream_blob
 from .._registry.session import Session
 from .image import Image
-
-
-class _Reader:
-    """A blob as a file to read, as much of one as decompression needs."""
-
-    def __init__(self, chunks: t.Generator[bytes, None, None]) -> None:
-        self._chunks, self._held = chunks, memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        if not self._held:
-            self._held = memoryview(next(self._chunks, b""))
-        data = bytes(self._held[:size])
-        self._held = self._held[size:]
-        return data
-
-    def close(self) -> None:
-        self._chunks.close()
 
 
 def parse_limits(limits: t.Mapping[str, int | None] | None) -> Limits:
@@ -41,34 +26,45 @@ def parse_limits(limits: t.Mapping[str, int | None] | None) -> Limits:
     return Limits(**given)
 
 
-def merge(session: Session, image: Image, out: t.BinaryIO, limits: Limits, folder: str | None = None) -> None:
+def merge(session: Session, image: Image, out: Writer, limits: Limits, folder: str | None = None) -> None:
     """Write the root file system of an image to ``out`` as a tar, the same for the same files.
 
     The layers are spooled, uncompressed, in unnamed files in ``folder`` (the system's temporary one by default).
-    Raises ContentError for layers that are damaged, hostile or may not be distributed, OCIError (NO_SPACE).
+    Raises ContentError for layers that are damaged, hostile, encrypted or may not be distributed, OCIError (NO_SPACE).
     """
-    with image.repository.named(), explain_no_space(unpacking(image), folder):
-        layers = [_source(image, *pair) for pair in zip(image.layers, image.diff_ids)]
-        flatten(layers, out, limits, folder, session.jobs)
+    with image.repository.named():
+        flatten(layer_sources(image), out, limits, folder, session.jobs, unpacking(image))
+
+
+def layer_sources(image: Image) -> list[LayerSource]:
+    """Return the layers of an image, bottom to top, verified as they are read. Raises ContentError."""
+    return [_source(image, *pair) for pair in zip(image.layers, image.diff_ids)]
 
 
 def _source(image: Image, layer: Descriptor, diff_id: str) -> LayerSource:
     name = f"The layer {layer.digest} of {image.what}"
+    refuse_encrypted(layer, image.what)
 
-    def start() -> t.BinaryIO:
+    def chunks() -> t.Iterator[bytes]:
         if is_foreign(layer.media_type) and not has_blob(image.repository, layer.digest):
-            text = (
-                f"{name} is not in the registry, since it may not be distributed; the image "
-                "cannot be unpacked from there."
-            )
+            text = f"{name} is not in the registry, since it may not be distributed; it cannot be unpacked from there."
             raise ContentError(text, "LAYER_NOT_DISTRIBUTED")
-        chunks = t.cast("t.Generator[bytes, None, None]", stream_blob(image.repository, layer))
-        return t.cast(t.BinaryIO, _Reader(chunks))
+        return stream_blob(image.repository, layer)
 
-    return LayerSource(name, start, diff_id)
+    return LayerSource(name, chunks, diff_id)
+
+
+def refuse_encrypted(layer: Descriptor, what: str) -> None:
+    """Raise ContentError (LAYER_ENCRYPTED) for a layer whose files cannot be read without a key."""
+    if is_encrypted(layer.media_type):
+        text = (
+            f"The layer {layer.digest} of {what} is encrypted ({layer.media_type}); decrypt the image first, for "
+            "example with skopeo copy --decryption-key."
+        )
+        raise ContentError(text, "LAYER_ENCRYPTED")
 
 
 def unpacking(image: Image) -> str:
-    """Return what there must be room for."""
+    """Return what there must be space for, as the end of a sentence."""
     size = sum(layer.size for layer in image.layers)
     return f"to unpack {image.what} ({int(size)} bytes packed, several times that unpacked)"

@@ -10,7 +10,7 @@ from functools import partial
 from .._archives.atomic import check_file
 from .._archives.dockerarchive import DockerArchive
 from .._archives.files import Archive
-from .._archives.writer import Member, holds, small, write_archive
+from .._archives.writer import ArchiveMember, holds, small, write_archive
 from .._errors import ContentError
 from .._layers.compression import encoder_name
 from .._layers.streams import unpacked
@@ -24,6 +24,7 @@ from .._registry.blobs import stream_blob
 from .._registry.client import Repository
 from .._registry.session import Session
 from .image import member, read_config
+from .rootfs import refuse_encrypted
 from .saved import in_one_shape, result
 
 
@@ -75,10 +76,10 @@ def _blobs(image: _Image) -> list[Descriptor]:
     return [image.config, *parts(image.manifest, "layers")]
 
 
-def _contents(session: Session, images: t.Sequence[_Image]) -> tuple[list[Json], list[Member]]:
+def _contents(session: Session, images: t.Sequence[_Image]) -> tuple[list[Json], list[ArchiveMember]]:
     """Return what manifest.json says, and the files that it names; the same image under two names is listed once."""
     listed: dict[tuple[str, ...], Json] = {}
-    found: dict[str, Member] = {}
+    found: dict[str, ArchiveMember] = {}
     for image, layers in zip(images, session.map(_layers, images)):
         config = _member(image, image.config, ".json")
         for file in (config, *layers):
@@ -90,14 +91,16 @@ def _contents(session: Session, images: t.Sequence[_Image]) -> tuple[list[Json],
     return list(listed.values()), list(found.values())
 
 
-def _member(image: _Image, blob: Descriptor, suffix: str) -> Member:
+def _member(image: _Image, blob: Descriptor, suffix: str) -> ArchiveMember:
     name = blob.digest.split(":")[1] + suffix
-    return Member(name, blob.digest, blob.size, partial(stream_blob, image.repository, blob))
+    return ArchiveMember(name, blob.digest, blob.size, partial(stream_blob, image.repository, blob))
 
 
-def _layers(image: _Image) -> list[Member]:
+def _layers(image: _Image) -> list[ArchiveMember]:
     """Return the layers as files: gzip and plain ones as they are, zstd ones, which Docker may not load, unpacked."""
     layers = parts(image.manifest, "layers")
+    for layer in layers:
+        refuse_encrypted(layer, str(image.reference))
     diff_ids: list[str] = []
     if any("zstd" in layer.media_type for layer in layers):
         diff_ids = _diff_ids(image, len(layers))
@@ -105,7 +108,7 @@ def _layers(image: _Image) -> list[Member]:
     for number, layer in enumerate(layers):
         if "zstd" in layer.media_type:
             name = f"{diff_ids[number].split(':')[-1]}.tar"
-            found.append(Member(name, diff_ids[number], None, partial(_unpacked, image.repository, layer)))
+            found.append(ArchiveMember(name, diff_ids[number], None, partial(_unpacked, image.repository, layer)))
         else:
             found.append(_member(image, layer, ".tar.gz" if "gzip" in layer.media_type else ".tar"))
     return found

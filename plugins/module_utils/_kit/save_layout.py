@@ -13,7 +13,7 @@ from functools import partial
 from .._archives.atomic import check_file, check_folder, write_file
 from .._archives.files import Archive, Files, Folder
 from .._archives.layout import CONTAINERD_NAME, OCI_ARCHIVE, OCI_LAYOUT, REF_NAME, Layout, blob_name, verified
-from .._archives.writer import Member, holds, small, write_archive
+from .._archives.writer import ArchiveMember, holds, small, write_archive
 from .._errors import ContentError, InvalidInput, NotFound
 from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor, Json, Manifest, canonical_json
@@ -174,7 +174,7 @@ def _plan_archive(
         small("index.json", canonical_json(_merged(_EMPTY, images))),
         *(small(blob_name(digest), manifest.raw) for digest, manifest in needed.manifests.items()),
         *(
-            Member(blob_name(digest), digest, blob.size, partial(stream_blob, repository, blob))
+            ArchiveMember(blob_name(digest), digest, blob.size, partial(stream_blob, repository, blob))
             for digest, (blob, repository) in needed.blobs.items()
         ),
     ]

@@ -20,7 +20,7 @@ from .._oci.reference import Reference
 from .._plan import Cost, Draft, Outcome, Step
 from .._registry.blobs import has_blob, read_blob
 from .._registry.client import Repository
-from .._registry.manifests import CANNOT, put, remove
+from .._registry.manifests import put, remove
 from .._registry.referrers import digest_tag, get_tagged, merged_index, referrers_by_api, referrers_by_tag
 from .._registry.session import Session
 from .._registry.upload import upload_blob
@@ -321,7 +321,7 @@ def _read_back(repository: Repository, subject: str, digest: str) -> None:
     for tried in range(_RACES):
         if any(item.digest == digest for item in referrers_by_api(repository, subject) or []):
             return
-        repository.registry.transport.pause(tried)
+        repository.registry.transport.wait(0.25 * 2**tried)  # seconds
     host = repository.registry.host
     text = f"{host} took {repository.full(digest)}, but does not list it as a referrer of {subject}"
     raise RegistryError(f"{text}, so nobody will find it.", registry=host)
@@ -354,7 +354,7 @@ def _write_tag(tag: SignatureTag, change: t.Callable[[SignatureTag], tuple[Manif
         if tried == _RACES:
             break
         now = _write(now, *made)
-        repository.registry.transport.pause(tried)
+        repository.registry.transport.wait(0.25 * 2**tried)  # seconds
     text = f"{tag.name} was overwritten by others {_RACES} times"
     raise Refused(f"{text}; run this task again when they are done.", "TAG_MOVED", repository.registry.host)
 
@@ -374,7 +374,7 @@ def _write(tag: SignatureTag, manifest: Manifest, blobs: dict[str, bytes]) -> Si
 def drop_tag(repository: Repository, tag: str, digest: str) -> bool:
     """Remove a digest tag and its manifest, which nothing else uses; False where the registry deletes nothing."""
     try:
-        return remove(repository, digest) or remove(repository, tag, CANNOT)
+        return remove(repository, digest) or remove(repository, tag, may_lack=True)
     except Unsupported:
         return False
 
@@ -414,7 +414,7 @@ def _drop_referrer(session: Session, subject: Subject, digest: str) -> None:
         if not listed:
             raise
         text = f"{repository.full(digest)} is no longer listed, but still there: its registry does not allow deletes."
-        session.transport.warnings.append(text)
+        session.transport.warn(text)
 
 
 def _drop_from_list(repository: Repository, subject: str, digest: str) -> bool:
@@ -430,6 +430,6 @@ def _drop_from_list(repository: Repository, subject: str, digest: str) -> bool:
             break
         if kept or not drop_tag(repository, tag, old.digest):
             put(repository, tag, build({**old.json, "manifests": kept}, OCI_INDEX))
-        repository.registry.transport.pause(tried)
+        repository.registry.transport.wait(0.25 * 2**tried)  # seconds
     text = f"The list of referrers of {repository}@{subject} was overwritten by others {_RACES} times"
     raise Refused(f"{text}; run this task again when they are done.", "TAG_MOVED", repository.registry.host)

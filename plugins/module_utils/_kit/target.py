@@ -11,7 +11,7 @@ from .._oci.manifest import Descriptor, Manifest
 from .._oci.reference import Reference
 from .._plan import Cost, Step
 from .._registry.client import Repository
-from .._registry.manifests import put
+from .._registry.manifests import find_existing, put
 from .._registry.session import Session
 
 
@@ -22,11 +22,13 @@ class Target:
     repository: Repository
     reference: Reference
     found: Descriptor | None
+    is_certain: bool = True
+    """Is nothing there, where nothing was found? A 403 leaves that open."""
 
     @classmethod
     def look(cls, repository: Repository, reference: Reference) -> Target:
         """Ask the registry what is there, with one HEAD."""
-        return cls(repository, reference, repository.head(reference.target, writing=True))
+        return cls(repository, reference, *repository.look(reference.target))
 
     @classmethod
     def open(cls, session: Session, reference: Reference) -> Target:
@@ -39,13 +41,22 @@ class Target:
         return self.found.digest if self.found else None
 
     def is_settled(self, digest: str, on_existing: str) -> bool:
-        """Is there nothing to write: has it the digest already, or is it to be kept? Raises Refused (TAG_EXISTS)."""
+        """Is there nothing to write: has it the digest already, or is it to be kept?
+
+        Raises Refused (TAG_EXISTS), and Denied where it is not known what is there.
+        """
+        self.check_certain(on_existing)
         if self.previous in (None, digest):
             return self.previous == digest
         if on_existing == "fail":
             text = f"{self.reference} exists already with the digest {self.previous}, and on_existing is 'fail'"
             raise Refused(f"{text}; it would have become {digest}.", "TAG_EXISTS", self.reference.registry)
         return on_existing == "keep"
+
+    def check_certain(self, on_existing: str) -> None:
+        """Raise Denied where ``on_existing`` decides, and the registry does not say whether something is there."""
+        if not self.is_certain and on_existing != "replace":
+            find_existing(self.repository, self.reference.target)
 
     def notes(self, digest: str) -> list[str]:
         """Say that another digest is kept, where one is."""

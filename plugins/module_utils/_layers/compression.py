@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Layer compression in and out: gzip (RFC 1952) and zstd (RFC 8878), with the fastest codec that the target has.
+"""Compression in and out: gzip (RFC 1952) and zstd (RFC 8878), with the fastest codec that the target has.
+
+Layers have these two or none. Image files that people packed once more may also be bzip2 or xz, which are only read.
 
 Written bytes are a pure function of the content, the level and the encoder (``encoder_name``): no name, no time, and
 blocks of a fixed size, so the number of cores changes how long it takes and nothing else.
@@ -21,9 +23,20 @@ from dataclasses import dataclass
 
 from .._errors import ContentError, InvalidInput, MissingLibrary
 
-GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = 0xFD2FB528
-_SKIPPABLE_MAGIC = 0x184D2A50  # and the 15 after it
+SNIFFED = 6  # so many bytes tell how content is compressed
+_MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"LZIP": "lzip",
+    b"PK\x03\x04": "zip",
+}
+# A zstd frame to be skipped (RFC 8878, 3.1.2), as zstd:chunked may begin.
+_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+
+LAYERS = ("gzip", "zstd")  # what layers may be compressed with
+FILES = (*LAYERS, "bzip2", "xz")  # what image files may be compressed with
 
 # A gzip block costs nothing measurable in size from 512 KiB up. Zstd's blocks are frames, which share no window.
 _GZIP_BLOCK = 1 << 20
@@ -31,19 +44,25 @@ _ZSTD_BLOCK = 1 << 22
 # Input taken at a time, so that the worst expansion (1032:1 and 32768:1) stays near 32 MiB and 64 MiB of memory.
 _GZIP_PIECE = 1 << 15
 _ZSTD_PIECE = 1 << 11
+_PIECE = 1 << 20
+_XZ_MEMORY = 128 << 20  # twice what its highest level needs
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, unknown system
 _LAST_BLOCK = b"\x03\x00"  # an empty final deflate block
 
 
 def compression_of(start: bytes) -> str:
-    """Tell by the first 4 bytes how content is compressed: ``gzip``, ``zstd`` or ``none``."""
-    if start[:2] == GZIP_MAGIC:
-        return "gzip"
-    # A frame, or one to be skipped before it (RFC 8878, 3.1).
-    return "zstd" if start == b"\x28\xb5\x2f\xfd" or re.match(rb"[\x50-\x5f]\x2a\x4d\x18", start) else "none"
+    """Tell by the first SNIFFED bytes how content is compressed: ``gzip``, ``zstd``, ``bzip2``, ``xz``, ``lzip``,
+    ``zip``, or ``none``.
+    """
+    for magic, name in _MAGIC.items():
+        if start.startswith(magic):
+            return name
+    return "zstd" if _SKIPPABLE.match(start) else "none"
 
 
 class _Decoder(t.Protocol):
+    """One gzip member, or one frame or stream of the others."""
+
     eof: bool
     unused_data: bytes
 
@@ -105,28 +124,75 @@ def encoder_name(compression: str = "gzip", level: int | None = None) -> str:
     return _zstd().name if compression == "zstd" else str(_deflate(level)[0].__name__).split(".", maxsplit=1)[0]
 
 
+class _Bounded:
+    """A decoder of bzip2 or xz, which can make gigabytes of a few bytes, and so gives a piece at a time."""
+
+    def __init__(self, decoder: t.Any) -> None:
+        self._decoder = decoder
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._decoder.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return t.cast(bytes, self._decoder.unused_data)
+
+    @property
+    def needs_input(self) -> bool:
+        return bool(self._decoder.needs_input)
+
+    def decompress(self, data: bytes, /) -> bytes:
+        return t.cast(bytes, self._decoder.decompress(data, _PIECE))
+
+
+class _Codec(t.NamedTuple):
+    """How to read one kind of compression: what makes a decoder, what that raises, bytes to give it at a time, and the
+    first bytes that a member or frame can have.
+    """
+
+    decoder: t.Callable[[], t.Any]
+    errors: tuple[type[Exception], ...]
+    piece: int
+    first: bytes
+
+
+def _codec(name: str) -> _Codec:
+    """Return the fastest codec that is there. Raises MissingLibrary."""
+    if name == "gzip":
+        gzip = _module("isal.isal_zlib", "zlib_ng.zlib_ng") or zlib
+        return _Codec(lambda: gzip.decompressobj(31), (gzip.error,), _GZIP_PIECE, b"\x1f")
+    if name == "zstd":
+        zstd = _zstd()
+        return _Codec(zstd.decoder, (zstd.error, EOFError), _ZSTD_PIECE, b"\x28" + bytes(range(0x50, 0x60)))
+    module = "bz2" if name == "bzip2" else "lzma"  # Python may be built without them
+    found = _module(module)
+    if not found:
+        raise MissingLibrary(module)
+    if name == "bzip2":
+        return _Codec(lambda: _Bounded(found.BZ2Decompressor()), (OSError,), _PIECE, b"B")
+
+    def xz() -> _Bounded:
+        return _Bounded(found.LZMADecompressor(found.FORMAT_XZ, _XZ_MEMORY))
+
+    return _Codec(xz, (found.LZMAError,), _PIECE, b"\xfd")
+
+
 class _Decompressor(io.RawIOBase):
     """The content of a compressed stream; several members or frames in a row are one content."""
 
-    def __init__(self, stream: t.BinaryIO, label: str) -> None:
+    def __init__(self, stream: t.BinaryIO, label: str, known: t.Container[str]) -> None:
         super().__init__()
         self._stream, self._label = stream, label
-        self._input = stream.read(4)
-        while 0 < len(self._input) < 4:
-            more = stream.read(4 - len(self._input))
-            if not more:
-                break
-            self._input += more
-        self._new: t.Callable[[], _Decoder] | None = None
-        self._errors: tuple[type[Exception], ...] = ()
-        self._piece = 1 << 20
-        magic = int.from_bytes(self._input, "little")
-        if self._input[:2] == GZIP_MAGIC:
-            codec = _module("isal.isal_zlib", "zlib_ng.zlib_ng") or zlib
-            self._new, self._errors, self._piece = lambda: codec.decompressobj(31), (codec.error,), _GZIP_PIECE
-        elif magic == _ZSTD_MAGIC or magic & ~15 == _SKIPPABLE_MAGIC:
-            zstd = _zstd()
-            self._new, self._errors, self._piece = zstd.decoder, (zstd.error, EOFError), _ZSTD_PIECE
+        self._input = _read_start(stream)
+        name = compression_of(self._input)
+        if name != "none" and name not in known:
+            text = (
+                f"{label} is compressed with {name}, which images cannot have; a layer is a tar, a tar.gz or a tar.zst."
+            )
+            raise ContentError(text, "INVALID_LAYER")
+        self._codec = None if name == "none" else _codec(name)
+        self._padding = "bzip2" in known  # of an image file, as tar and gzip themselves allow it; no engine does
         self._decoder: _Decoder | None = None
         self._output = memoryview(b"")
 
@@ -136,40 +202,65 @@ class _Decompressor(io.RawIOBase):
     def readinto(self, buffer: t.Any) -> int:
         while not self._output:
             self._output = memoryview(b"")  # lets go of what was read, before as much again comes
-            data, self._input = self._input or self._stream.read(self._piece), b""
-            if not data and not self._decoder:
+            if self._codec is None:
+                data, self._input = self._input or self._stream.read(_PIECE), b""
+                if not data:
+                    return 0
+                self._output = memoryview(data)
+            elif not self._decode(self._codec):
                 return 0
-            self._output = memoryview(self._decode(data) if self._new else data)
         size = min(len(buffer), len(self._output))
         buffer[:size] = self._output[:size]
         self._output = self._output[size:]
         return size
 
-    def _decode(self, data: bytes) -> bytes:
-        if not data:
-            raise ContentError(f"{self._label} ends in the middle of its compressed data; fetch or build it again.")
+    def _decode(self, codec: _Codec) -> bool:
+        """Read on, and return False at the end of the content."""
+        data = b""
+        if getattr(self._decoder, "needs_input", True):
+            data, self._input = self._input or self._stream.read(codec.piece), b""
+            if not data and not self._decoder:
+                return False
+            if not data:
+                raise self._bad("ends in the middle of its compressed data")
+        if not self._decoder:
+            data = data.lstrip(b"\0") if self._padding else data
+            if not data:
+                return True
+            if data[0] not in codec.first:  # the start was told by its magic, so this is behind a member
+                raise self._bad("has something behind its compressed data, which engines refuse")
+            self._decoder = t.cast(_Decoder, codec.decoder())
         try:
-            if not self._decoder and self._new:
-                data = data.lstrip(b"\0")  # padding between and after members, as gzip itself allows
-                if not data:
-                    return b""
-                self._decoder = self._new()
-            decoder = t.cast(_Decoder, self._decoder)
-            output = decoder.decompress(data)
-        except self._errors as exc:  # pylint: disable=catching-non-exception
-            raise ContentError(f"{self._label} has damaged compressed data ({exc}); fetch or build it again.") from exc
-        if decoder.eof:
-            self._input, self._decoder = decoder.unused_data, None
-        return output
+            self._output = memoryview(self._decoder.decompress(data))
+        except codec.errors as exc:  # pylint: disable=catching-non-exception
+            raise self._bad(f"has damaged compressed data ({exc})") from exc
+        if self._decoder.eof:
+            self._input, self._decoder = self._decoder.unused_data, None
+        return True
+
+    def _bad(self, problem: str) -> ContentError:
+        return ContentError(f"{self._label} {problem}; fetch or build it again.")
 
 
-def decompressor(stream: t.BinaryIO, label: str = "The archive") -> io.BufferedReader:
-    """Return the uncompressed content of a stream that is gzip, zstd or neither, told by its first bytes.
+def _read_start(stream: t.BinaryIO) -> bytes:
+    """Read the first SNIFFED bytes of a stream, or all where it has fewer."""
+    start = b""
+    while len(start) < SNIFFED:
+        more = stream.read(SNIFFED - len(start))
+        if not more:
+            break
+        start += more
+    return start
 
-    Memory stays below 100 MiB whatever the stream expands to. ContentError, at a read, for damaged or cut data;
-    MissingLibrary where zstd needs a package. ``label`` opens the messages. The stream itself is not closed.
+
+def decompressor(stream: t.BinaryIO, label: str = "The archive", known: t.Container[str] = LAYERS) -> io.BufferedReader:
+    """Return the uncompressed content of a stream, told by its first bytes: one of ``known``, or not compressed.
+
+    Memory stays below 100 MiB (xz: 200) whatever the stream expands to. ContentError here for another compression, and
+    at a read for damaged or cut data; MissingLibrary where a package is needed. ``label`` opens the messages. The
+    stream itself is not closed.
     """
-    return io.BufferedReader(_Decompressor(stream, label), 1 << 17)
+    return io.BufferedReader(_Decompressor(stream, label, known), 1 << 17)
 
 
 @dataclass(frozen=True)
@@ -182,6 +273,12 @@ class Written:
     uncompressed_size: int
 
 
+class Writer(t.Protocol):
+    """What takes bytes; it returns how many."""
+
+    def write(self, data: bytes | bytearray, /) -> int: ...
+
+
 class BlockWriter:
     """Compresses in blocks on all cores, in the order of the content; digests of both sides are made on the way.
 
@@ -189,7 +286,7 @@ class BlockWriter:
     """
 
     def __init__(
-        self, out: t.BinaryIO, encode: t.Callable[[bytes], bytes] | None, block: int, gzip: bool, workers: int | None
+        self, out: Writer, encode: t.Callable[[bytes], bytes] | None, block: int, gzip: bool, workers: int | None
     ) -> None:
         workers = workers or cores()
         self._out, self._encode, self._block, self._gzip = out, encode, block, gzip
@@ -274,7 +371,7 @@ def check_level(compression: str, level: int | None) -> None:
 
 
 def compressor(
-    out: t.BinaryIO, compression: str = "gzip", level: int | None = None, workers: int | None = None
+    out: Writer, compression: str = "gzip", level: int | None = None, workers: int | None = None
 ) -> BlockWriter:
     """Return a writer to ``out``: ``gzip`` (levels 1 to 9), ``zstd`` (1 to 19) or ``none`` (digests alone).
 

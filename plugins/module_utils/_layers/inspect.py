@@ -3,27 +3,21 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 import typing as t
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from .._errors import ContentError, NotFound
-from .._oci.digest import hasher
 from .._oci.manifest import Descriptor
-from .compression import compression_of, decompressor
-from .streams import ChunkStream
+from .._oci.mediatype import compression_in
+from .compression import SNIFFED, compression_of, decompressor
+from .limits import DEFAULT_LIMITS, Budget, Limits
+from .streams import ChunkStream, as_stream, pieces_of
 from .tarstream import TarReader
 
-_MAX_RATIO, _RATIO_FROM = 1000, 64 << 20  # above so many bytes, what expands more than this is no honest layer
-
-_PIECE = 1 << 20
-
-
 _BEHIND = 8  # pieces that a thread may lag
-
-
 FAULTS = (ContentError, NotFound)
 
 
@@ -51,28 +45,29 @@ def blob_problems(chunks: t.Iterable[bytes]) -> list[str]:
     return []
 
 
-def read_layer(chunks: t.Iterable[bytes], what: str) -> LayerFacts:
+def read_layer(chunks: t.Iterable[bytes], what: str, limits: Limits = DEFAULT_LIMITS) -> LayerFacts:
     """Read a layer once: its bytes (which verify themselves), its compression, its tar, its diff ID.
 
-    Fetching and both hashes run in threads of their own; memory stays constant. Raises MissingLibrary for zstd, and
-    what ``chunks`` raises where its content is not at fault.
+    Fetching and both hashes run in threads of their own; memory stays constant. What is above ``limits`` is a problem.
+    Raises MissingLibrary for zstd, and what ``chunks`` raises where its content is not at fault.
     """
     broken: list[str] = []
+    start = bytearray()
     with ThreadPoolExecutor(1) as fetching, ThreadPoolExecutor(1) as hashing:
         ahead = _ahead(_noted(chunks, broken), fetching)
-        raw = _Counted(ahead)
-        problems, diff_id = _read_content(_Plain(raw, hashing, what), what)
+        raw = ChunkStream(ahead, lambda chunk: start.extend(chunk[: SNIFFED - len(start)]))
+        problems, diff_id = _read_content(raw, what, Budget(limits), _Digest(hashing))
         for dummy in ahead:  # what a broken compression left
             pass
     if broken:  # all else follows from this
         return LayerFacts(tuple(broken))
-    return LayerFacts((), tuple(problems), diff_id, compression_of(raw.start))
+    return LayerFacts((), tuple(problems), diff_id, compression_of(bytes(start)))
 
 
 def layer_problems(item: Descriptor, facts: LayerFacts, diff_id: t.Any, what: str, config: str) -> list[str]:
     """Compare what a layer is with what its descriptor says of it, and the config with this digest."""
     found = list(facts.problems)
-    said = next((name for name in ("gzip", "zstd") if item.media_type.endswith(name)), "none")
+    said = compression_in(item.media_type)
     if facts.compression not in (None, said):
         found.append(f"{what} has the type {item.media_type}, but its compression is {facts.compression}.")
     if facts.diff_id and isinstance(diff_id, str) and diff_id.startswith("sha256:") and facts.diff_id != diff_id:
@@ -89,21 +84,31 @@ def _noted(chunks: t.Iterable[bytes], broken: list[str]) -> t.Iterator[bytes]:
         broken.append(str(exc))
 
 
-def _read_content(plain: _Plain, what: str) -> tuple[list[str], str | None]:
+def _read_content(raw: ChunkStream, what: str, budget: Budget, digest: _Digest) -> tuple[list[str], str | None]:
     """Read the uncompressed content as a tar, and to its end; return the problems, and the diff ID."""
-    stream = io.BufferedReader(plain, _PIECE)
+    cut: list[str] = []
+    stream = as_stream(_noted(_plain(raw, what, budget), cut), digest.update)
     problems: list[str] = []
     try:
-        for dummy in TarReader(t.cast(t.BinaryIO, stream), what):
-            pass
+        reader = TarReader(stream, what)
+        for dummy in reader:
+            budget.spend(what, number=1 + reader.extended // 4096)
     except ContentError as exc:
-        problems.append(str(exc))
-    try:
-        while stream.read(_PIECE):
-            pass
-    except ContentError as exc:  # the same one, where it was this that ended the tar
-        return list(dict.fromkeys([*problems, str(exc)])), None
-    return problems, plain.digest()
+        if not cut:  # else the tar only ends where the compressed data does
+            problems.append(str(exc))
+    for dummy_piece in pieces_of(stream):
+        pass
+    return [*problems, *cut], None if cut else digest.value()
+
+
+def _plain(raw: ChunkStream, what: str, budget: Budget) -> t.Iterator[bytes]:
+    """Yield the uncompressed content, as far as it is within the limits."""
+    size = 0
+    for data in pieces_of(t.cast(t.BinaryIO, decompressor(t.cast(t.BinaryIO, raw), what))):
+        size += len(data)
+        budget.spend(what, len(data))
+        budget.check_ratio(what, size, raw.count)
+        yield data
 
 
 def _ahead(chunks: t.Iterator[bytes], pool: ThreadPoolExecutor) -> t.Iterator[bytes]:
@@ -114,54 +119,20 @@ def _ahead(chunks: t.Iterator[bytes], pool: ThreadPoolExecutor) -> t.Iterator[by
         yield chunk
 
 
-class _Counted(ChunkStream):
-    """The compressed bytes as a stream, with their beginning and a count of those that were taken."""
+class _Digest:
+    """A digest that a thread makes, at most a few pieces behind."""
 
-    def __init__(self, chunks: t.Iterator[bytes]) -> None:
-        super().__init__(chunks, self._seen)
-        self.start, self.count = b"", 0
-
-    def _seen(self, chunk: bytes) -> None:
-        self.start = self.start or chunk[:4]
-        self.count += len(chunk)
-
-
-class _Plain(io.RawIOBase):
-    """The uncompressed bytes, which a thread hashes as they are read."""
-
-    def __init__(self, raw: _Counted, pool: ThreadPoolExecutor, what: str) -> None:
-        super().__init__()
-        self._raw, self._pool, self._what, self._size = raw, pool, what, 0
-        self._plain = decompressor(t.cast(t.BinaryIO, raw), what)
-        self._hash = hasher("sha256:")
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool, self._hash = pool, hashlib.sha256()
         self._pending: deque[Future[None]] = deque()
-        self._failed: ContentError | None = None
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: t.Any) -> int:
-        if self._failed:
-            raise self._failed
-        try:
-            return self._readinto(buffer)
-        except ContentError as exc:
-            self._failed = exc
-            raise
-
-    def _readinto(self, buffer: t.Any) -> int:
-        size = self._plain.readinto(buffer)
-        self._size += size
-        if self._size > _RATIO_FROM and self._size > self._raw.count * _MAX_RATIO:
-            text = f"{self._what} expands to more than {int(_MAX_RATIO)} times its size."
-            raise ContentError(text, "LIMIT_EXCEEDED")
-        self._pending.append(self._pool.submit(self._hash.update, bytes(memoryview(buffer)[:size])))
+    def update(self, data: bytes) -> None:
+        self._pending.append(self._pool.submit(self._hash.update, data))
         if len(self._pending) > _BEHIND:
             self._pending.popleft().result()
-        return size
 
-    def digest(self) -> str:
-        """Return the digest, once all was read."""
+    def value(self) -> str:
+        """Return the digest of all that came."""
         while self._pending:
             self._pending.popleft().result()
         return f"sha256:{self._hash.hexdigest()}"

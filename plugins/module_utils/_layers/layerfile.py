@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
 import typing as t
@@ -12,13 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from .._errors import ContentError, InvalidInput
-from .compression import GZIP_MAGIC, Written, compressor, decompressor
-from .spool import pieces, scratch
+from .compression import SNIFFED, compression_of, compressor
+from .spool import Spool, read_at
+from .streams import Sink, as_stream, pieces_of, unpacked
 from .tarstream import BLOCK, entries
-
-_PIECE = 1 << 20
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"LZIP": "lzip", b"PK\x03\x04": "zip"}
 
 
 @dataclass(frozen=True)
@@ -34,25 +30,6 @@ class LayerFile:
     open: t.Callable[[], t.Iterable[bytes]]
 
 
-class _Tee(io.RawIOBase):
-    """The bytes of a stream, each piece of which goes to ``sink`` too as it is read; the last block is kept."""
-
-    def __init__(self, stream: t.BinaryIO, sink: t.Callable[[bytes], object]) -> None:
-        super().__init__()
-        self._stream, self._sink = stream, sink
-        self.tail = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: t.Any) -> int:
-        data = self._stream.read(len(buffer))
-        self._sink(data)
-        self.tail = (self.tail + data)[-BLOCK:]
-        buffer[: len(data)] = data
-        return len(data)
-
-
 def read_layer_file(path: str, compression: str = "gzip") -> LayerFile:
     """Read a file to its end and return the layer it makes.
 
@@ -63,67 +40,56 @@ def read_layer_file(path: str, compression: str = "gzip") -> LayerFile:
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise InvalidInput(f"{path} is not a regular file; a layer is a tar, a tar.gz or a tar.zst.")
     file = open(path, "rb")  # noqa: SIM115  # it lives as long as what is returned
-    found = _compression(file.read(6), path)
+    found = compression_of(file.read(SNIFFED))
+    file.seek(0)
     if found == "none" and compression != "none":
         return _compressed(file, path, compression)
     coded, plain = hashlib.sha256(), hashlib.sha256()
-    _check_tar(decompressor(_hashed(file, coded), path), path, plain.update)
+    _check_tar(unpacked(pieces_of(file), path, coded.update), path, plain.update)
     digest, size = f"sha256:{coded.hexdigest()}", file.tell()
     diff_id = f"sha256:{plain.hexdigest()}"
     return LayerFile(digest, size, diff_id, found, partial(_unchanged, file, digest, size, path))
 
 
-def _compression(magic: bytes, path: str) -> str:
-    """Tell the compression by the first bytes of a file."""
-    if magic.startswith(GZIP_MAGIC):
-        return "gzip"
-    skippable = magic[1:4] == b"\x2a\x4d\x18" and magic[0] >> 4 == 5  # as zstd:chunked may begin
-    if magic.startswith(_ZSTD_MAGIC) or skippable:
-        return "zstd"
-    for start, name in _OTHERS.items():
-        if magic.startswith(start):
-            text = (
-                f"{path} is compressed with {name}, which images cannot have; a layer is a tar, a tar.gz or a tar.zst."
-            )
-            raise ContentError(text, "INVALID_LAYER")
-    return "none"
+class _LastBlock:
+    """Keeps the end of the bytes that go by."""
+
+    def __init__(self) -> None:
+        self.block = b""
+
+    def see(self, data: bytes) -> None:
+        self.block = (self.block + data[-BLOCK:])[-BLOCK:]
 
 
-def _hashed(file: t.BinaryIO, digest: hashlib._Hash) -> t.BinaryIO:
-    file.seek(0)
-    return t.cast(t.BinaryIO, io.BufferedReader(_Tee(file, digest.update), _PIECE))
-
-
-def _check_tar(stream: t.BinaryIO, path: str, sink: t.Callable[[bytes], object]) -> None:
+def _check_tar(chunks: t.Iterable[bytes], path: str, sink: Sink) -> None:
     """Read an uncompressed tar to its end, which must be a block of zeros; ``sink`` gets all its bytes."""
-    tee = _Tee(stream, sink)
-    for dummy in entries(t.cast(t.BinaryIO, io.BufferedReader(tee, _PIECE)), path):
+    last = _LastBlock()
+    for dummy in entries(as_stream(chunks, sink, last.see), path):
         pass
-    if tee.tail != bytes(BLOCK):
+    if last.block != bytes(BLOCK):
         text = f"{path} is not a tar archive, or is cut off: it does not end with a block of zeros; build it again."
         raise ContentError(text, "INVALID_LAYER")
 
 
 def _compressed(file: t.BinaryIO, path: str, compression: str) -> LayerFile:
     """Compress a plain tar into a temporary file."""
-    packed = scratch()
-    file.seek(0)
+    packed = Spool(f"to compress {path}")
     with file, compressor(packed, compression) as writer:
-        _check_tar(file, path, writer.write)
-        written: Written = writer.close()
-    packed.flush()
-    opener = partial(pieces, packed, written.size)
-    return LayerFile(written.digest, written.size, written.diff_id, compression, opener)
+        _check_tar(pieces_of(file), path, writer.write)
+        written = writer.close()
+    return LayerFile(written.digest, written.size, written.diff_id, compression, packed.chunks)
 
 
 def _unchanged(file: t.BinaryIO, digest: str, size: int, path: str) -> t.Iterator[bytes]:
     """Yield a file's bytes without moving its position; the last piece only after its digest was found right."""
-    found, at = hashlib.sha256(), 0
-    while at < size:
-        data = os.pread(file.fileno(), min(_PIECE, size - at), at)
+    found, held, done = hashlib.sha256(), b"", 0
+    for data in read_at(file.fileno(), 0, size, path):
         found.update(data)
-        at += len(data)
-        if not data or (at == size and f"sha256:{found.hexdigest()}" != digest):
-            text = f"{path} changed while the task was running, and nothing was written from it; run the task again."
-            raise ContentError(text, "DIGEST_MISMATCH")
-        yield data
+        done += len(data)
+        if held:
+            yield held
+        held = data
+    if done < size or f"sha256:{found.hexdigest()}" != digest:
+        text = f"{path} changed while the task was running, and nothing was written from it; run the task again."
+        raise ContentError(text, "DIGEST_MISMATCH")
+    yield held

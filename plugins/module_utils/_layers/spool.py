@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Temporary files without a name, of which nothing is left whatever happens."""
+"""Temporary files without a name, of which nothing is left whatever happens, and what a disk answers."""
 
 from __future__ import annotations
 
@@ -10,73 +10,91 @@ import tempfile
 import typing as t
 import weakref
 
-from .._errors import OCIError
+from .._errors import InvalidInput, OCIError
 
 _PIECE = 1 << 20
 
 
-def scratch(folder: str | None = None) -> t.BinaryIO:
-    """Open an empty file in a folder (the system's temporary one by default), to write and read."""
-    return t.cast(t.BinaryIO, tempfile.TemporaryFile(dir=folder))  # pylint: disable=consider-using-with  # it is returned
-
-
-def pieces(file: t.BinaryIO, size: int) -> t.Iterator[bytes]:
-    """Yield the first ``size`` bytes of a file, wherever its position is, as often and in as many threads as wanted."""
-    for at in range(0, size, _PIECE):
-        yield os.pread(file.fileno(), min(_PIECE, size - at), at)
-
-
 @contextlib.contextmanager
-def explain_no_space(what: str, folder: str | None = None) -> t.Iterator[None]:
-    """Explain a full disk: OCIError (NO_SPACE). ``what`` goes on the sentence "There is no room in FOLDER"."""
+def explain_no_space(place: str, purpose: str, hint: str = "") -> t.Iterator[None]:
+    """Say where a disk (or a quota) is full: OCIError (NO_SPACE), "Not enough space in PLACE PURPOSE; free someHINT."
+
+    ``purpose`` goes on the sentence: "for the file x.tar", "to unpack app:1".
+    """
     try:
         yield
     except OSError as exc:
         if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        hint = "" if folder else ", or let TMPDIR name a folder that has it"
-        text = f"There is no room in {folder or tempfile.gettempdir()} {what}; free some{hint}."
-        raise OCIError(text, "NO_SPACE") from exc
+        raise OCIError(f"Not enough space in {place} {purpose}; free some{hint}.", "NO_SPACE") from exc
 
 
-def pieces_of(handle: int, at: int, size: int) -> t.Iterator[bytes]:
-    """Yield bytes of an open file, fewer where it ends before that; threads may share the descriptor."""
+def read_at(handle: int, at: int, size: int, path: str) -> t.Iterator[bytes]:
+    """Yield bytes of an open file in pieces, fewer where it ends before that; threads may share the descriptor.
+
+    A disk that fails is InvalidInput (FILE_ERROR), which names ``path``, and so is never taken for a failure of the
+    registry that the bytes go to.
+    """
     end = at + size
     while at < end:
-        data = os.pread(handle, min(end - at, _PIECE), at)
+        try:
+            data = os.pread(handle, min(end - at, _PIECE), at)
+        except OSError as exc:
+            raise InvalidInput(f"{path} cannot be read: {exc.strerror}.", "FILE_ERROR") from exc
         if not data:
             return
         yield data
         at += len(data)
 
 
-class Spool:
-    """A temporary file without a name: it vanishes with this object, or with the process."""
-
-    def __init__(self, folder: str | None = None) -> None:
-        self._folder = folder or tempfile.gettempdir()
-        with tempfile.TemporaryFile(dir=self._folder) as file:
-            self.handle = os.dup(file.fileno())
-        weakref.finalize(self, os.close, self.handle)
-        self.size = 0
-
-    def write(self, data: bytes) -> int:
-        """Add bytes at the end. Raises OSError, which names the folder."""
-        try:
-            write_at(self.handle, data, self.size)
-        except OSError as exc:
-            raise OSError(exc.errno, exc.strerror, f"A temporary file in {self._folder}") from None
-        self.size += len(data)
-        return len(data)
-
-    def chunks(self) -> t.Iterator[bytes]:
-        """Yield all of it; threads may do this at once."""
-        return pieces_of(self.handle, 0, self.size)
-
-
-def write_at(handle: int, data: bytes, at: int) -> None:
-    """Write all of some bytes at an offset of an open file."""
+def write_at(handle: int, data: bytes | bytearray, at: int) -> None:
+    """Write all of some bytes at an offset of an open file. Raises OSError."""
     view = memoryview(data)
     while view:
         done = os.pwrite(handle, view, at)
         view, at = view[done:], at + done
+
+
+def write_chunks(handle: int, chunks: t.Iterable[bytes], at: int = 0) -> None:
+    """Write pieces of content one after the other. Raises OSError, and what ``chunks`` raises."""
+    for chunk in chunks:
+        write_at(handle, chunk, at)
+        at += len(chunk)
+
+
+class Spool:
+    """A temporary file without a name: it vanishes with this object, or with the process.
+
+    ``purpose`` is for the message when the disk is full (see explain_no_space); ``folder`` is the system's temporary
+    one by default. Bytes are added at the end, by one thread. As a context manager, it ends with the block.
+    """
+
+    def __init__(self, purpose: str, folder: str | None = None) -> None:
+        self._place, self._purpose = folder or tempfile.gettempdir(), purpose
+        self._hint = "" if folder else ", or let TMPDIR name a folder that has it"
+        with explain_no_space(self._place, purpose, self._hint), tempfile.TemporaryFile(dir=folder) as file:
+            self.handle = os.dup(file.fileno())
+        self._end = weakref.finalize(self, os.close, self.handle)
+        self.size = 0
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *dummy: object) -> None:
+        self._end()
+
+    def write(self, data: bytes | bytearray) -> int:
+        """Add bytes at the end. Raises OCIError (NO_SPACE), OSError."""
+        with explain_no_space(self._place, self._purpose, self._hint):
+            write_at(self.handle, data, self.size)
+        self.size += len(data)
+        return len(data)
+
+    def chunks(self) -> t.Iterator[bytes]:
+        """Yield all of it; threads may do this at once, and as often as they want."""
+        return read_at(self.handle, 0, self.size, f"A temporary file in {self._place}")
+
+    def reader(self) -> t.BinaryIO:
+        """Return a stream to read and seek in from the beginning, one at a time; the caller closes it."""
+        os.lseek(self.handle, 0, os.SEEK_SET)  # the descriptors of one file share their position
+        return open(os.dup(self.handle), "rb")

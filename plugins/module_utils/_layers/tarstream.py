@@ -31,36 +31,38 @@ _TYPES = {
     b"D": DIRECTORY,  # GNU directory with a listing as its content
 }
 _TIME = re.compile(rb"(-?)(\d{1,20})(?:\.(\d{0,30}))?")
-# PAX keywords that have a field in Entry, or that are no attribute of a file in a layer.
+# PAX keywords that have a field in TarEntry, or that are no attribute of a file in a layer.
 _CONSUMED = re.compile("path|linkpath|size|[ug]id|[ug]name|[ac]time|hdrcharset|comment|GNU\\.sparse\\..*")
 
 
-class Entry(t.NamedTuple):
-    """One member. Names are str with surrogateescape, clean and relative: "" is the root; a link's target likewise."""
+_NO_PAX: t.Mapping[str, bytes] = {}
 
-    path: str
-    kind: str
-    mode: int
-    uid: int
-    gid: int
-    size: int
+Segments = tuple[tuple[int, int], ...]
+
+
+class TarEntry(t.NamedTuple):
+    """One entry. Names are str with surrogateescape, clean and relative: "" is the root; a link's target likewise."""
+
+    path: str = ""
+    kind: str = FILE
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
     """Bytes of content, holes included; 0 for all but files."""
-    mtime: int
+    mtime: int = 0
     """Whole seconds, rounded down; a fraction is in ``pax["mtime"]``."""
-    target: str
-    uname: str
-    gname: str
-    major: int
-    minor: int
-    pax: dict[str, bytes]
+    target: str = ""
+    uname: str = ""
+    gname: str = ""
+    major: int = 0
+    minor: int = 0
+    pax: t.Mapping[str, bytes] = _NO_PAX
     """What has no field of its own: extended attributes (``SCHILY.xattr.*``), a fractional mtime, vendors' records."""
-    offset: int
+    offset: int = 0
     """Where its content begins in the uncompressed stream."""
-    segments: tuple[tuple[int, int], ...] | None
+    segments: Segments | None = None
     """For a sparse file, the (offset, length) of its parts with content; they follow each other from ``offset`` on."""
-
-
-_NO_PAX: dict[str, bytes] = {}
 
 
 def clean_path(name: str) -> str:
@@ -83,13 +85,56 @@ def _text(field: bytes) -> str:
     return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
-def _pax_text(pax: dict[str, bytes], key: str, default: str) -> str:
+def _pax_text(pax: t.Mapping[str, bytes], key: str, default: str) -> str:
     value = pax.get(key)
     if value is None:
         return default
     if b"\0" in value:
         raise ValueError(f"has a NUL in its {key}")
     return value.decode("utf-8", "surrogateescape")
+
+
+def _pax_number(pax: t.Mapping[str, bytes], key: str, default: int) -> int:
+    return _decimal(pax[key]) if key in pax else default
+
+
+def _header_name(fields: tuple[bytes, ...]) -> str:
+    """Return the name that a header has by itself, with its prefix (ustar)."""
+    name = _text(fields[0])
+    if fields[9] != b"ustar\x0000":
+        return name
+    prefix = fields[14][:131] if fields[15][8:] == b"tar\0" else fields[14]  # star has times there
+    return f"{_text(prefix)}/{name}" if prefix[0] else name
+
+
+def _kind(code: bytes, name: str) -> str:
+    """Return the kind of an entry; ValueError for one that no layer has."""
+    kind = _TYPES.get(code)
+    if kind is None:
+        raise ValueError(f"has the unsupported type {code.decode('latin-1')!r}")
+    # A name that ends with a slash is how tars older than POSIX mark a directory.
+    return DIRECTORY if kind == FILE and code != b"S" and name.endswith("/") else kind
+
+
+def _target(kind: str, target: str) -> str:
+    """Return the target of a link, clean where it is a hard one; "" for what is no link. ValueError."""
+    if kind == LINK:
+        return clean_path(target)
+    if kind != SYMLINK:
+        return ""
+    if not target or len(target) > _MAX_PATH:
+        raise ValueError("is a symbolic link with an empty or endless target")
+    return target
+
+
+def _device(fields: tuple[bytes, ...], kind: str) -> tuple[int, int]:
+    """Return the numbers of a device, zeros for anything else. ValueError."""
+    if kind not in (CHARACTER, BLOCK_DEVICE):
+        return 0, 0
+    major, minor = _number(fields[12]), _number(fields[13])
+    if not (0 <= major < 1 << 21 and 0 <= minor < 1 << 21):
+        raise ValueError("has a device number that is out of range")
+    return major, minor
 
 
 def _number(field: bytes) -> int:
@@ -169,7 +214,7 @@ class TarReader:
         self._skip()
         return data
 
-    def __iter__(self) -> t.Iterator[Entry]:
+    def __iter__(self) -> t.Iterator[TarEntry]:
         extended: list[tuple[str, bytes]] = []
         while True:
             self._skip()
@@ -208,62 +253,54 @@ class TarReader:
                 yield self._entry(block, fields, size, extended)
                 extended, self.extended = [], 0
 
-    def _entry(self, block: bytes, fields: tuple[bytes, ...], size: int, extended: list[tuple[str, bytes]]) -> Entry:
-        name, kind = _text(fields[0]), fields[7]
+    def _entry(self, block: bytes, fields: tuple[bytes, ...], size: int, extended: list[tuple[str, bytes]]) -> TarEntry:
+        """Make an entry of its header and the records before it, and get ready to read its content."""
+        pax = {key: value for key, value in extended if value} if extended else {}
+        name = _header_name(fields)
         try:
-            if fields[9] == b"ustar\x0000":
-                prefix = fields[14][:131] if fields[15][8:] == b"tar\0" else fields[14]  # star has times there
-                if prefix[0]:
-                    name = f"{_text(prefix)}/{name}"
-            pax = {key: value for key, value in extended if value} if extended else _NO_PAX
             name = _pax_text(pax, "path", name)
-            target = _pax_text(pax, "linkpath", _text(fields[8]))
-            if "size" in pax:
-                size = _decimal(pax["size"])
-            mode, uid, gid, mtime = _number(fields[1]), _number(fields[2]), _number(fields[3]), _number(fields[5])
-            uname, gname = _text(fields[10]), _text(fields[11])
-            segments = None
-            if pax:
-                uid = _decimal(pax["uid"]) if "uid" in pax else uid
-                gid = _decimal(pax["gid"]) if "gid" in pax else gid
-                uname, gname = _pax_text(pax, "uname", uname), _pax_text(pax, "gname", gname)
-                if "mtime" in pax:
-                    mtime = _seconds(pax)
-            code = _TYPES.get(kind)
-            if code is None:
-                raise ValueError(f"has the unsupported type {kind.decode('latin-1')!r}")
-            if code == FILE and kind != b"S" and name.endswith("/"):
-                code = DIRECTORY  # as tars older than POSIX mark it
+            kind = _kind(fields[7], name)
+            size = _pax_number(pax, "size", size)
+            uid = _pax_number(pax, "uid", _number(fields[2]))
+            gid = _pax_number(pax, "gid", _number(fields[3]))
+            mtime = _number(fields[5])
+            mtime = _seconds(pax) if "mtime" in pax else mtime
             if size < 0 or size >> 63 or uid < 0 or gid < 0 or uid >> 32 or gid >> 32 or abs(mtime) >> 62:
                 raise ValueError("has a size, owner or time that is out of range")
             # Only these have content, whatever the size field says (Go's rule, and so the engines').
-            stored = size if code == FILE or kind == b"D" else 0
-            if kind == b"S":
+            stored = size if kind == FILE or fields[7] == b"D" else 0
+            segments: Segments | None = None
+            if fields[7] == b"S":
                 segments, size = self._gnu_segments(block)
-            elif code == FILE and pax and any(key.startswith("GNU.sparse.") for key in pax):
+            elif pax and kind == FILE and any(key.startswith("GNU.sparse.") for key in pax):
                 name = _pax_text(pax, "GNU.sparse.name", name)
                 segments, size, stored = self._pax_segments(pax, extended, size)
             if segments is not None:
                 _check_segments(segments, size, stored)
-            if pax:
-                pax = {key: value for key, value in pax.items() if not _CONSUMED.fullmatch(key)} or _NO_PAX
-            path = clean_path(name)
-            if code == LINK:
-                target = clean_path(target)
-            elif code == SYMLINK and (not target or len(target) > _MAX_PATH):
-                raise ValueError("is a symbolic link with an empty or endless target")
-            special = code in (CHARACTER, BLOCK_DEVICE)
-            major, minor = (_number(fields[12]), _number(fields[13])) if special else (0, 0)
-            if not (0 <= major < 1 << 21 and 0 <= minor < 1 << 21):
-                raise ValueError("has a device number that is out of range")
+            major, minor = _device(fields, kind)
+            entry = TarEntry(
+                path=clean_path(name),
+                kind=kind,
+                mode=_number(fields[1]) & 0o7777,
+                uid=uid,
+                gid=gid,
+                size=size if kind == FILE else 0,
+                mtime=mtime,
+                target=_target(kind, _pax_text(pax, "linkpath", _text(fields[8]))),
+                uname=_pax_text(pax, "uname", _text(fields[10])),
+                gname=_pax_text(pax, "gname", _text(fields[11])),
+                major=major,
+                minor=minor,
+                pax={key: value for key, value in pax.items() if not _CONSUMED.fullmatch(key)} if pax else _NO_PAX,
+                offset=self._at,
+                segments=segments,
+            )
         except ValueError as exc:
             raise self._bad(_reason(exc), name) from None
         self._left, self._padding = stored, -stored % BLOCK
-        size, target = size if code == FILE else 0, target if code in (LINK, SYMLINK) else ""
-        first = (path, code, mode & 0o7777, uid, gid, size, mtime, target, uname, gname, major, minor, pax, self._at)
-        return Entry(*first, segments)
+        return entry
 
-    def _gnu_segments(self, block: bytes) -> tuple[tuple[tuple[int, int], ...], int]:
+    def _gnu_segments(self, block: bytes) -> tuple[Segments, int]:
         """Read the map of an old GNU sparse file: 4 segments in the header, 21 in each block that follows it."""
         size, more, found = _number(block[483:495]), block[482], _map(block[386:482])
         while more:
@@ -275,8 +312,8 @@ class TarReader:
         return tuple(found), size
 
     def _pax_segments(
-        self, pax: dict[str, bytes], extended: list[tuple[str, bytes]], stored: int
-    ) -> tuple[tuple[tuple[int, int], ...], int, int]:
+        self, pax: t.Mapping[str, bytes], extended: list[tuple[str, bytes]], stored: int
+    ) -> tuple[Segments, int, int]:
         """Return the segments, the full size and the stored size of a sparse file in one of the three PAX formats."""
         numbers: list[int] = []
         size = _decimal(pax.get("GNU.sparse.realsize") or pax.get("GNU.sparse.size") or b"?")
@@ -313,7 +350,7 @@ class SeekingTarReader(TarReader):
             self._stream.seek(self._at)
 
 
-def entries(stream: t.BinaryIO, label: str = "The archive") -> t.Iterator[Entry]:
+def entries(stream: t.BinaryIO, label: str = "The archive") -> t.Iterator[TarEntry]:
     """Yield the entries of an uncompressed tar stream (see TarReader): reading it to the end validates it."""
     return iter(TarReader(stream, label))
 
@@ -351,7 +388,7 @@ def _map(data: bytes) -> list[tuple[int, int]]:
     return found
 
 
-def _check_segments(segments: tuple[tuple[int, int], ...], size: int, stored: int) -> None:
+def _check_segments(segments: Segments, size: int, stored: int) -> None:
     end = 0
     for offset, length in segments:
         if offset < end or length < 0:
@@ -361,7 +398,7 @@ def _check_segments(segments: tuple[tuple[int, int], ...], size: int, stored: in
         raise ValueError("has a map of its holes that does not fit its size")
 
 
-def content(entry: Entry, read: t.Callable[[int], bytes]) -> t.Iterator[bytes]:
+def content(entry: TarEntry, read: t.Callable[[int], bytes]) -> t.Iterator[bytes]:
     """Yield a file's content in pieces of at most 1 MiB, holes as zeros; ``read`` gives its stored bytes in order."""
     at = 0
     for offset, length in (*(((0, entry.size),) if entry.segments is None else entry.segments), (entry.size, 0)):
@@ -382,59 +419,87 @@ def _record(key: str, value: bytes) -> bytes:
     return b"%d%s" % (len(body) + len(str(size)), body)
 
 
-def header(entry: Entry, path: str, link: str | None = None) -> bytes:
+def header(entry: TarEntry, path: str, link: str | None = None) -> bytes:
     """Return the canonical header of an entry at ``path``, or of a hard link there to ``link``.
 
     Ustar alone where everything fits, else with a PAX header before it; the same input always gives the same bytes.
     """
-    kind, target, size = (entry.kind, entry.target, entry.size) if link is None else (LINK, link, 0)
-    records = dict(entry.pax) if link is None else {}
+    if link is not None:
+        entry = entry._replace(kind=LINK, target=link, size=0, pax=_NO_PAX)
+    fields = _Fields(dict(entry.pax))
+    name, prefix = fields.name(f"{path or '.'}/" if entry.kind == DIRECTORY else path)
+    ustar = _ustar(
+        name=name,
+        mode=_octal(entry.mode, 8),
+        uid=fields.number("uid", entry.uid, 8),
+        gid=fields.number("gid", entry.gid, 8),
+        size=fields.number("size", entry.size, 12),
+        mtime=fields.number("mtime", entry.mtime, 12),
+        kind=entry.kind.encode(),
+        target=fields.text("linkpath", entry.target, 100),
+        uname=fields.text("uname", entry.uname, 31)[:31],
+        gname=fields.text("gname", entry.gname, 31)[:31],
+        major=_octal(entry.major, 8),
+        minor=_octal(entry.minor, 8),
+        prefix=prefix,
+    )
+    return _pax_header(fields.records) + ustar if fields.records else ustar
 
-    def text(key: str, value: str, room: int) -> bytes:
+
+class _Fields:
+    """Makes the fields of a header; what does not fit into one goes to ``records``, for the PAX header."""
+
+    def __init__(self, records: dict[str, bytes]) -> None:
+        self.records = records
+
+    def text(self, key: str, value: str, room: int) -> bytes:
         raw = value.encode("utf-8", "surrogateescape")
         # Text beyond ASCII goes to PAX, which says that it is UTF-8; bytes that are no text stay raw.
         if len(raw) > room or not (value.isascii() or re.search("[\udc80-\udcff]", value)):
-            records[key] = raw
+            self.records[key] = raw
         return raw
 
-    def number(key: str, value: int, width: int) -> bytes:
+    def number(self, key: str, value: int, width: int) -> bytes:
         if 0 <= value < 8 ** (width - 1):
             return _octal(value, width)
-        records.setdefault(key, b"%d" % value)  # a fractional mtime is there already
+        self.records.setdefault(key, b"%d" % value)  # a fractional mtime is there already
         return _octal(0, width)
 
-    name, prefix = text("path", f"{path or '.'}/" if kind == DIRECTORY else path, 256), b""
-    if len(name) > 100:
+    def name(self, path: str) -> tuple[bytes, bytes]:
+        """Return a path as name and prefix."""
+        name = self.text("path", path, 256)
+        if len(name) <= 100:
+            return name, b""
         cut = name.rfind(b"/", 0, min(156, len(name) - 1))
         if cut > 0 and len(name) - cut - 1 <= 100:
-            prefix, name = name[:cut], name[cut + 1 :]
-        else:
-            records["path"] = name
-    ustar = _ustar(
-        name,
-        _octal(entry.mode, 8),
-        number("uid", entry.uid, 8),
-        number("gid", entry.gid, 8),
-        number("size", size, 12),
-        number("mtime", entry.mtime, 12),
-        kind.encode(),
-        text("linkpath", target, 100),
-        text("uname", entry.uname, 31)[:31],
-        text("gname", entry.gname, 31)[:31],
-        _octal(entry.major, 8),
-        _octal(entry.minor, 8),
-        prefix,
-    )
-    if not records:
-        return ustar
+            return name[cut + 1 :], name[:cut]
+        self.records["path"] = name
+        return name, b""
+
+
+def _pax_header(records: t.Mapping[str, bytes]) -> bytes:
     body = b"".join(_record(key, records[key]) for key in sorted(records))
-    zero = _octal(0, 8)
-    numbers = (_octal(0o644, 8), zero, zero, _octal(len(body), 12), _octal(0, 12))
-    before = _ustar(b"././@PaxHeader", *numbers, b"x", b"", b"", b"", zero, zero, b"")
-    return before + body + bytes(-len(body) % BLOCK) + ustar
+    before = _ustar(name=b"././@PaxHeader", mode=_octal(0o644, 8), size=_octal(len(body), 12), kind=b"x")
+    return before + body + bytes(-len(body) % BLOCK)
 
 
-def _ustar(*fields: bytes) -> bytes:
-    """Pack the fields of a header in their order; the checksum (7th) and the magic (10th) are put in here."""
-    block = _HEADER.pack(*fields[:6], b" " * 8, *fields[6:8], b"ustar\x0000", *fields[8:], b"")
+def _ustar(
+    *,
+    name: bytes,
+    mode: bytes,
+    size: bytes,
+    kind: bytes,
+    uid: bytes = _octal(0, 8),
+    gid: bytes = _octal(0, 8),
+    mtime: bytes = _octal(0, 12),
+    target: bytes = b"",
+    uname: bytes = b"",
+    gname: bytes = b"",
+    major: bytes = _octal(0, 8),
+    minor: bytes = _octal(0, 8),
+    prefix: bytes = b"",
+) -> bytes:
+    """Pack the fields of a header; the magic is put in here, and the checksum, which counts its field as spaces."""
+    first = (name, mode, uid, gid, size, mtime, b" " * 8, kind, target, b"ustar\x0000")
+    block = _HEADER.pack(*first, uname, gname, major, minor, prefix, b"")
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]

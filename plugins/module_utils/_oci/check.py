@@ -6,10 +6,12 @@ from __future__ import annotations
 import typing as t
 
 from .._errors import ContentError
+from .config import type_problems
 from .digest import digest_problem
 from .index import platform_of
 from .manifest import Descriptor, Json, Manifest
-from .parts import parts
+from .mediatype import DOCKER_ZSTD
+from .parts import parts, read_descriptor
 from .platform import Platform
 
 
@@ -35,6 +37,11 @@ def manifest_problems(manifest: Manifest, what: str) -> list[str]:
             parts(manifest, key, what)
         except ContentError as exc:
             found.append(str(exc))
+    found += [
+        f"{what} has the layer {layer.digest} in zstd, which the format of Docker does not have and no engine reads."
+        for layer in readable_parts(manifest, "layers")
+        if layer.media_type == DOCKER_ZSTD
+    ]
     return found
 
 
@@ -44,7 +51,7 @@ def readable_parts(manifest: Manifest, key: str) -> list[Descriptor]:
     found = []
     for item in value if isinstance(value, list) else [value]:
         try:
-            found += parts(Manifest(b"", "", manifest.digest, {"layers": [item]}), "layers")
+            found += [] if item is None else [read_descriptor(item, manifest.digest)]
         except ContentError:
             continue
     return found
@@ -52,7 +59,8 @@ def readable_parts(manifest: Manifest, key: str) -> list[Descriptor]:
 
 def config_problems(config: Json, layers: t.Sequence[Descriptor], what: str) -> list[str]:
     """Check an image's config by itself, and against the number of layers (OCI image-spec, config.md)."""
-    found = [f"{what} names no {key}." for key in ("architecture", "os") if not config.get(key)]
+    found = [f"{what} {problem}." for problem in type_problems(config)]
+    found += [f"{what} names no {key}." for key in ("architecture", "os") if not config.get(key)]
     rootfs = config.get("rootfs")
     rootfs = rootfs if isinstance(rootfs, dict) else {}
     if rootfs.get("type") != "layers":
@@ -65,17 +73,11 @@ def config_problems(config: Json, layers: t.Sequence[Descriptor], what: str) -> 
         if problem:
             found.append(f"{what} has the diff ID {diff_id!r}, which {problem}.")
     history = config.get("history")
-    if history:
-        if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
-            found.append(f"{what} has a history that is not a list of objects.")
-        else:
-            count = sum(not entry.get("empty_layer") for entry in history)
-            if count != len(layers):
-                text = (
-                    f"{what} has {int(count)} entries with layers in its history, but the "
-                    f"manifest has {len(layers)} layers."
-                )
-                found.append(text)
+    if history and isinstance(history, list) and all(isinstance(entry, dict) for entry in history):
+        count = sum(not entry.get("empty_layer") for entry in history)
+        if count != len(layers):
+            said = f"{count} entries with layers in its history"
+            found.append(f"{what} has {said}, but the manifest has {len(layers)} layers.")
     return found
 
 
@@ -88,12 +90,17 @@ def diff_ids(config: Json) -> list[t.Any]:
 
 def platform_problems(item: Descriptor, config: Json, what: str) -> list[str]:
     """Check the platform that an index gives a member against its config, where both say something."""
-    said, own = platform_of(item), Platform.from_json(config)
-    if not said or not own:
+    listed, own = platform_of(item), Platform.from_json(config)
+    if not listed or not own:
         return []
-    pairs = zip(("os", "architecture", "variant", "OS version"), vars(said).values(), vars(own).values())
+    pairs = {
+        "os": (listed.os, own.os),
+        "architecture": (listed.architecture, own.architecture),
+        "variant": (listed.variant, own.variant),
+        "OS version": (listed.os_version, own.os_version),
+    }
     return [
         f"{what} has the {name} {mine!r} in its config, but its index says {theirs!r}."
-        for name, theirs, mine in pairs
+        for name, (theirs, mine) in pairs.items()
         if mine and theirs and mine != theirs
     ]

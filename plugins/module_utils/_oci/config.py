@@ -15,21 +15,106 @@ from .platform import Platform
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII)
-# What engines refuse to read when it has another type. None of them minds null.
-_TYPES: dict[str, tuple[type, type]] = {
-    **dict.fromkeys(("os.features", "Env", "Cmd", "Entrypoint", "Shell", "OnBuild"), (list, str)),
-    **dict.fromkeys(("ExposedPorts", "Volumes"), (dict, dict)),
-    "Labels": (dict, str),
-    "config": (dict, object),
-    "history": (list, dict),
-    **dict.fromkeys(
-        (
-            *("architecture", "os", "os.version", "variant", "author", "created"),
-            *("User", "WorkingDir", "StopSignal"),
-        ),
-        (str, str),
-    ),
+# As engines read it, which are stricter than we: upper case alone, and a T.
+_STRICT_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What engines read a field as: words for it, and whether a value fits. None of them minds null."""
+
+    words: str
+    fits: t.Callable[[t.Any], bool]
+
+
+def _is(kind: type) -> t.Callable[[t.Any], bool]:
+    return lambda value: isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _list_of(kind: type) -> t.Callable[[t.Any], bool]:
+    return lambda value: isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+
+def _dict_of(*kinds: type) -> t.Callable[[t.Any], bool]:
+    return lambda value: isinstance(value, dict) and all(isinstance(item, kinds) for item in value.values())
+
+
+def _is_time(value: t.Any) -> bool:
+    match = _STRICT_TIME.fullmatch(value) if isinstance(value, str) else None
+    try:
+        return bool(match and datetime.datetime.fromisoformat(match[1] + match[2].replace("Z", "+00:00")))
+    except ValueError:
+        return False
+
+
+STRING = Kind("a string", _is(str))
+NUMBER = Kind("a whole number", _is(int))
+BOOLEAN = Kind("true or false", _is(bool))
+STRINGS = Kind("a list of strings", _list_of(str))
+OBJECT = Kind("an object", _is(dict))
+OBJECTS = Kind("a list of objects", _list_of(dict))
+SET = Kind("an object of objects", _dict_of(dict, type(None)))
+MAP = Kind("an object of strings", _dict_of(str))
+TIME = Kind("a time such as 2025-01-31T12:00:00Z (RFC 3339)", _is_time)
+
+Kinds = t.Mapping[str, Kind]
+
+# What is in a config, in its ``rootfs``, its ``history``, its ``config``, and that one's ``Healthcheck``: what the OCI
+# image-spec says (config.md), and what Docker adds (Healthcheck and so on). Engines refuse an image with another type.
+IMAGE_KINDS: Kinds = {
+    **dict.fromkeys(("architecture", "os", "os.version", "variant", "author"), STRING),
+    **dict.fromkeys(("docker_version", "container", "id", "parent", "comment"), STRING),
+    "os.features": STRINGS,
+    "created": TIME,
+    "config": OBJECT,
+    "container_config": OBJECT,
+    "rootfs": OBJECT,
+    "history": OBJECTS,
 }
+ROOTFS_KINDS: Kinds = {"type": STRING}
+HISTORY_KINDS: Kinds = {
+    **dict.fromkeys(("created_by", "author", "comment"), STRING),
+    "created": TIME,
+    "empty_layer": BOOLEAN,
+}
+RUN_KINDS: Kinds = {
+    **dict.fromkeys(("User", "WorkingDir", "StopSignal", "Hostname", "Domainname", "Image", "MacAddress"), STRING),
+    **dict.fromkeys(("Env", "Cmd", "Entrypoint", "Shell", "OnBuild"), STRINGS),
+    **dict.fromkeys(("ExposedPorts", "Volumes"), SET),
+    **dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"), BOOLEAN),
+    **dict.fromkeys(("ArgsEscaped", "NetworkDisabled"), BOOLEAN),
+    "Labels": MAP,
+    "StopTimeout": NUMBER,
+    "Healthcheck": OBJECT,
+}
+HEALTH_KINDS: Kinds = {
+    "Test": STRINGS,
+    **dict.fromkeys(("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"), NUMBER),
+}
+
+
+def type_problems(config: Json) -> list[str]:
+    """Return the fields of a config that engines cannot read, as ends of a sentence: "has a ... that is not ..."."""
+    run, rootfs, history = config.get("config"), config.get("rootfs"), config.get("history")
+    found = _misfits(config, IMAGE_KINDS, "")
+    found += _misfits(rootfs, ROOTFS_KINDS, "rootfs.")
+    for number, entry in enumerate(history if isinstance(history, list) else []):
+        found += _misfits(entry, HISTORY_KINDS, f"history[{number}].")
+    for name, value in (("config.", run), ("container_config.", config.get("container_config"))):
+        found += _misfits(value, RUN_KINDS, name)
+        health = value.get("Healthcheck") if isinstance(value, dict) else None
+        found += _misfits(health, HEALTH_KINDS, f"{name}Healthcheck.")
+    return found
+
+
+def _misfits(value: t.Any, kinds: Kinds, prefix: str) -> list[str]:
+    if not isinstance(value, dict):
+        return []
+    return [
+        f"has a field {prefix}{key} that is not {kind.words}"
+        for key, kind in kinds.items()
+        if value.get(key) is not None and not kind.fits(value[key])
+    ]
 
 
 @dataclass(frozen=True)
@@ -119,6 +204,15 @@ def rfc3339(text: str, option: str = "created") -> str:
     return f"{day}T{time}{fraction or ''}{zone}"
 
 
+def epoch_seconds(time: str) -> int:
+    """Return the seconds since 1970, rounded down, of a time as rfc3339 gives it."""
+    match = _TIME.fullmatch(time)
+    if not match:
+        raise ValueError(time)
+    day, clock, dummy, zone = match.groups()
+    return int(datetime.datetime.fromisoformat(f"{day}T{clock}{zone.replace('Z', '+00:00')}").timestamp())
+
+
 def edit_config(config: Json, changes: Changes, what: str) -> Json:
     """Return the config with the changes made. ``what`` names the image.
 
@@ -126,7 +220,9 @@ def edit_config(config: Json, changes: Changes, what: str) -> Json:
     unreadable.
     """
     new, run = dict(config), dict(config.get("config") or {})
-    _check(run, ("Labels", "Env"), f"The config of {what}")
+    wrong = _misfits(run, {key: RUN_KINDS[key] for key in ("Labels", "Env")}, "config.")
+    if wrong:
+        raise ContentError(f"The config of {what} {wrong[0]}.", "CONFIG_INVALID")
     if changes.platform:
         _set_platform(new, changes.platform)
     if changes.created:
@@ -203,10 +299,10 @@ def _patched(config: Json, change: Json, what: str) -> Json:
     if new == config:
         return config
     name = f"What config_patch makes of the config of {what}"
-    _check(new, _TYPES, name)
-    _check(new.get("config") or {}, _TYPES, name)
-    if new.get("created"):
-        rfc3339(new["created"], "config_patch, created")
+    known = type_problems(config)
+    wrong = [problem for problem in type_problems(new) if problem not in known]
+    if wrong:
+        raise ContentError(f"{name} {wrong[0]}.", "CONFIG_INVALID")
     for key in ("os", "architecture"):
         if config.get(key) and not new.get(key):
             raise ContentError(f"{name} has no {key}, which every image has.", "CONFIG_INVALID")
@@ -217,15 +313,3 @@ def _patched(config: Json, change: Json, what: str) -> Json:
         )
         raise InvalidInput(text)
     return new
-
-
-def _check(value: Json, keys: t.Iterable[str], what: str) -> None:
-    """Raise ContentError where a field has another type than engines read."""
-    for key in keys:
-        found = value.get(key)
-        outer, inner = _TYPES[key]
-        items = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
-        if found is not None and not (isinstance(found, outer) and all(isinstance(item, inner) for item in items)):
-            kinds = {"list": "a list of %s", "dict": "an object of %s", "str": "a string"}
-            kind = kinds[outer.__name__].replace("%s", "strings" if inner is str else "objects")
-            raise ContentError(f"{what} has a field {key} that is not {kind}.", "CONFIG_INVALID")

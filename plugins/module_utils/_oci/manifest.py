@@ -73,7 +73,10 @@ class Manifest:
         if "fsLayers" in value or said in (SCHEMA1, SCHEMA1_SIGNED):
             why = "is a Docker schema 1 manifest, a format that registries dropped; push it again with a current tool"
         elif own not in (None, said) and said in known:
-            why, code = f"was sent as {said}, but calls itself {own}; one of them lies", "MEDIA_TYPE_MISMATCH"
+            why, code = (
+                f"was sent as {said}, but calls itself {own}: Content-Type and mediaType disagree",
+                "MEDIA_TYPE_MISMATCH",
+            )
         elif not isinstance(media_type, str) or media_type not in known:
             why = f"has the media type {media_type}, which is neither a manifest nor an index"
         if why:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from .._errors import InvalidInput
+
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
@@ -36,8 +38,31 @@ def is_docker(media_type: str) -> bool:
     return media_type in (DOCKER_MANIFEST, DOCKER_LIST)
 
 
-def layer_type(manifest_type: str, compression: str) -> str:
-    """Return the media type of a layer (``gzip``, ``zstd`` or ``none``) in a manifest of a type."""
-    if is_docker(manifest_type):
-        return _DOCKER_LAYER + {"gzip": ".gzip", "zstd": ".zstd", "none": ""}[compression]
-    return _OCI_LAYER + {"gzip": "+gzip", "zstd": "+zstd", "none": ""}[compression]
+DOCKER_ZSTD = f"{_DOCKER_LAYER}.zstd"  # some tools write it, none reads it
+_ENCRYPTED = "+encrypted"  # as ocicrypt has it: skopeo, nerdctl, imgcrypt
+
+
+def layer_type(manifest_type: str, compression: str, what: str = "The image") -> str:
+    """Return the media type of a layer (``gzip``, ``zstd`` or ``none``) in a manifest of a type.
+
+    Raises InvalidInput for zstd in Docker's format, which no engine reads; ``what`` names the image.
+    """
+    if not is_docker(manifest_type):
+        return _OCI_LAYER + {"gzip": "+gzip", "zstd": "+zstd", "none": ""}[compression]
+    if compression == "zstd":
+        text = (
+            f"{what} is in Docker's format, which has no layers in zstd, so that no engine would read them; compress "
+            "the layer with gzip, or use an image in OCI's format."
+        )
+        raise InvalidInput(text, "UNSUPPORTED_COMPRESSION")
+    return _DOCKER_LAYER + {"gzip": ".gzip", "none": ""}[compression]
+
+
+def compression_in(media_type: str) -> str:
+    """Return how the media type of a layer says that it is compressed: ``gzip``, ``zstd`` or ``none``."""
+    return next((name for name in ("gzip", "zstd") if media_type.endswith(name)), "none")
+
+
+def is_encrypted(media_type: str) -> bool:
+    """Is this a layer that takes a key to be read (ocicrypt)?"""
+    return media_type.endswith(_ENCRYPTED)

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the config of a flattened image says of where it came from (OCI image-spec, config.md, "history")."""
+"""What the config of an image says of what was done to it here (OCI image-spec, config.md, "history")."""
 
 from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
 
 from .manifest import Json, canonical_json
 
 _BY = "flatten "
+_APPENDED = "oci_append "
 
 
 def is_flattened(config: Json) -> bool:
@@ -26,3 +30,61 @@ def flattened(config: Json, source: str, diff_id: str) -> Json:
     history = [{key: value for key, value in entry.items() if value is not None}]
     rootfs = {**(config.get("rootfs") or {"type": "layers"}), "diff_ids": [diff_id]}
     return {**config, "rootfs": rootfs, "history": config["history"] if is_flattened(config) else history}
+
+
+@dataclass(frozen=True)
+class Appended:
+    """A layer that was appended, as the history tells of it.
+
+    ``name`` is that of the tar or folder, or the paths of single files. ``request`` is a digest of what was asked for,
+    where the layer depends on the image too, as single files do.
+    """
+
+    name: str
+    diff_id: str
+    request: str | None = None
+
+    def hides(self, other: Appended) -> bool:
+        """Does this layer, above another one, bring the same again? Its own older content, or one of its files."""
+        mine, others = ({*each.name.split(", ")} if each.request else {each.name} for each in (self, other))
+        return bool(self.request) == bool(other.request) and not mine.isdisjoint(others)
+
+
+def appended(config: Json) -> list[Appended] | None:
+    """Return the layers on top of an image that were appended, bottom to top, up to the first that was not.
+
+    None where the history does not tell of all layers, so that nothing is known.
+    """
+    diff_ids = (config.get("rootfs") or {}).get("diff_ids") or []
+    entries = _layer_entries(config)
+    if len(entries) != len(diff_ids):
+        return None
+    found: list[Appended] = []
+    for entry, diff_id in zip(reversed(entries), reversed(diff_ids)):
+        by = str(entry.get("created_by"))
+        if not by.startswith(_APPENDED):
+            break
+        found.insert(0, Appended(by[len(_APPENDED) :], str(diff_id), entry.get("comment")))
+    return found
+
+
+def with_layers(config: Json, layers: t.Sequence[Appended], created: str | None) -> Json:
+    """Return a config with more layers. The history tells of them if it tells of all others."""
+    rootfs = config.get("rootfs") or {"type": "layers"}
+    before = rootfs.get("diff_ids") or []
+    new = {**config, "rootfs": {**rootfs, "diff_ids": before + [layer.diff_id for layer in layers]}}
+    if created:
+        new["created"] = created
+    if len(_layer_entries(config)) == len(before):
+        new["history"] = [*(config.get("history") or []), *(_entry(layer, new.get("created")) for layer in layers)]
+    return new
+
+
+def _layer_entries(config: Json) -> list[Json]:
+    entries = [entry for entry in config.get("history") or [] if isinstance(entry, dict)]
+    return [entry for entry in entries if not entry.get("empty_layer")]
+
+
+def _entry(layer: Appended, created: str | None) -> Json:
+    entry = {"created": created, "created_by": _APPENDED + layer.name, "comment": layer.request}
+    return {key: value for key, value in entry.items() if value is not None}

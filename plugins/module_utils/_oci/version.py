@@ -12,6 +12,8 @@ from .._errors import InvalidInput
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:[+_][0-9A-Za-z.-]+)?")
 _COMPARATOR = re.compile(r"(>=|<=|>|<|=|!=|\^|~|)\s*v?([0-9xX*][0-9A-Za-z.*+_-]*)")
 
+_HIGHEST_LONE = 9999
+
 Key = tuple[t.Any, ...]
 
 
@@ -23,11 +25,16 @@ class Version(t.NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Version | None:
-        """Read ``1``, ``1.2``, ``v1.2.3``, ``1.2.3-rc.1``; None for a tag that is no version."""
+        """Read ``1``, ``1.2``, ``v1.2.3``, ``1.2.3-rc.1``; None for a tag that is no version.
+
+        A whole number above 9999 is none: it is a date or the number of a build.
+        """
         match = _VERSION.fullmatch(text)
         if not match or len(text) > 128:  # no tag is longer
             return None
         numbers = [int(number) for number in match[1].split(".")]
+        if len(numbers) == 1 and numbers[0] > _HIGHEST_LONE:
+            return None
         numbers += [0] * (3 - len(numbers))
         return cls(tuple(numbers), tuple(filter(None, (match[2] or "").split("."))))
 

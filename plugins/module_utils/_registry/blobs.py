@@ -10,8 +10,11 @@ from .._errors import ConnectionFailed, ContentError
 from .._oci.digest import digest_of, hasher, mismatch
 from .._oci.manifest import Descriptor
 from .client import Repository
+from .retry import is_corrupt
 
-_MAX_SMALL = 32 << 20
+_MAX_SMALL = 32 << 20  # bytes
+
+Outcome = t.TypeVar("Outcome")
 
 
 def has_blob(repository: Repository, digest: str) -> bool:
@@ -23,11 +26,31 @@ def has_blob(repository: Repository, digest: str) -> bool:
     raise repository.refusal(response, f"The blob {repository.full(digest)}")
 
 
+def use_blob(repository: Repository, blob: Descriptor, consume: t.Callable[[t.Iterator[bytes]], Outcome]) -> Outcome:
+    """Return what ``consume`` makes of a blob's bytes; where they came damaged, it is called again, from the beginning.
+
+    Damage that comes twice in the same way is the registry's, and raised. Raises what ``stream_blob`` and ``consume``
+    raise.
+    """
+    transport, said = repository.registry.transport, ""
+    for tried in range(transport.retries + 1):
+        try:
+            return consume(stream_blob(repository, blob))
+        except ContentError as exc:
+            if not is_corrupt(exc) or str(exc) == said or tried == transport.retries:
+                raise
+            said = str(exc)
+            if not transport.pause(tried):
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
 def stream_blob(repository: Repository, blob: Descriptor) -> t.Iterator[bytes]:
     """Yield a blob's bytes; the last piece comes only after size and digest were found right.
 
     A connection that breaks is resumed with Range where the registry can; where it sends all again, the part that was
-    yielded already is skipped and must have the same hash. Raises ContentError (DIGEST_MISMATCH), ConnectionFailed.
+    yielded already is skipped and must have the same hash. Raises ContentError (DIGEST_MISMATCH, SIZE_MISMATCH),
+    ConnectionFailed, NotFound, Denied.
     """
     what, transport = f"The blob {repository.full(blob.digest)}", repository.registry.transport
     digest, done, held = hasher(blob.digest), 0, b""
@@ -86,11 +109,8 @@ def _rest(repository: Repository, blob: Descriptor, done: int, digest: str, what
             yield chunk
 
 
-_MAX_SMALL = 32 << 20
-
-
 def read_blob(repository: Repository, blob: Descriptor) -> bytes:
-    """Return a small blob, verified. Raises ContentError, NotFound."""
+    """Return a small blob, at most 32 MiB, verified. Raises ContentError, NotFound, Denied."""
     return repository.registry.transport.again(lambda: _read(repository, blob))
 
 

@@ -7,36 +7,41 @@ import re
 import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urljoin
 
-from .._errors import ContentError, Denied, NotFound, OCIError, RegistryError, Unsupported
+from .._errors import ConnectionFailed, ContentError, NotFound, OCIError, Unsupported
 from .._oci.digest import digest_of, digest_problem, mismatch
-from .._oci.manifest import Descriptor, Manifest, parse_json
+from .._oci.manifest import Descriptor, Manifest
 from .._oci.mediatype import ACCEPT, INDEXES, MANIFESTS, SCHEMA1, SCHEMA1_SIGNED, strip_parameters
 from .._oci.parts import checked
-from .auth import Registry, Scopes
-from .transport import Body, Headers, Response, retry_after
+from .auth import Registry
+from .challenges import Scopes
+from .refusals import VERSION_HEADER
+from .transport import Body, Headers, Response
 from .urls import origin
 
-MAX_MANIFEST = 8 << 20
-_ABSENT = frozenset(("MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND", "TAG_UNKNOWN"))
+MAX_MANIFEST = 8 << 20  # bytes
 _SIGNED = (SCHEMA1, SCHEMA1_SIGNED)  # these sign themselves, so that their digest is of another form
-_VERSION = "Docker-Distribution-Api-Version"
+# A path below a repository. Dots alone, and what a URL would be cut at, would lead to another place of the registry.
+_PATH = re.compile(r"(?:(?!\.{1,2}(?:/|$|\?))[A-Za-z0-9_.:~-]+(?:/|(?=\?)|$))+(?:\?[!-~]*)?")
 
 
-def read_error(body: bytes) -> tuple[str | None, str]:
-    """Return code and words of an error: ``errors``, ``message``, ``details`` or text; no HTML, safe to print."""
-    try:
-        value = parse_json(body, "")
-    except ContentError:
-        text = body[:4096].decode("utf-8", "replace").strip()
-        value = {"message": "" if text[:1] in ("<", "{", "[") else text}
-    errors = value.get("errors") or [value]
-    first = errors[0] if isinstance(errors, list) and isinstance(errors[0], dict) else {}
-    code = re.fullmatch(r"[A-Z0-9_]{1,64}", str(first.get("code") or ""))
-    text = str(first.get("message") or first.get("details") or value.get("message") or "")
-    words = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return code and code[0], words[:200].rstrip(".")
+def speaks_json(response: Response) -> bool:
+    """Does an answer to HEAD promise JSON, as a registry's answers about what it lacks are?"""
+    return strip_parameters(response.headers.get("Content-Type")) == "application/json"
+
+
+def expected_digest(target: str, header: str | None) -> str:
+    """Return the digest that a manifest must have: the one it was asked for by, else the one that a header names."""
+    if ":" in target:
+        return target
+    return "" if header is None or digest_problem(header) else header
+
+
+class Deletion(t.NamedTuple):
+    """What became of a wish to delete: ``deleted``, ``absent``, or ``unsupported`` with the registry's refusal."""
+
+    outcome: str
+    refusal: OCIError | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,24 +64,58 @@ class Repository:
         body: Body = None,
         repeat: bool = True,
     ) -> Response:
-        """Return the answer to a request for a path below this repository, or for a URL of the registry.
+        """Return the answer to a request for a path below this repository, of the registry (``/v2/...``), or a URL.
 
-        Authorization goes to the registry's own host alone, which alone may challenge us, twice at most.
+        Authorization goes to the registry's own host alone, which alone may challenge us, twice at most. Raises
+        ConnectionFailed; Denied and CredentialError where no token is to be had; ContentError for a path that is none.
         """
         registry, key = self.registry, (self.name, self.scopes + also)
-        url = urljoin(f"{registry.base_url}/v2/{self.name}/", path)
+        url = self._url(path)
         for left in (2, 1, 0):
             with self.named():
                 sent = registry.authorization(*key) if self.owns(url) else None
             send = {**(headers or {}), **({"Authorization": sent} if sent else {})}
-            response = registry.transport.send(method, url, registry.settings, send, body, repeat)
+            with self._blamed(url):
+                response = registry.transport.send(method, url, registry.settings, send, body, repeat)
+            if response.status != 401 or not self.owns(response.url):
+                break
             challenge = response.headers.get("WWW-Authenticate", "")
-            if response.status != 401 or not self.owns(response.url) or not registry.learn(challenge, *key, sent):
+            if not registry.learn(challenge, *key, sent):
                 break
             if not left or not isinstance(body, (bytes, type(None))):  # a stream is the sender's to open again
                 break
             response.discard()
+        if sent and response.status != 401:
+            registry.accept(sent)
+        elif response.status >= 400 and self.owns(url) and (refused := registry.unused_login(*key)):
+            raise refused  # what it says to strangers is not the truth
         return response
+
+    def _url(self, path: str) -> str:
+        if re.match("https?://", path):
+            return path
+        base = self.registry.base_url
+        if path.startswith("/v2/"):
+            return f"{base}{path}"
+        if not _PATH.fullmatch(path):
+            text = f"{path[:200]!r} is not a path that {self} can have; it was not asked for."
+            raise ContentError(text, registry=self.registry.host)
+        return f"{base}/v2/{self.name}/{path}"
+
+    @contextmanager
+    def _blamed(self, url: str) -> t.Iterator[None]:
+        """Say of a connection to another host that the registry sent us there."""
+        try:
+            yield
+        except ConnectionFailed as exc:
+            if self.owns(url):
+                raise
+            host = self.registry.host
+            text = f"{exc} {host} sent us there; if that address is wrong, correct the external address that {host}, "
+            text += "or the proxy in front of it, gives to its clients."
+            failed = ConnectionFailed(text, exc.code, exc.registry)
+            failed.final = exc.final
+            raise failed from None
 
     def owns(self, url: str) -> bool:
         """Is this a URL of the registry itself?"""
@@ -92,34 +131,8 @@ class Repository:
             raise
 
     def refusal(self, response: Response, what: str) -> OCIError:
-        """Return the error that explains an answer that is not what was asked for."""
-        status, body, host = response.status, response.discard(), self.registry.host
-        code, words = read_error(body)
-        said = f": {words}" if words else ""
-        spoke = _VERSION in response.headers or (body[:1] == b"{" and words)
-        kind: type[OCIError] = RegistryError
-        text = f"{what}: {host} answered HTTP {status}{said}."
-        if status in (401, 403):
-            kind, code = Denied, code or ("UNAUTHORIZED" if status == 401 else "DENIED")
-            text = f"{what} is not allowed to us (HTTP {status}{said}); we asked {self.registry.who(self.name)}."
-            text += " It may also not exist; check the name and login."
-        elif status == 404 and (code in _ABSENT or (not code and spoke)):
-            kind, text = NotFound, f"{what} does not exist{said}."
-        elif status == 404 and not code:
-            code = "NOT_A_REGISTRY"
-            text = f"{host} answered HTTP 404, but not as a registry does; check its host, port and path."
-        elif status in (405, 501) or code == "UNSUPPORTED":
-            kind, code = Unsupported, None
-            text = f"{what}: {host} does not support this (HTTP {status}{said})."
-        elif status == 429:
-            wait, code = retry_after(response.headers), code or "TOOMANYREQUESTS"
-            asks = f"; it asks to wait {wait:.0f} s" if wait else ""
-            text = f"{host} throttles us (HTTP 429{said}){asks}. Try again later, log in, or lower jobs."
-        elif self.registry.base_url[:5] == "http:" and (
-            b"HTTPS server" in body or response.headers.get("Location", response.url)[:6] == "https:"
-        ):
-            text = f"{text[:-1]} (set plain_http: false, it speaks https)."
-        return kind(text, code or "", host, status)
+        """Return the error that explains an answer that is not what was asked for; ``what`` names that."""
+        return self.registry.refusal(response, what, self.name)
 
     def full(self, target: str) -> str:
         """Name a target for people: ``host/repo:tag`` or ``host/repo@digest``."""
@@ -128,19 +141,35 @@ class Repository:
     def head(self, target: str, writing: bool = False) -> Descriptor | None:
         """Return a manifest's descriptor, by HEAD, or by GET where that says too little; None when it is absent.
 
-        With ``writing``, 403 also means absent: so some registries say, and the write that follows will tell.
+        With ``writing``, 403 also means absent, as ``look`` has it: the write that follows will tell.
+        """
+        found, is_certain = self.look(target)
+        return found if is_certain or writing else self._look_by_get(target)
+
+    def look(self, target: str) -> tuple[Descriptor | None, bool]:
+        """Return what ``head`` returns, and whether that is certain.
+
+        It is not where the answer is 403, which some registries give for a tag that is not there, and others for one
+        that may not be read. Raises Denied for 401, RegistryError, ContentError, ConnectionFailed.
         """
         response = self.request("HEAD", f"manifests/{target}", headers={"Accept": ACCEPT})
-        response.discard()
         status, headers = response.status, response.headers
+        if status == 429:  # a GET would not be answered either, and would count as a pull
+            raise self.refusal(response, self.full(target))
+        response.discard()
         digest, media_type = headers.get("Docker-Content-Digest", ""), strip_parameters(headers.get("Content-Type"))
         size = headers.get("Content-Length", "")
         if status == 200 and media_type in INDEXES | MANIFESTS and size.isdecimal() and not digest_problem(digest):
             if ":" in target and digest != target:
                 raise mismatch(self.full(target), target, digest, self.registry.host)
-            return Descriptor(media_type, digest, int(size))
-        if (status == 404 and _VERSION in headers) or (status == 403 and writing):
-            return None
+            return Descriptor(media_type, digest, int(size)), True
+        if status == 404 and VERSION_HEADER in headers and speaks_json(response):
+            return None, True
+        if status == 403:
+            return None, False
+        return self._look_by_get(target), True
+
+    def _look_by_get(self, target: str) -> Descriptor | None:
         try:
             return self.get_raw(target).descriptor
         except NotFound:
@@ -167,15 +196,28 @@ class Repository:
         if response.status != 200:
             raise self.refusal(response, what)
         with self.named():
-            raw = response.read(MAX_MANIFEST, f"The manifest {what}")
+            raw = response.read_document(MAX_MANIFEST, f"The manifest {what}")
             self.registry.transport.count(bytes_received=len(raw))
-            said, kind = response.headers.get("Docker-Content-Digest", ""), response.headers.get("Content-Type")
-            wanted = target if ":" in target else "" if digest_problem(said) else said
+            kind = response.headers.get("Content-Type")
+            wanted = expected_digest(target, response.headers.get("Docker-Content-Digest"))
             algorithm = wanted.split(":")[0] or "sha256"
             found = digest_of(raw, algorithm)
-            if wanted not in ("", found) and strip_parameters(kind) not in (
-                SCHEMA1,
-                SCHEMA1_SIGNED,
-            ):  # those sign themselves
+            if wanted not in ("", found) and strip_parameters(kind) not in _SIGNED:
                 raise mismatch(what, wanted, found)
             return Manifest.parse(raw, kind, what, algorithm)
+
+    def delete(self, target: str) -> Deletion:
+        """Ask the registry to delete a tag or a manifest, and tell what it said (the spec's "Content Management").
+
+        ``unsupported`` are 400, 405, 501 and the code UNSUPPORTED. Raises Denied, and RegistryError for the rest.
+        """
+        response = self.request("DELETE", f"manifests/{target}")
+        if response.status in (200, 202, 204):
+            response.discard()
+            return Deletion("deleted")
+        refused = self.refusal(response, self.full(target))
+        if isinstance(refused, NotFound):
+            return Deletion("absent")
+        if isinstance(refused, Unsupported) or refused.status == 400:
+            return Deletion("unsupported", refused)
+        raise refused

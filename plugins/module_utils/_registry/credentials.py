@@ -72,10 +72,16 @@ def read_auth_file(path: str) -> dict[str, t.Any]:
 
 
 def normal_key(key: str) -> str:
-    """Bring a key of ``auths`` into the form ``host[/path]``: without a scheme, without ``/v1/``."""
-    host, dummy, path = key.rpartition("://")[2].partition("/")
+    """Bring a key of ``auths`` into the form ``host[/path]``.
+
+    A path narrows it to the repositories below it only where the key has no scheme: what is written as a URL, such as
+    ``https://host/v1/`` or ``https://host/artifactory/api/docker/x``, is for the whole host, as docker reads it.
+    """
+    dummy, scheme, rest = key.rpartition("://")
+    host, dummy, path = rest.partition("/")
     host, path = normal_host(host), path.strip("/")
-    return host if path in ("", "v1", "v2") else f"{host}/{path}"
+    whole = path in ("", "v1", "v2") or (scheme and host != DOCKER_HUB)  # beside the Hub's are keys of other tokens
+    return host if whole else f"{host}/{path}"
 
 
 def candidates(host: str, repository: str) -> list[str]:
@@ -118,23 +124,55 @@ def ask_helper(helper: str, server: str, run: RunCommand) -> Credential | None:
     return Credential(username, secret, source=program) if secret else None
 
 
+class Helpers:
+    """Credential helpers, each of which is asked once about a server."""
+
+    def __init__(self, run: RunCommand) -> None:
+        self._run = run
+        self._known: dict[tuple[str, str], Credential | None] = {}
+
+    def get(self, helper: str, server: str) -> Credential | None:
+        """Return what a helper has for a server, or None. Raises CredentialError."""
+        if (helper, server) not in self._known:
+            self._known[helper, server] = ask_helper(helper, server, self._run)
+        return self._known[helper, server]
+
+
 def helper_for(config: Json, host: str) -> str | None:
     """Return the helper that a file names for a host: its own in credHelpers, else credsStore."""
     own = [name for key, name in (config.get("credHelpers") or {}).items() if name and normal_key(key) == host]
     return str((own or [config.get("credsStore")])[0] or "") or None
 
 
-def find_credential(host: str, repository: str, files: t.Sequence[str], run: RunCommand) -> Credential | None:
-    """Return the credential for a repository from the first file that has one."""
+def helper_key(host: str) -> str:
+    """Return the name under which helpers keep the credentials of a host."""
+    return HUB_KEY if host == DOCKER_HUB else host
+
+
+def entries_of(config: Json) -> dict[str, Json]:
+    """Return the entries of ``auths`` by their normal keys; of two for the same, that with the shorter name counts."""
+    found: dict[str, Json] = {}
+    for name, entry in sorted((config.get("auths") or {}).items(), key=lambda item: len(item[0])):
+        if isinstance(entry, dict):
+            found.setdefault(normal_key(name), entry)
+    return found
+
+
+def find_credential(
+    host: str, repository: str, files: t.Sequence[str], ask: t.Callable[[str, str], Credential | None]
+) -> Credential | None:
+    """Return the credential for a repository from the first file that has one.
+
+    In a file, entries for a path of the host come first, the longest before the others; then what the host's helper has
+    (``ask(helper, server)``); then the host's own entry. Raises CredentialError.
+    """
     for path in files:
         config = read_auth_file(path)
-        helper = helper_for(config, host)
-        found = ask_helper(helper, HUB_KEY if host == DOCKER_HUB else host, run) if helper else None
-        entries = {normal_key(key): entry for key, entry in (config.get("auths") or {}).items()}
+        entries, helper = entries_of(config), helper_for(config, host)
         for key in candidates(host, repository):
-            entry = entries.get(key)
-            if not found and isinstance(entry, dict):
-                found = decode_entry(entry, path)
-        if found:
-            return found
+            found = ask(helper, helper_key(host)) if helper and key == host else None
+            if not found and key in entries:
+                found = decode_entry(entries[key], path)
+            if found:
+                return found
     return None

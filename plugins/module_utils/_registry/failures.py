@@ -8,14 +8,21 @@ import socket
 import typing as t
 
 from .._errors import ConnectionFailed
-from .urls import origin
+from .urls import address, origin
 
 # What the text of a TLS error has in it, and what it means. The first that fits is told.
 _TLS = {
-    "record layer failure|wrong version number": "it speaks no TLS; set plain_http: true if it is an http registry",
+    "record layer failure|wrong version number": "it does not speak TLS; set plain_http: true if it is meant to",
     "mismatch|doesn't match": "its certificate is for another name; use a name that the certificate has",
+    "has expired": "its certificate has expired; renew it, or correct the clock of this host",
+    "not yet valid": "its certificate is not valid yet; correct the clock of this host, or of the one that made it",
+    "key usage|authority key identifier|subject key identifier|basic constraints|marked critical": (
+        "its certificate, or the authority's, lacks what this version of Python demands; make it again with the "
+        "extensions basicConstraints and keyUsage (openssl req -x509 -addext keyUsage=critical,keyCertSign,cRLSign)"
+    ),
     "verify failed": "its certificate is not trusted; set ca_path to the authority that signed it",
     "certificate required": "it wants a client certificate; set client_cert and client_key",
+    "unknown ca|bad certificate": "it does not accept the client certificate; check client_cert and client_key",
 }
 
 
@@ -31,18 +38,44 @@ def _chain(exc: BaseException) -> list[BaseException]:
     return found
 
 
-def failure(exc: BaseException, url: str) -> ConnectionFailed:
-    """Turn what urllib3, requests or a socket raised into a sentence that says what to change."""
-    scheme, host, port = origin(url)
+def _tls_trouble(text: str, last: str) -> tuple[str, bool]:
+    """Return what a TLS error means, and whether another try is of no help."""
+    for mark, meaning in _TLS.items():
+        if re.search(mark, text):
+            said = re.search(r"certificate verify failed: ([^(]+?) *\(", text)  # OpenSSL's own reason
+            more = (said and not re.search(mark, said[1])) or mark.startswith("key usage")
+            return meaning.replace(";", f" ({said[1]});", 1) if said and more else meaning, True
+    return f"the TLS connection failed ({last})", False  # it may only have broken off
+
+
+def proxy_refused(url: str, status: int) -> ConnectionFailed:
+    """Return the error for a proxy that does not let us through to a URL."""
+    if status == 407:
+        why = "wants a login (HTTP 407); write http://USER:PASSWORD@HOST:PORT into HTTPS_PROXY or HTTP_PROXY"
+    else:
+        why = f"refused the connection (HTTP {status}); allow it there"
+    text = f"Cannot talk to {address(url)}: the proxy that HTTPS_PROXY or HTTP_PROXY names {why}, or set NO_PROXY."
+    failed = ConnectionFailed(text, "", address(url))
+    failed.final = True
+    return failed
+
+
+def failure(exc: BaseException, url: str, sent_by: str = "") -> ConnectionFailed:
+    """Turn what urllib3, requests or a socket raised into a sentence that says what to change.
+
+    ``sent_by`` is the ``host:port`` of the server that told us to go to this URL, where the user did not.
+    """
     chain = _chain(exc)
     kinds = {kind.__name__ for link in chain for kind in type(link).__mro__}
     text = " ".join(map(str, chain)).lower().replace("_", " ")
     last = (str(chain[-1]) or type(chain[-1]).__name__)[:120]
+    tunnel = re.search(r"tunnel connection failed: (\d{3})", text)
+    if tunnel:
+        return proxy_refused(url, int(tunnel[1]))
     code, final = "", False
     if kinds & {"SSLError", "CertificateError"}:
-        known = [why for mark, why in _TLS.items() if re.search(mark, text)]
-        code, final = "TLS_ERROR", bool(known)  # another try may help where the connection only broke off
-        why = known[0] if known else f"the TLS connection failed ({last})"
+        code = "TLS_ERROR"
+        why, final = _tls_trouble(text, last)
     elif "ProxyError" in kinds:
         why = "the proxy that HTTP_PROXY or HTTPS_PROXY names does not answer; check it, or set NO_PROXY"
     elif kinds & {"gaierror", "NameResolutionError"}:
@@ -54,6 +87,7 @@ def failure(exc: BaseException, url: str) -> ConnectionFailed:
         code, why = "TIMEOUT", "it did not answer in time; check the network, or raise timeout"
     else:
         why = f"the connection broke ({last})"
-    failed = ConnectionFailed(f"Cannot talk to {host}:{port} over {scheme}: {why}.", code, f"{host}:{port}")
+    via = f" {sent_by} sent us there." if sent_by else ""
+    failed = ConnectionFailed(f"Cannot talk to {address(url)} over {origin(url)[0]}: {why}.{via}", code, address(url))
     failed.final = final
     return failed

@@ -1,15 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing and deleting manifests (distribution-spec, "Pushing Manifests", "Content Management")."""
+"""What a tag points at before it is written, writing and deleting manifests (distribution-spec, "Pushing Manifests")."""
 
 from __future__ import annotations
 
-from .._errors import RegistryError, Unsupported
+from .._errors import Denied, RegistryError, Unsupported
 from .._oci.digest import mismatch
-from .._oci.manifest import Manifest
+from .._oci.manifest import Descriptor, Manifest
 from .client import Repository
+from .tags import list_tags
 
-CANNOT = (400, 405, 501)  # what registries answer that cannot remove a tag alone
 _POLLS = 5
+
+
+def find_existing(repository: Repository, target: str) -> Descriptor | None:
+    """Return what a tag or digest points at, where it depends on the answer what happens, or None where it is absent.
+
+    Some registries answer 403 for a tag that is not there; that is believed only if the list of tags shows it. Raises
+    Denied, and what ``head`` raises.
+    """
+    try:
+        return repository.head(target)
+    except Denied:
+        if ":" in target or target in list_tags(repository):
+            raise
+        return None
 
 
 def put(repository: Repository, target: str, manifest: Manifest) -> None:
@@ -36,22 +50,21 @@ def _put(repository: Repository, target: str, manifest: Manifest) -> None:
         raise mismatch(what, manifest.digest, stored, repository.registry.host)
 
 
-def remove(repository: Repository, target: str, cannot: tuple[int, ...] = ()) -> bool:
-    """Send DELETE, and make sure that what was deleted is gone; False for a status in ``cannot``."""
+def remove(repository: Repository, target: str, may_lack: bool = False) -> bool:
+    """Send DELETE, and make sure that it is gone; False where the registry cannot do it and ``may_lack`` that."""
     host, full = repository.registry.host, repository.full(target)
-    response = repository.request("DELETE", f"manifests/{target}")
-    status = response.status
-    if status not in (200, 202, 204, 404, 405, 501, *cannot):
-        raise repository.refusal(response, full)
-    response.discard()
-    if status in cannot:
-        return False
-    if status in (405, 501):
-        text = f"{host} does not allow deletes (HTTP {status}). On distribution, set storage.delete.enabled: true"
-        text += " (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their own interface."
-        raise Unsupported(text, registry=host, status=status)
+    deletion = repository.delete(target)
+    if deletion.refusal:
+        if may_lack:
+            return False
+        if deletion.refusal.status == 400:
+            raise deletion.refusal
+        text = f"{host} does not allow deletes (HTTP {deletion.refusal.status}). On distribution, set"
+        text += " storage.delete.enabled: true (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their"
+        text += " own interface."
+        raise Unsupported(text, registry=host, status=deletion.refusal.status)
     for tried in range(_POLLS):
         if repository.head(target, writing=True) is None:
             return True
-        repository.registry.transport.pause(tried)
+        repository.registry.transport.wait(0.25 * 2**tried)  # seconds
     raise RegistryError(f"{host} accepted the deletion of {full}, but still serves it.", registry=host)

@@ -15,7 +15,8 @@ from .transport import Response
 from .urls import resolve_untrusted_url
 
 _MAX_BYTES = 32 << 20
-_PAGE = 1000
+_PAGE = 1000  # names
+_TOLD = 3  # names that a warning tells
 
 
 def next_page(repository: Repository, response: Response) -> str:
@@ -29,24 +30,41 @@ def next_page(repository: Repository, response: Response) -> str:
     return url
 
 
-def pages(repository: Repository, path: str, key: str, what: str) -> t.Iterator[set[str]]:
-    """Yield pages, each name once, following ``Link``; where there is none, ``last`` after a full page."""
+def pages(
+    repository: Repository, path: str, key: str, what: str, fits: t.Callable[[str], bool]
+) -> t.Iterator[set[str]]:
+    """Yield pages, each name once, following ``Link``; where there is none, ``last`` after a full page.
+
+    Names that do not fit what is listed are left out, with a warning: the verbs put names into the paths of URLs. So is
+    null, which some registries list. Raises RegistryError and ContentError.
+    """
     url = f"{path}?n={_PAGE}"
     visited: set[str] = set()
     seen: set[str] = set()
+    misfits: set[str] = set()
     while url and url not in visited:
         visited.add(url)
         bare = path if len(visited) == 1 else ""
-        names, response = repository.registry.transport.again(partial(_page, repository, url, bare, key, what))
-        fresh = {*names} - seen
+        listed, response = repository.registry.transport.again(partial(_page, repository, url, bare, key, what))
+        names = [name for name in listed if name is not None]
+        misfits |= {name for name in names if not fits(name)}
+        fresh = {*names} - seen - misfits
         seen |= fresh
         yield fresh
         url = next_page(repository, response)
-        if not url and fresh and len(names) == _PAGE:
+        if not url and fresh and len(listed) == _PAGE:
             url = f"{path}?n={_PAGE}&last={quote(names[-1], safe='')}"
+    if misfits:
+        repository.registry.transport.warn(_misfit_warning(what, sorted(misfits)))
 
 
-def _page(repository: Repository, url: str, bare: str, key: str, what: str) -> tuple[list[str], Response]:
+def _misfit_warning(what: str, misfits: list[str]) -> str:
+    told = ", ".join(ascii(name[:60]) for name in misfits[:_TOLD])
+    more = f" and {len(misfits) - _TOLD} more" if len(misfits) > _TOLD else ""
+    return f"{what} has {told}{more} in it, which cannot be such a name; left out."
+
+
+def _page(repository: Repository, url: str, bare: str, key: str, what: str) -> tuple[list[str | None], Response]:
     """Read one page; where ``n`` is refused, ``bare`` is asked for."""
     response = repository.request("GET", url)
     if response.status == 400 and bare:  # some allow no n, or none as large
@@ -55,9 +73,9 @@ def _page(repository: Repository, url: str, bare: str, key: str, what: str) -> t
     if response.status != 200:
         raise repository.refusal(response, what)
     with repository.named():
-        body = response.read(_MAX_BYTES, what)
+        body = response.read_document(_MAX_BYTES, what)
         repository.registry.transport.count(bytes_received=len(body))
         names = parse_json(body, what).get(key) or []
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, list) or not all(isinstance(name, (str, type(None))) for name in names):
             raise ContentError(f"{what} is not a list of names.")
         return names, response

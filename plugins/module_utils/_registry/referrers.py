@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 from functools import partial
 
-from .._errors import Denied, NotFound
+from .._errors import ContentError, Denied, NotFound
 from .._oci.image import artifact_type, build
 from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.mediatype import OCI_INDEX, strip_parameters
@@ -66,18 +66,48 @@ def get_tagged(repository: Repository, tag: str) -> Manifest | None:
         return None
 
 
+def _why_no_list(manifest: Manifest, digest: str) -> str:
+    """Say why what is at the tag of a digest is no list of its referrers; nothing where it is one."""
+    if manifest.digest == digest:
+        return "the image itself, as GitLab answers"
+    if manifest.media_type != OCI_INDEX:
+        return f"a manifest of the type {manifest.media_type}"
+    if any("platform" in member.json for member in members(manifest)):
+        return "an index of images for platforms"
+    return ""
+
+
 def referrers_by_tag(repository: Repository, digest: str) -> Manifest | None:
-    """Return the index under the digest's tag that lists its referrers, or None."""
-    index = get_tagged(repository, digest_tag(digest))
-    return index if index and index.is_index else None
+    """Return the index under the digest's tag that lists its referrers, or None where the tag is absent.
+
+    Raises ContentError (NOT_A_REFERRERS_LIST) where something else has that tag, which must not be overwritten.
+    """
+    tag = digest_tag(digest)
+    found = get_tagged(repository, tag)
+    if found is None:
+        return None
+    why = _why_no_list(found, digest)
+    if why:
+        text = f"{repository.full(tag)} should be the list of what refers to {digest}, but is {why}; it was left alone."
+        raise ContentError(text, "NOT_A_REFERRERS_LIST", repository.registry.host)
+    return found
 
 
 def referrers(repository: Repository, digest: str) -> list[Descriptor]:
-    """Return the referrers of a digest, from the API or from the tag that stands in for it."""
+    """Return the referrers of a digest, from the API or from the tag that stands in for it.
+
+    Where something else has that tag, there are none, and a warning. Raises Denied, RegistryError, ContentError.
+    """
     listed = referrers_by_api(repository, digest)
     if listed is not None:
         return listed
-    index = referrers_by_tag(repository, digest)
+    try:
+        index = referrers_by_tag(repository, digest)
+    except ContentError as exc:
+        if exc.code != "NOT_A_REFERRERS_LIST":
+            raise
+        repository.registry.transport.warn(str(exc))
+        return []
     return members(index) if index else []
 
 
@@ -89,11 +119,11 @@ def _entry(manifest: Manifest) -> Json:
 
 def merged_index(index: Manifest | None, manifests: t.Iterable[Manifest]) -> Manifest:
     """Return the index of a digest's tag with these referrers in it; the same bytes when they were in it before."""
-    entries = list(index.json["manifests"]) if index else []
-    have = {entry["digest"] for entry in entries}
+    listed = members(index) if index else []
+    have = {item.digest for item in listed}
     fresh = [_entry(manifest) for manifest in manifests if manifest.digest not in have]
     if index and not fresh:
         return index
     base = index.json if index else {"schemaVersion": 2, "mediaType": OCI_INDEX}
-    ordered = sorted(entries + fresh, key=lambda entry: str(entry["digest"]))
+    ordered = sorted([item.json for item in listed] + fresh, key=lambda entry: str(entry["digest"]))
     return build({**base, "manifests": ordered}, OCI_INDEX)

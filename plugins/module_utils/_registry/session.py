@@ -5,16 +5,21 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import typing as t
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 
 from .._oci.reference import Reference, parse_host
 from .auth import Registry
 from .client import Repository
-from .credentials import Credential, RunCommand, auth_files, candidates, find_credential
-from .transport import Settings, Transport, is_transient
+from .credentials import Credential, Helpers, RunCommand, auth_files, candidates, find_credential
+from .retry import is_transient
+from .transport import Settings, Transport
+
+_MOMENT = 2.0  # seconds
 
 Item = t.TypeVar("Item")
 Outcome = t.TypeVar("Outcome")
@@ -46,6 +51,7 @@ class Session:
     def __post_init__(self) -> None:
         self._registries: dict[tuple[str, Settings], Registry] = {}
         self._entries: dict[str, Entry] = {}
+        self._helpers = Helpers(self.run)
         for entry in self.entries:
             host, slash, path = entry.name.strip("/").partition("/")
             self._entries[parse_host(host) + slash + path] = entry
@@ -66,21 +72,29 @@ class Session:
         return Repository(self.registry(reference.registry, reference.repository), reference.repository, (scope,))
 
     def credential(self, host: str, repository: str) -> Credential | None:
-        """Return the credential for a repository, or for the registry itself where that is empty."""
+        """Return the credential for a repository, or for the registry itself where that is empty.
+
+        Raises CredentialError where a file or a helper cannot be read.
+        """
         found = self._entry(host, repository).credential or self.shorthand.get(host)
-        found = found or find_credential(host, repository, auth_files(self.auth_file, os.environ), self.run)
-        self.transport.secrets |= found.secrets() if found else set()
+        found = found or find_credential(host, repository, auth_files(self.auth_file, os.environ), self._helpers.get)
+        self.transport.hide(*(found.secrets() if found else ()))
         return found
 
     def map(self, function: t.Callable[[Item], Outcome], items: t.Iterable[Item]) -> list[Outcome]:
         """Apply a function to items, ``jobs`` at a time; return the outcomes in order, or raise the first error.
 
-        What fails by passing trouble is tried once more after the others, while most of these succeed.
+        What fails by trouble that may pass is tried once more after the others, as long as most of these succeed.
         """
         waiting = deque(enumerate(items))
+        several = len(waiting) > 1
         outcomes: dict[int, Outcome] = {}
+        failed: set[int] = set()
         errors: list[BaseException] = []
-        failed = {0} if len(waiting) == 1 else set()
+
+        def is_worth_another_try(at: int, exc: BaseException) -> bool:
+            others_succeed = several and len(failed) <= len(outcomes)
+            return others_succeed and at not in failed and is_transient(exc)
 
         def work() -> None:
             while waiting and not errors:
@@ -89,20 +103,46 @@ class Session:
                     try:
                         outcomes[at] = function(item)
                     except BaseException as exc:
-                        if at in failed or len(failed) > len(outcomes) or not is_transient(exc):
+                        if not is_worth_another_try(at, exc):
                             errors.append(exc)
                         failed.add(at)
                         waiting.append((at, item))
 
-        # Daemons, which nobody waits for who is interrupted.
-        threads = [threading.Thread(target=work, daemon=True) for dummy in range(min(self.jobs, len(waiting)))]
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            _run_threads(work, min(self.jobs, len(waiting)), waiting.clear)
         finally:
             waiting.clear()
         if errors:
             raise errors[0]
         return [outcomes[at] for at in sorted(outcomes)]
+
+
+def _run_threads(work: t.Callable[[], None], count: int, stop: t.Callable[[], None]) -> None:
+    """Run ``work`` in so many threads at once, until all have ended.
+
+    They are daemons. Who is interrupted calls ``stop`` and waits for them a moment alone, in which they can remove what
+    they had begun; not by join(), which before Python 3.13 takes a thread for ended once it was interrupted.
+    """
+    ended: SimpleQueue[None] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            ended.put(None)
+
+    running = 0
+    try:
+        for dummy in range(count):
+            threading.Thread(target=run, daemon=True).start()
+            running += 1
+        while running:
+            ended.get()
+            running -= 1
+    except KeyboardInterrupt:
+        stop()
+        until = time.monotonic() + _MOMENT
+        with suppress(Empty):
+            for dummy in range(running):
+                ended.get(timeout=max(0.0, until - time.monotonic()))
+        raise

@@ -5,14 +5,24 @@ from __future__ import annotations
 
 from itertools import chain
 
-from .._errors import NotFound
+from .._errors import InvalidInput, NotFound
+from .._oci.reference import check_tag
 from .client import Repository
 from .pages import pages
 
 
-def list_tags(repository: Repository) -> list[str]:
-    """Return all tags, sorted; an unknown repository has none."""
+def is_tag(name: str) -> bool:
+    """Is this a name that a tag can have?"""
     try:
-        return sorted(chain(*pages(repository, "tags/list", "tags", f"The list of tags of {repository}")))
+        check_tag(name)
+    except InvalidInput:
+        return False
+    return True
+
+
+def list_tags(repository: Repository) -> list[str]:
+    """Return all tags, sorted; an unknown repository has none. Raises Denied, RegistryError, ContentError."""
+    try:
+        return sorted(chain(*pages(repository, "tags/list", "tags", f"The list of tags of {repository}", is_tag)))
     except NotFound:
         return []

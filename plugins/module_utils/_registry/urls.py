@@ -6,6 +6,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import typing as t
 from urllib.parse import urljoin, urlsplit
 
 from .._errors import ContentError
@@ -19,44 +20,82 @@ def origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
 
 
+def address(url: str) -> str:
+    """Return the ``host:port`` that a URL names."""
+    dummy, host, port = origin(url)
+    return f"{host}:{port}"
+
+
 def network(host: str) -> int:
     """Tell by name alone where a host name or IP literal is; names are OPEN, cloud metadata (link-local) FORBIDDEN."""
     host = host.rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return LOOPBACK
     try:
-        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+        found = ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
         try:
-            address = ipaddress.ip_address(socket.inet_aton(host))  # 127.1, 0x7f000001: what connect() reads as such
+            found = ipaddress.ip_address(socket.inet_aton(host))  # 127.1, 0x7f000001: what connect() reads as such
         except (OSError, ValueError):
             return OPEN
-    address = getattr(address, "ipv4_mapped", None) or address
-    if address.is_loopback:
+    found = getattr(found, "ipv4_mapped", None) or found
+    if found.is_loopback:
         return LOOPBACK
-    if address.is_link_local or address.is_unspecified or address.is_multicast:
+    if found.is_link_local or found.is_unspecified or found.is_multicast:
         return FORBIDDEN
-    return OPEN if address.is_global else PRIVATE  # also 100.64.0.0/10, where some clouds keep their metadata
+    return OPEN if found.is_global else PRIVATE  # also 100.64.0.0/10, where some clouds keep their metadata
 
 
-def resolve_untrusted_url(base: str, target: str) -> str:
-    """Return the URL that a server at ``base`` told us to use, absolute, or raise ContentError.
+def _names_trusted(host: str, port: int, trusted: t.Iterable[str]) -> bool:
+    names = {host, f"{host}:{port}", f"[{host}]", f"[{host}]:{port}"}
+    return any(name.lower() in names or ("/" in name and _is_in(host, name)) for name in trusted)
 
-    Refused are other schemes, a step from https to http, credentials, and hosts in a network closer than the server's.
-    """
-    host, port = "?", 0
+
+def _is_in(host: str, network_text: str) -> bool:
+    """Is a host that is an IP literal in a network, such as 10.0.0.0/8?"""
     try:
-        scheme, host, port = origin(base)
-        near = network(host)
-        target = urljoin(base, target)
-        to, there, dummy = origin(target)
-        odd = to not in ("http", "https") or to < scheme or not there or "@" in urlsplit(target).netloc
-        odd = odd or not re.fullmatch(r"[!-\[\]-~]+", target)  # nothing to misread
-        odd = odd or (there != host and network(there) > (OPEN if near == FORBIDDEN else near))
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network_text, strict=False)
     except ValueError:
-        odd = True
-    if odd:
-        text = f"{host}:{port} told us to go to {ascii(target.partition('?')[0])[:200]}, which is not followed: "
-        text += "it is less protected than the registry itself, or an address that only this host can reach."
-        raise ContentError(text, "UNSAFE_URL", f"{host}:{port}")
+        return False
+
+
+def _problem(base: str, target: str, trusted: t.Iterable[str]) -> str:
+    """Say why an absolute URL is not to be followed; nothing where it may be. Raises ValueError where it is none."""
+    scheme, host, dummy = origin(base)
+    to, there, port = origin(target)
+    readable = re.fullmatch(r"[!-\[\]-~]+", target)  # nothing that two parsers read in two ways
+    if to not in ("http", "https") or not there or "@" in urlsplit(target).netloc or not readable:
+        return "it is not a plain http or https URL"
+    if to < scheme:
+        return (
+            f"it is not encrypted, as {host} is. If a proxy in front of {host} does the encryption, let it send "
+            "X-Forwarded-Proto: https"
+        )
+    near = network(host)
+    if there == host or _names_trusted(there, port, trusted):
+        return ""
+    if network(there) > (OPEN if near == FORBIDDEN else near):
+        return f"it is an address in a network closer to this host. If that is meant, add {there} to trusted_hosts"
+    return ""
+
+
+def resolve_untrusted_url(base: str, target: str, trusted: t.Iterable[str] = ()) -> str:
+    """Return the URL that a server at ``base`` told us to use, absolute, or raise ContentError (UNSAFE_URL).
+
+    Refused are other schemes, a step from https to http, credentials, and hosts in a network closer than the server's,
+    unless the user trusts them by name (``host`` or ``host:port``). An http URL of an https server at the very same
+    address is one that the proxy in front of it forgot to correct; it is read as https.
+    """
+    where, why = "?", "it is not a URL"
+    try:
+        where = address(base)
+        target = urljoin(base, target)
+        if base.startswith("https:") and urlsplit(target).netloc.lower() == urlsplit(base).netloc.lower():
+            target = re.sub("^http:", "https:", target, flags=re.IGNORECASE)
+        why = _problem(base, target, trusted)
+    except ValueError:
+        pass
+    if why:
+        text = f"{where} told us to go to {ascii(target.partition('?')[0])[:200]}, which is not followed: {why}."
+        raise ContentError(text, "UNSAFE_URL", where)
     return target

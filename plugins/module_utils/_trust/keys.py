@@ -112,7 +112,7 @@ def load_private(raw: bytes, passphrase: str | None, what: str) -> PrivateKey:
             raise _invalid(what, "is encrypted; give its passphrase (an empty one, if it is empty)")
         der = keyfile.unseal(block.data, keyfile.passphrase_bytes(passphrase), what)
     elif block.encrypted or block.label == "ENCRYPTED PRIVATE KEY":
-        raise _invalid(what, "is encrypted in another way than cosign's; 'cosign import-key-pair' changes it")
+        raise _invalid(what, "is not encrypted as cosign does it; 'cosign import-key-pair' changes it")
     elif block.label not in _PRIVATE:
         raise _invalid(what, f"is a PEM block {block.label!r}, not a private key")
     else:

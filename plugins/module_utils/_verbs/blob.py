@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from .._archives.atomic import check_file, digest_of_file, write_file
 from .._errors import InvalidInput, RegistryError
 from .._oci.manifest import Descriptor
 from .._oci.reference import Reference
 from .._plan import Cost, Plan, Step
-from .._registry.blobs import stream_blob
+from .._registry.blobs import use_blob
 from .._registry.client import Repository
 from .._registry.session import Session
 from .._registry.transport import Response
@@ -26,8 +27,8 @@ def plan_blob(session: Session, *, name: str, path: str) -> Plan:
             f"{reference.name}@sha256:... (oci_manifest_info lists them)."
         )
         raise InvalidInput(text, "INVALID_REFERENCE")
-    place = check_file(path)
-    before, size = digest_of_file(place, digest.split(":")[0]) or (None, 0)
+    target = check_file(path)
+    before, size = digest_of_file(target, digest.split(":")[0]) or (None, 0)
     steps = []
     if before != digest:
         repository = session.repository(reference)
@@ -35,7 +36,7 @@ def plan_blob(session: Session, *, name: str, path: str) -> Plan:
         size = blob.size
 
         def run() -> None:
-            write_file(place, stream_blob(repository, blob))
+            use_blob(repository, blob, partial(write_file, target))
 
         steps.append(Step(f"Write {reference} ({int(size)} bytes) to {path}.", run, Cost(bytes_received=size)))
     result = {"path": path, "size": size, "digest": digest, "previous_digest": before, "reference": str(reference)}

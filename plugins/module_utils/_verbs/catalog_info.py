@@ -37,10 +37,11 @@ def catalog_info(
             if limit is not None and len(names) >= limit:
                 break
     except (Denied, NotFound, Unsupported) as exc:
-        if exc.status == 401 and source.scheme == "basic":  # a token server that knows us answers the same
+        # A token server that knows who asks answers the same as one that does not, but for the login itself.
+        if exc.status == 401 and (source.scheme == "basic" or source.refused_login):
             raise
-        text = f"{host} does not show us its catalog: {exc} Many registries offer none (Docker Hub, GHCR)"
-        text += " or to administrators only; name the repositories instead."
+        text = f"{host} does not show its catalog: {exc} Many registries offer none (Docker Hub, GHCR), or to"
+        text += " administrators only; name the repositories instead."
         raise Unsupported(text, registry=host, status=exc.status) from None
     found = sorted(names)[:limit]
     return {"repositories": found, "query_result": search(found)}

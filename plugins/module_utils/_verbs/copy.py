@@ -10,7 +10,7 @@ from .._kit.copying import Copy, Pair, look_at_pairs, plan_copies
 from .._oci.manifest import Descriptor
 from .._oci.platform import Platform
 from .._oci.reference import Reference
-from .._oci.tagrules import is_digest_tag
+from .._oci.tagrules import is_digest_tag, rule_chooser
 from .._plan import Draft, Plan
 from .._registry.session import Session
 from .._registry.tags import list_tags
@@ -24,14 +24,17 @@ def plan_copy(
     images: list[dict[str, t.Any]] | None,
     platforms: list[str],
     all_tags: bool,
+    tags: dict[str, t.Any] | None,
     repair: bool,
     referrers: bool,
     on_existing: str,
 ) -> Plan:
     """Plan a copy: one HEAD on each side settles what is up to date; content goes before tags."""
     if all_tags:
-        pairs = _every_tag(session, src, dest, platforms)
+        pairs = _every_tag(session, src, dest, platforms, tags)
     else:
+        if tags is not None:
+            raise InvalidInput("tags chooses among all tags of a repository; set all_tags: true.")
         given: list[dict[str, t.Any]] = images if images is not None else [{"src": src, "dest": dest}]
         pairs = [_pair(item["src"], item["dest"], item.get("platforms") or platforms) for item in given]
     copies = look_at_pairs(session, pairs)
@@ -50,16 +53,22 @@ def plan_copy(
     return draft.plan({**_single(rows, copies), "images": rows}, before, after)
 
 
-def _every_tag(session: Session, src: str | None, dest: str | None, platforms: list[str]) -> list[Pair]:
-    """Return a pair for each tag of a repository. With platforms, tags of signatures and the like are left out."""
+def _every_tag(
+    session: Session, src: str | None, dest: str | None, platforms: list[str], rules: dict[str, t.Any] | None
+) -> list[Pair]:
+    """Return a pair for each tag of a repository, or those that rules choose.
+
+    With rules or platforms, the tags of signatures and the like are left out.
+    """
     if not src or not dest:
         raise InvalidInput("all_tags needs src and dest, both of them repositories.")
     source, target = Reference.parse_repository(src), Reference.parse_repository(dest)
+    choose = rule_chooser(rules) if rules is not None else list
     found = list_tags(session.repository(source))
     if not found:
         raise NotFound(f"{source.name} has no tags to copy.", "NAME_UNKNOWN", source.registry)
     chosen = tuple(Platform.parse(text) for text in platforms)
-    wanted = [tag for tag in found if not (chosen and is_digest_tag(tag))]
+    wanted = [tag for tag in choose(found) if not (chosen and is_digest_tag(tag))]
     return [Pair(source.with_tag(tag), target.with_tag(tag), chosen) for tag in wanted]
 
 

@@ -13,7 +13,6 @@ from functools import partial
 
 from .._errors import (
     ContentError,
-    Denied,
     InvalidInput,
     NotFound,
     OCIError,
@@ -26,7 +25,7 @@ from .._oci.reference import Reference
 from .._oci.walk import below, walk
 from .._plan import Draft, Plan, Step
 from .._registry.client import Repository
-from .._registry.manifests import CANNOT, remove
+from .._registry.manifests import find_existing, remove
 from .._registry.session import Session
 from .._registry.tags import list_tags
 
@@ -158,13 +157,7 @@ def _parse(text: str) -> Reference:
 def _look(session: Session, reference: Reference) -> _Wanted:
     """Find out what a name means now."""
     repository = session.repository(reference, "pull", "push", "delete")
-    try:
-        found = repository.head(reference.target)
-    except Denied:  # so says Artifactory of a tag that is not there
-        if reference.digest or reference.target in list_tags(repository):
-            raise
-        found = None
-    return _Wanted(reference, repository, found)
+    return _Wanted(reference, repository, find_existing(repository, reference.target))
 
 
 def _single(wanted: list[_Wanted]) -> dict[str, t.Any]:
@@ -251,7 +244,7 @@ def _listed(tags: t.Sequence[str]) -> str:
 
 def _untag(session: Session, repository: Repository, tag: str, digest: str, force: bool) -> None:
     """Remove a tag; where the registry refuses that, delete its manifest, if nothing else uses it."""
-    if remove(repository, tag, CANNOT):
+    if remove(repository, tag, may_lack=True):
         return
     others = _look_at_tags(session, repository).others(digest, {tag})
     if others and not force:

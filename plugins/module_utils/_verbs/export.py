@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import typing as t
 from contextlib import suppress
 from dataclasses import dataclass
 
-from .._archives.atomic import atomic_write, check_file, digest_of_file
+from .._archives.atomic import Prepare, atomic_write, check_file, digest_of_file
 from .._errors import NotFound
 from .._kit.image import Image, find, member, read_image
-from .._kit.rootfs import merge, parse_limits, unpacking
-from .._layers.flatten import Limits
-from .._layers.spool import explain_no_space, scratch
+from .._kit.rootfs import merge, parse_limits
+from .._layers.compression import compressor
+from .._layers.limits import Limits
+from .._layers.spool import Spool, write_chunks
 from .._oci.digest import digest_of
 from .._oci.manifest import canonical_json
 from .._oci.platform import Platform
@@ -34,12 +33,12 @@ def plan_export(
     platform: str | None,
     limits: dict[str, int | None] | None,
     force: bool,
-    prepare: t.Callable[[str], object] = lambda temporary: None,
+    prepare: Prepare = lambda temporary: None,
 ) -> Plan:
     """Plan one file; it is written here, without a name, unless the one that is there is known to be right."""
     allowed = parse_limits(limits)
-    place = check_file(path)
-    old, old_size = digest_of_file(place, "sha256") or (None, None)
+    target = check_file(path)
+    old, old_size = digest_of_file(target, "sha256") or (None, None)
     reference, repository, manifest = find(session, name)
     if manifest is None:
         raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
@@ -53,13 +52,13 @@ def plan_export(
         "path": path,
     }
     before = {"path": path, "size": old_size, "checksum": old}
-    if not force and old in _expected(place, image):
+    if not force and old in _expected(target, image):
         return Plan({**result, "size": old_size, "checksum": old}, before, before)
-    made = _Export.make(session, image, os.path.dirname(place), allowed)
+    made = _Export.make(session, image, os.path.dirname(target), allowed)
     after = {"path": path, "size": made.size, "checksum": made.digest}
     text = f"Write the root file system of {result['reference']} ({int(made.size)} bytes) to {path}."
     note = f"1 {_layers(image)} {made.digest}"
-    steps = () if made.digest == old else (Step(text, lambda: _write(made, place, note, prepare)),)
+    steps = () if made.digest == old else (Step(text, lambda: _write(made, target, note, prepare)),)
     return Plan({**result, "size": made.size, "checksum": made.digest}, before, after, steps)
 
 
@@ -82,35 +81,23 @@ def _expected(path: str, image: Image) -> list[str]:
 class _Export:
     """The finished tar, which has no name yet."""
 
-    file: t.BinaryIO
-    size: int
+    file: Spool
     digest: str
+
+    @property
+    def size(self) -> int:
+        return self.file.size
 
     @classmethod
     def make(cls, session: Session, image: Image, folder: str, limits: Limits) -> _Export:
-        with explain_no_space(unpacking(image), folder):
-            file, digest = scratch(folder), hashlib.sha256()
-            merge(session, image, t.cast(t.BinaryIO, _Hashed(file, digest)), limits, folder)
-            file.flush()
-        return cls(file, file.tell(), f"sha256:{digest.hexdigest()}")
+        file = Spool(f"for the root file system of {image.what}", folder)
+        with compressor(file, "none") as writer:
+            merge(session, image, writer, limits, folder)
+        return cls(file, writer.close().digest)
 
 
-@dataclass(frozen=True)
-class _Hashed:
-    """What writes to a file, and hashes what it writes."""
-
-    file: t.BinaryIO
-    digest: hashlib._Hash
-
-    def write(self, data: bytes) -> int:
-        self.digest.update(data)
-        return self.file.write(data)
-
-
-def _write(made: _Export, path: str, note: str, prepare: t.Callable[[str], object]) -> None:
+def _write(made: _Export, path: str, note: str, prepare: Prepare) -> None:
     with atomic_write(path, prepare) as handle:
-        at = 0
-        while at < made.size:
-            at += os.sendfile(handle, made.file.fileno(), at, made.size - at)
+        write_chunks(handle, made.file.chunks())
         with suppress(OSError, AttributeError):  # where files have no such notes, the next run makes the tar again
             os.setxattr(handle, _NOTE, note.encode("ascii"))

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from .._kit.edit import Edited, as_it_is, plan_edit, rewrite
 from .._kit.image import Image
-from .._kit.rootfs import merge, parse_limits, unpacking
+from .._kit.rootfs import merge, parse_limits
 from .._layers.compression import check_level, compressor, encoder_name
-from .._layers.flatten import Limits
-from .._layers.spool import explain_no_space, pieces, scratch
+from .._layers.limits import Limits
+from .._layers.spool import Spool
 from .._oci.mediatype import layer_type
 from .._oci.parts import parts
 from .._oci.provenance import flattened
@@ -59,7 +58,7 @@ class _Flattening:
 
     def edit(self, image: Image, there: Image | None) -> Edited:
         """Return the image flattened: as it is if it has one layer, as it is at the destination, or made anew."""
-        wanted = layer_type(image.manifest.media_type, self.compression)
+        wanted = layer_type(image.manifest.media_type, self.compression, image.what)
         if len(image.layers) < 2 and all(layer.media_type == wanted for layer in image.layers):
             edited = Edited(image.manifest, image.config)
         else:
@@ -84,14 +83,12 @@ class _Flattening:
         return as_it_is(new, there)
 
     def _made(self, image: Image, wanted: str) -> Edited:
-        with explain_no_space(unpacking(image)):
-            file = scratch()
-            with compressor(file, self.compression, self.level) as writer:
-                merge(self.session, image, t.cast(t.BinaryIO, writer), self.limits)
-            written = writer.close()
-            file.flush()
+        file = Spool(f"to compress the new layer of {image.what}")
+        with compressor(file, self.compression, self.level) as writer:
+            merge(self.session, image, writer, self.limits)
+        written = writer.close()
         self.results["encoder"] = encoder_name(self.compression, self.level)
         config = flattened(image.config, image.manifest.digest, written.diff_id)
         layer = {"mediaType": wanted, "digest": written.digest, "size": written.size}
         edited = rewrite(image, config, [layer])
-        return replace(edited, local={**edited.local, written.digest: partial(pieces, file, written.size)})
+        return replace(edited, local={**edited.local, written.digest: file.chunks})

@@ -375,7 +375,7 @@ def _put(target: Target, index: Manifest, wish: _Wish) -> Outcome | None:
             if base and index.digest == base.digest:
                 return learned
         put(repository, tag, index)
-        transport.pause(0, _PAUSE)
+        transport.wait(_PAUSE)
     text = f"{target.reference} was changed by others each time that it was written ({_TRIES} times)"
     raise Refused(f"{text}; run this task again when they are done.", "TAG_MOVED", target.reference.registry)
 

@@ -7,23 +7,35 @@ import os
 import typing as t
 from functools import partial
 
-from .._errors import Denied
-from .._oci.reference import DOCKER_HUB, check_repository, parse_host
+from .._errors import Denied, InvalidInput
+from .._oci.reference import check_repository, parse_host
 from .._plan import Plan, Step
 from .._registry.auth import Registry
 from .._registry.client import Repository
+from .._registry.credential_store import store_entry, store_in_helper
 from .._registry.credentials import (
-    HUB_KEY,
     Credential,
-    ask_helper,
+    Helpers,
     auth_files,
     decode_entry,
+    entries_of,
     helper_for,
-    normal_key,
+    helper_key,
     read_auth_file,
 )
+from .._registry.refusals import read_error
 from .._registry.session import Session
-from .._registry.store import store_entry, store_in_helper
+
+
+class _Place(t.NamedTuple):
+    """Where credentials for a registry are kept, or may be: an entry of a file, or the helper that the file names."""
+
+    file: str
+    helper: str | None
+    credential: Credential | None
+
+    def __str__(self) -> str:
+        return f"docker-credential-{self.helper}" if self.helper else self.file
 
 
 def plan_login(
@@ -36,52 +48,77 @@ def plan_login(
     auth_file: str | None,
     verify: bool,
 ) -> Plan:
-    """Plan one write to the credentials file (or its helper) where what is stored differs from what is wanted."""
+    """Plan one write to the credentials file (or its helper), or the removal from wherever they would be found.
+
+    Raises Denied where the registry refuses them, CredentialError where a file or helper cannot be read.
+    """
     host, slash, path = registry.strip("/").partition("/")
     host = parse_host(host)
     key = host + slash + (check_repository(path) if path else "")
-    file = _choose_file(auth_files(auth_file, os.environ), key)
-    config = read_auth_file(file)
-    helper = helper_for(config, host)
-    server = HUB_KEY if key == DOCKER_HUB else key
-    stored = ask_helper(helper, server, session.run) if helper else _stored(config, key, file)
-    wanted = Credential(username, password) if state == "present" else None
-    warnings: tuple[str, ...] = ()
-    if wanted and verify:
-        warnings = _verify(session, host, path, wanted)
-    same = _pair(stored) == _pair(wanted)
-    where = f"docker-credential-{helper}" if helper else file
-    if wanted:
-        text = f"Store the credentials of {username} for {key} in {where}."
-    else:
-        text = f"Remove the credentials for {key} from {where}."
-    if helper:
-        run = partial(store_in_helper, session.run, helper, server, wanted)
-    else:
-        run = partial(store_entry, file, key, server, wanted)
+    files = auth_files(auth_file, os.environ)
+    helpers = Helpers(session.run)
+    kept = [place for file in files for place in _kept(file, host, key, helpers)]
+    if state == "absent":
+        return _plan_logout(session, key, host, kept, _preferred(files))
+    wanted = Credential(username, password)
+    place = kept[0] if kept else _new_place(_preferred(files), host)
+    if place.helper and key != host:
+        text = f"{place} keeps credentials for {host} alone, not for {key}; log in to {host}, or set auth_file to"
+        raise InvalidInput(f"{text} a file without that helper.")
+    warnings = _verify(session, host, path, wanted) if verify else ()
+    same = _pair(place.credential) == _pair(wanted)
+    text = f"Store the credentials of {username} for {key} in {place}."
     return Plan(
-        result={"auth_file": file},
-        before=_shown(key, where, stored),
-        after=_shown(key, where, stored if same else wanted),
-        steps=() if same else (Step(text, run),),
+        result={"auth_file": place.file},
+        before=_shown(key, str(place), place.credential),
+        after=_shown(key, str(place), place.credential if same else wanted),
+        steps=() if same else (Step(text, _store(session, place, key, host, wanted)),),
         warnings=warnings,
     )
 
 
-def _choose_file(files: list[str], key: str) -> str:
-    """Return the file that has an entry for the registry, else the first that exists, else the preferred one.
+def _plan_logout(session: Session, key: str, host: str, kept: list[_Place], preferred: str) -> Plan:
+    """Plan the removal of each place; otherwise the credentials of the next one would be used from then on."""
+    where = ", ".join(map(str, kept)) or preferred
+    steps = [
+        Step(f"Remove the credentials for {key} from {place}.", _store(session, place, key, host, None))
+        for place in kept
+    ]
+    return Plan(
+        result={"auth_file": kept[0].file if kept else preferred},
+        before=_shown(key, where, kept[0].credential if kept else None),
+        after=_shown(key, where, None),
+        steps=tuple(steps),
+    )
 
-    Preferred is the first in the list: those whose variable is set come before those in the home directory.
-    """
-    existing = [file for file in files if os.path.exists(file)]
-    return next((file for file in existing if _stored(read_auth_file(file), key, file)), (existing or files)[0])
+
+def _kept(file: str, host: str, key: str, helpers: Helpers) -> t.Iterator[_Place]:
+    """Yield the places of a file that hold credentials for a registry, in the order in which they are looked at."""
+    config = read_auth_file(file)
+    helper = helper_for(config, host)
+    if helper and key == host:
+        found = helpers.get(helper, helper_key(host))
+        if found:
+            yield _Place(file, helper, found)
+    entry = entries_of(config).get(key)
+    if entry is not None and (found := decode_entry(entry, file)):
+        yield _Place(file, None, found)
 
 
-def _stored(config: t.Mapping[str, t.Any], key: str, file: str) -> Credential | None:
-    for name, entry in (config.get("auths") or {}).items():
-        if normal_key(name) == key and isinstance(entry, dict):
-            return decode_entry(entry, file)
-    return None
+def _preferred(files: list[str]) -> str:
+    """Return the first file that exists, else the first; those whose variable is set come before those at home."""
+    return next(filter(os.path.exists, files), files[0])
+
+
+def _new_place(file: str, host: str) -> _Place:
+    return _Place(file, helper_for(read_auth_file(file), host), None)
+
+
+def _store(session: Session, place: _Place, key: str, host: str, credential: Credential | None) -> t.Callable[[], None]:
+    """Return what stores a credential in a place, or removes (None) the one that is there."""
+    if place.helper:
+        return partial(store_in_helper, session.run, place.helper, helper_key(host), credential)
+    return partial(store_entry, place.file, key, helper_key(host) if key == host else key, credential)
 
 
 def _pair(credential: Credential | None) -> t.Any:
@@ -96,13 +133,15 @@ def _verify(session: Session, host: str, path: str, wanted: Credential) -> tuple
     """Log in for real, before anything is written; with these credentials, whatever else is known for the registry."""
     known = session.registry(host, path)
     registry = Registry(host, known.settings, session.transport, lambda dummy: wanted)
-    session.transport.secrets |= wanted.secrets()
+    session.transport.hide(*wanted.secrets())
     whole = Repository(registry, "", ())
     response = whole.request("GET", "/v2/")
-    if response.status == 401:
-        text = f"{host} refused the username and password (HTTP 401); nothing was stored."
-        raise Denied(text, "UNAUTHORIZED", host, 401)
-    if response.status not in (200, 403):
+    if response.status in (401, 403):
+        code, words = read_error(response.discard())
+        said = f": {words}" if words else ""
+        text = f"{host} refused the username and password (HTTP {response.status}{said}); nothing was stored."
+        raise Denied(text, code or ("UNAUTHORIZED" if response.status == 401 else "DENIED"), host, response.status)
+    if response.status != 200:
         raise whole.refusal(response, f"The login at {host}")
     response.discard()
     if not registry.scheme:

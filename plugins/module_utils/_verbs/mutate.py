@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import replace
-from functools import lru_cache
+from functools import partial
 
 from .._errors import ContentError, InvalidInput
+from .._kit.appending import Appending
 from .._kit.edit import Edited, plan_edit, rewrite
 from .._kit.image import Image
-from .._layers.layerfile import LayerFile, read_layer_file
 from .._oci.config import Changes, edit_config
 from .._oci.image import artifact_type
 from .._oci.manifest import Json, Manifest
-from .._oci.mediatype import is_docker, layer_type
 from .._oci.patches import edit_annotations, edit_manifest, patch, strings, words
 from .._oci.reference import Reference
 from .._plan import Plan
@@ -78,7 +77,7 @@ def plan_mutate(
     }
     notes, index_notes = strings("annotations", annotations), strings("index_annotations", index_annotations)
     manifest_change = patch("manifest_patch", manifest_patch)
-    files: t.Callable[[], list[LayerFile]] = lru_cache(maxsize=None)(lambda: [read_layer_file(path) for path in append])
+    work = Appending(session, append) if append else None
     edited: set[str] = set()
     indexes: list[Manifest] = []
 
@@ -87,7 +86,8 @@ def plan_mutate(
         if changes.platform and len(edited) > 1:
             text = f"set_platform is for one image, and {name} has more of them to edit; choose one with platforms."
             raise InvalidInput(text)
-        new = _append(image, existing, files(), changes)
+        change = partial(edit_config, changes=changes, what=image.what)
+        new = work.edit(image, existing, change) if work else rewrite(image, change(image.config))
         manifest = edit_annotations(new.manifest, notes)
         return replace(new, manifest=edit_manifest(manifest, manifest_change, image.what))
 
@@ -125,43 +125,3 @@ def plan_mutate(
     if index_notes and not indexes:
         raise InvalidInput(f"{name} is a single image, so there is no index for index_annotations.")
     return planned
-
-
-def _append(image: Image, existing: Image | None, files: list[LayerFile], changes: Changes) -> Edited:
-    """Return the image with the layers and another config; an image that ends in these layers has them already."""
-    diff_ids = [file.diff_id for file in files]
-    if not files or image.diff_ids[-len(files) :] == diff_ids:
-        return rewrite(image, edit_config(image.config, changes, image.what))
-    config = edit_config(_grown(image.config, diff_ids), changes, image.what)
-    before, tail = [layer.json for layer in image.layers], _tail(image, existing, diff_ids)
-    if tail and existing:  # compressed by another encoder, perhaps, but the same
-        elsewhere = {layer["digest"]: existing.repository for layer in tail}
-        return replace(rewrite(image, config, before + tail), elsewhere=elsewhere, files_changed=True)
-    media_type = image.manifest.media_type
-    tail = [
-        {"mediaType": layer_type(media_type, file.compression), "digest": file.digest, "size": file.size}
-        for file in files
-    ]
-    new = rewrite(image, config, before + tail)
-    return replace(new, local={**new.local, **{file.digest: file.open for file in files}}, files_changed=True)
-
-
-def _tail(image: Image, existing: Image | None, diff_ids: list[str]) -> list[Json]:
-    """Return the layers to add as the destination has them, if it has them on top of the same image; else none."""
-    if existing is None or is_docker(existing.manifest.media_type) != is_docker(image.manifest.media_type):
-        return []
-    layers, count = existing.layers, len(image.layers)
-    found = (existing.config.get("rootfs") or {}).get("diff_ids")
-    same = found == image.diff_ids + diff_ids and len(layers) == count + len(diff_ids)
-    return [layer.json for layer in layers[count:]] if same and layers[:count] == image.layers else []
-
-
-def _grown(config: Json, diff_ids: list[str]) -> Json:
-    """Return a config with more layers; its history tells of them if it tells of all others."""
-    rootfs = config.get("rootfs") or {"type": "layers"}
-    before, history = rootfs.get("diff_ids") or [], config.get("history") or []
-    new = {**config, "rootfs": {**rootfs, "diff_ids": before + diff_ids}}
-    told = [entry for entry in history if isinstance(entry, dict) and not entry.get("empty_layer")]
-    if len(told) == len(before):
-        new["history"] = history + [{"created_by": f"append {diff_id}"} for diff_id in diff_ids]
-    return new

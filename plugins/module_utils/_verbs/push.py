@@ -8,7 +8,8 @@ from contextlib import suppress
 from functools import partial
 
 from .._archives.dockerarchive import DockerArchive, docker_manifest
-from .._archives.layout import DOCKER_ARCHIVE, OCI_ARCHIVE, Entry, Layout, formats_of, open_files, open_images
+from .._archives.images import formats_of, left_out, open_files, open_images
+from .._archives.layout import DOCKER_ARCHIVE, OCI_ARCHIVE, Entry, Layout
 from .._errors import ContentError, InvalidInput
 from .._kit.content import Wanted, plan_content
 from .._kit.target import Target
@@ -17,6 +18,7 @@ from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.mediatype import MANIFESTS
 from .._oci.parts import members, parts
+from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._oci.walk import below, walk
 from .._plan import Draft, Plan
@@ -24,6 +26,7 @@ from .._registry.session import Session
 from .._registry.upload import Open
 
 _SHOWN = 20
+_TOP = "index.json"
 _Test = t.Callable[[str], bool]
 
 
@@ -54,15 +57,27 @@ def _choose_side(path: str, kind: str | None, wanted: str | None) -> tuple[Layou
     files = open_files(path)
     images = t.cast("Layout | DockerArchive", open_images(path, kind, files))
     if kind or isinstance(images, DockerArchive) or formats_of(files) != [OCI_ARCHIVE, DOCKER_ARCHIVE]:
-        return images, _choose(images.entries, wanted, path)
+        return images, _choose_in(images, wanted)
     docker = t.cast(DockerArchive, open_images(path, DOCKER_ARCHIVE, files))
     with suppress(ContentError, InvalidInput):
-        entry = _choose(images.entries, wanted, path)
+        entry = _choose_in(images, wanted)
         found, missing = _contents(images, entry)
         layers = [layer for manifest in found.values() for layer in parts(manifest, "layers")]
         if not missing and not any(layer.media_type.endswith(".tar") for layer in layers):
             return images, entry
-    return docker, _choose(docker.entries, wanted, path)
+    chosen = _choose(docker.entries, wanted, path)
+    others = ", ".join(str(Platform.from_json(images.config(item)) or item.digest) for item in left_out(images, docker))
+    if others:
+        text = f"{path} has images for {others} too, which its manifest.json does not name; to send only {chosen}, "
+        raise ContentError(f"{text}set format: {DOCKER_ARCHIVE}.", "SEVERAL_PLATFORMS")
+    return docker, chosen
+
+
+def _choose_in(images: Layout | DockerArchive, wanted: str | None) -> Entry:
+    """Return the one image, or the one that is named; ``index.json`` is that file itself, as one index."""
+    if isinstance(images, Layout) and wanted in (_TOP, images.top.digest):
+        return images.top
+    return _choose(images.entries, wanted, images.path)
 
 
 def _choose(entries: t.Sequence[Entry], wanted: str | None, path: str) -> Entry:
@@ -152,6 +167,7 @@ def _plan_docker(session: Session, images: DockerArchive, entry: Entry, target: 
     Its layers are compressed where they are not. What that gives depends on the encoder, so the image is up to date
     where the registry has one with the same config, which has the digests of the uncompressed layers.
     """
+    target.check_certain(on_existing)
     found = target.found
     if found and found.media_type in MANIFESTS and not target.reference.digest:
         there = target.repository.get_raw(found.digest)

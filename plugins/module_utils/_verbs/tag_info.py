@@ -18,18 +18,22 @@ def tag_info(
     name: str,
     include: list[str],
     exclude: list[str],
-    semver: str | None,
+    semver: t.Any,
     newest: int | None,
+    sort_by: str,
+    per: str | None,
     omit_digest_tags: bool,
     digests: bool,
     query: str | None,
 ) -> dict[str, t.Any]:
     """Return the chosen tags, and with ``digests`` what each of them points at (a HEAD for each)."""
     search = compile_query(query)
-    choose = tag_chooser(include, exclude, semver, newest, omit_digest_tags)
-    repository = session.repository(Reference.parse_repository(name))
+    choose = tag_chooser(include, exclude, semver, newest, omit_digest_tags, sort_by, per)
+    reference = Reference.parse_repository(name)
+    repository = session.repository(reference)
     chosen = choose(list_tags(repository))
     found = session.map(repository.head, chosen) if digests else []
     resolved = {tag: head.digest for tag, head in zip(chosen, found) if head}
-    result: dict[str, t.Any] = {"tags": chosen, "digests": resolved if digests else None}
+    names = [str(reference.with_tag(tag)) for tag in chosen]
+    result: dict[str, t.Any] = {"tags": chosen, "references": names, "digests": resolved if digests else None}
     return {**result, "query_result": search(result)}

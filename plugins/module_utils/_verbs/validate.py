@@ -6,9 +6,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from .._archives.layout import open_images
+from .._archives.images import open_images
 from .._errors import ContentError
+from .._kit.rootfs import parse_limits
 from .._layers.inspect import FAULTS, LayerFacts, blob_problems, layer_problems, read_layer
+from .._layers.limits import Limits
 from .._oci.check import (
     config_problems,
     descriptor_problems,
@@ -20,7 +22,7 @@ from .._oci.check import (
 from .._oci.image import attests, is_foreign
 from .._oci.index import no_platform, platform_of
 from .._oci.manifest import Descriptor, Json, Manifest, parse_json
-from .._oci.mediatype import CONFIGS, INDEXES, MANIFESTS
+from .._oci.mediatype import CONFIGS, INDEXES, MANIFESTS, is_encrypted
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._oci.walk import walk
@@ -92,6 +94,7 @@ class _Check:
     where: str
     fast: bool
     patterns: list[Platform]
+    limits: Limits
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     manifests: dict[str, tuple[Manifest, str]] = field(default_factory=dict)
@@ -217,6 +220,13 @@ class _Check:
         return read
 
     def blob(self, item: Descriptor, is_layer: bool) -> LayerFacts:
+        if is_encrypted(item.media_type):
+            self.notes.append(f"{self.name('layer', item)} is encrypted, so its files were not checked.")
+        facts = self.read_blob(item, is_layer)
+        remote = isinstance(self.source, _Remote) and self.session.transport.retries
+        return self.read_blob(item, is_layer) if facts.broken and remote else facts  # bits flip on the way, but once
+
+    def read_blob(self, item: Descriptor, is_layer: bool) -> LayerFacts:
         what = self.name("layer" if is_layer else "blob", item)
         try:
             if self.fast or is_foreign(item.media_type):
@@ -227,8 +237,8 @@ class _Check:
                 if self.fast:
                     text = f"{what} is not here, or not {int(item.size)} bytes long."
                     return LayerFacts(() if there else (text,))
-            if is_layer:
-                return read_layer(self.source.chunks(item), what)
+            if is_layer and not is_encrypted(item.media_type):
+                return read_layer(self.source.chunks(item), what, self.limits)
         except FAULTS as exc:
             return LayerFacts((str(exc),))
         return LayerFacts(tuple(blob_problems(self.source.chunks(item))))
@@ -249,18 +259,25 @@ class _Check:
 
 
 def validate(
-    session: Session, *, name: str | None, path: str | None, fast: bool, platforms: list[str], fail_on_invalid: bool
+    session: Session,
+    *,
+    name: str | None,
+    path: str | None,
+    fast: bool,
+    platforms: list[str],
+    limits: dict[str, int | None] | None,
+    fail_on_invalid: bool,
 ) -> dict[str, t.Any]:
     """Check an image in full, or without its layers' bodies (``fast``).
 
     What is wrong with it never raises: each is a sentence in ``problems``. An absent image does, and what keeps us from
     reading it.
     """
-    patterns = [Platform.parse(text) for text in platforms]
+    patterns, allowed = [Platform.parse(text) for text in platforms], parse_limits(limits)
     if name is not None:
-        check, digest = _check_registry(session, name, fast, patterns)
+        check, digest = _check_registry(session, name, fast, patterns, allowed)
     else:
-        check, digest = _check_file(session, str(path), fast, patterns)
+        check, digest = _check_file(session, str(path), fast, patterns, allowed)
     problems = list(dict.fromkeys(check.problems))
     reference = Reference.parse(name).with_digest(digest) if name is not None and digest else None
     found: dict[str, t.Any] = {
@@ -278,10 +295,12 @@ def validate(
     return found
 
 
-def _check_registry(session: Session, name: str, fast: bool, patterns: list[Platform]) -> tuple[_Check, str | None]:
+def _check_registry(
+    session: Session, name: str, fast: bool, patterns: list[Platform], limits: Limits
+) -> tuple[_Check, str | None]:
     reference = Reference.parse(name)
     repository = session.repository(reference)
-    check = _Check(session, _Remote(repository), str(reference), fast, patterns)
+    check = _Check(session, _Remote(repository), str(reference), fast, patterns, limits)
     try:
         root = repository.get_raw(reference.target)
     except ContentError as exc:
@@ -292,13 +311,15 @@ def _check_registry(session: Session, name: str, fast: bool, patterns: list[Plat
     return check, root.digest
 
 
-def _check_file(session: Session, path: str, fast: bool, patterns: list[Platform]) -> tuple[_Check, str | None]:
+def _check_file(
+    session: Session, path: str, fast: bool, patterns: list[Platform], limits: Limits
+) -> tuple[_Check, str | None]:
     roots: list[tuple[Manifest, str]] = []
     try:
         images = open_images(path)
     except ContentError as exc:
-        return _Check(session, t.cast(_Source, None), path, fast, patterns, [str(exc)]), None
-    check = _Check(session, images, path, fast, patterns)
+        return _Check(session, t.cast(_Source, None), path, fast, patterns, limits, [str(exc)]), None
+    check = _Check(session, images, path, fast, patterns, limits)
     for entry in images.entries:
         try:
             root = images.root(entry)

@@ -64,8 +64,8 @@ def verify_images(
             return Verdicts(reference, None, False, problem=str(exc))
 
     found = session.map(one, references)
-    for verdicts in found:
-        session.transport.warnings.extend(set(verdicts.warnings) - set(session.transport.warnings))
+    for warning in (warning for verdicts in found for warning in verdicts.warnings):
+        session.transport.warn(warning)
     result = _result(texts, found)
     failed = [verdicts for verdicts in found if not verdicts.verified]
     if failed and fail_on_unverified:

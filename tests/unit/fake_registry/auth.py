@@ -41,7 +41,17 @@ class Auth:
     denied_status: int = 401  # a good token that does not reach so far; 403 elsewhere
     ping_200_without_auth: bool = False
     delete_needs_star: bool = False
+    stranger_status: int = 0  # what all but the ping answers to who sends no login: 404 on GitHub Packages, or 403
+    unknown_actions: tuple[str, ...] = ()  # 400 for a scope with one of them: Quay's token server knows no "delete"
+    realm_per_project: bool = False  # Artifactory: repositories have token servers of their own, by their first part
     token_body: str = ""  # "endless", "oversized", "html", "no_token"
+
+
+_STRANGERS = {404: ("NAME_UNKNOWN", "repository name not known to registry"), 403: ("DENIED", "denied")}
+
+
+def _project(resource: str) -> str:
+    return resource.partition(":")[2].partition("/")[0]
 
 
 @dataclass
@@ -70,6 +80,8 @@ class Gate:
             return
         needs = self._needs(call, endpoint, repo)
         scheme, dummy, value = call.headers.get("authorization", "").partition(" ")
+        if not scheme and self.auth.stranger_status and endpoint != "ping":
+            raise Refusal(self.auth.stranger_status, *_STRANGERS[self.auth.stranger_status])
         if scheme.lower() == "bearer" and self.auth.mode == "bearer":
             token = self.tokens.get(value)
             if token is None or token.expires <= self.registry.clock():
@@ -118,6 +130,8 @@ class Gate:
         if scheme != "Bearer":
             return scheme
         pairs = {"realm": self.realm()}
+        if self.auth.realm_per_project:
+            pairs["realm"] += f"?project={_project(next(iter(needs), ''))}"
         if self.auth.service is not None:
             pairs["service"] = self.auth.service
         if self.auth.scope_named and needs:
@@ -200,6 +214,12 @@ class Gate:
             raise Refusal(400, "UNSUPPORTED", f"service {fields.get('service')!r} is not {self.auth.service!r}")
         if self.auth.realm_query and self.auth.realm_query not in call.query:
             raise Refusal(400, "UNSUPPORTED", "the query of the realm is missing")
+        for scope in " ".join(fields.all("scope")).split():
+            resource, dummy, actions = scope.rpartition(":")
+            if {*actions.split(",")} & {*self.auth.unknown_actions}:
+                raise Refusal(400, "", f"Unable to decode repository and actions: {resource}:{actions}")
+            if self.auth.realm_per_project and call.get("project") != _project(resource):
+                raise Refusal(403, "DENIED", f"{resource} is not of the project {call.get('project')!r}")
 
     def _token_answer(self, user: str, scopes: Sequence[str], name: str, refresh: bool) -> Answer:
         scopes = [scope for group in scopes for scope in group.split()]

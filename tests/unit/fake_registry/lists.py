@@ -22,6 +22,7 @@ class Lists(Endpoints):
         if self.quirks.catalog_status:
             raise Refusal(self.quirks.catalog_status, "UNSUPPORTED", "the catalog is not offered")
         names, headers = self.page(call, sorted(self.repos))
+        names = [*names, *self.quirks.listed_too]
         return Answer(200, [*headers, ("Content-Type", "application/json")], to_json({"repositories": names}))
 
     def tags_get(self, call: Call, repo: str, ref: str) -> Answer:
@@ -34,6 +35,8 @@ class Lists(Endpoints):
         body: dict[str, Any] = {"name": repo, "tags": tags or (None if quirks.tags_null else [])}
         if quirks.tags_unsorted and tags:
             body["tags"] = tags[::-1] + tags[:1]
+        if quirks.listed_too:
+            body["tags"] = [*tags, *quirks.listed_too]
         if quirks.extra_json_in_tags:
             names = {digest: [tag for tag in tags if found.tags[tag] == digest] for digest in found.manifests}
             body["child"] = []

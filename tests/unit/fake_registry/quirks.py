@@ -91,6 +91,7 @@ class Quirks:
     tags_unsorted: bool = False  # and one of them twice
     extra_json_in_tags: bool = False  # GCR
     catalog_status: int = 0
+    listed_too: tuple[str | None, ...] = ()  # names in lists that are of nothing that is there, or none at all
     # everything
     error_body: str = "spec"  # "html", "text", "message", "details", "empty"
     warning_header: str = ""

@@ -38,9 +38,13 @@ def registry() -> Iterator[FakeRegistry]:
 
 
 class Certificates(NamedTuple):
-    """Paths of PEM files. `server` is for 127.0.0.1, `other_name` for another host, both signed by `ca`."""
+    """Paths of PEM files. `server` is for 127.0.0.1, `other_name` for another host, both signed by `ca`.
+
+    `other_ca` is an authority that signed none of them.
+    """
 
     ca: str
+    other_ca: str
     server: TLS
     other_name: TLS
     client: TLS
@@ -50,6 +54,7 @@ class Certificates(NamedTuple):
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     folder, authority = tmp_path_factory.mktemp("certificates"), trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    trustme.CA().cert_pem.write_to_path(str(folder / "other_ca.pem"))
 
     def issue(name: str) -> TLS:
         issued, cert, key = authority.issue_cert(name), str(folder / f"{name}.pem"), str(folder / f"{name}.key")
@@ -58,4 +63,5 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         issued.private_key_pem.write_to_path(key)
         return TLS(cert, key)
 
-    return Certificates(str(folder / "ca.pem"), issue("127.0.0.1"), issue("other.example"), issue("client.example"))
+    authorities = str(folder / "ca.pem"), str(folder / "other_ca.pem")
+    return Certificates(*authorities, issue("127.0.0.1"), issue("other.example"), issue("client.example"))

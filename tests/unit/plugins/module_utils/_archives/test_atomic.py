@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.quayside.registry.plugins.module_utils._archives import atomic as module
 from ansible_collections.quayside.registry.plugins.module_utils._archives.atomic import (
     atomic_write,
     check_file,
@@ -17,7 +16,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._archives.atomic
     digest_of_file,
     write_file,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
+from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput, OCIError
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
 from ansible_collections.quayside.registry.tests.unit.kit import fails
 
@@ -55,6 +54,24 @@ def test_a_file_that_is_replaced_keeps_its_mode(folder: Path) -> None:
     assert path.stat().st_mode & 0o7777 == 0o600
 
 
+def test_the_file_is_prepared_before_it_is_seen(folder: Path) -> None:
+    path = folder / "x"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    seen: list[bytes] = []
+
+    def prepare(finished: str) -> None:
+        seen.append(path.read_bytes() + Path(finished).read_bytes())
+        os.chmod(finished, 0o400)
+
+    with atomic_write(str(path), prepare) as handle:
+        os.write(handle, b"new")
+    assert (seen, path.read_bytes(), path.stat().st_mode & 0o7777) == ([b"oldnew"], b"new", 0o400)
+    with pytest.raises(ValueError, match="no"), atomic_write(str(path), lambda finished: int("no")):
+        pass
+    assert (path.read_bytes(), os.listdir(folder)) == (b"new", ["x"])
+
+
 def broken(error: BaseException) -> Iterator[bytes]:
     yield b"some"
     raise error
@@ -71,9 +88,9 @@ def test_a_failure_leaves_what_was_there(error: BaseException, folder: Path) -> 
 
 
 def test_a_full_disk_is_told_with_the_name_of_the_file(folder: Path) -> None:
-    with pytest.raises(OSError, match="No space left") as caught, atomic_write(str(folder / "x")):
+    says = f"Not enough space in {folder} for {folder / 'x'}; free some."
+    with fails(OCIError, "NO_SPACE", says=says), atomic_write(str(folder / "x")):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    assert caught.value.filename == str(folder / "x")
     assert os.listdir(folder) == []
 
 
@@ -122,23 +139,8 @@ def test_digest_of_file(algorithm: str, folder: Path) -> None:
     assert digest_of_file(str(folder), algorithm) is None
 
 
-class Slow:
-    """A file that takes two bytes at a time."""
-
-    def __init__(self, handle: int) -> None:
-        self.handle = handle
-
-    def __enter__(self) -> Slow:
-        return self
-
-    def __exit__(self, *dummy: object) -> None:
-        pass
-
-    def write(self, data: memoryview) -> int:
-        return os.write(self.handle, data[:2])
-
-
 def test_short_writes_are_made_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "open", lambda handle, *dummy, **more: Slow(handle), raising=False)
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda handle, data, at: real(handle, data[:2], at))
     write_file(str(folder / "x"), [b"abcde"])
     assert (folder / "x").read_bytes() == b"abcde"

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._archives import files as files_module
+from ansible_collections.quayside.registry.plugins.module_utils._archives.atomic import write_file
 from ansible_collections.quayside.registry.plugins.module_utils._archives.files import Archive, Files, Folder
-from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError
+from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, OCIError
+from ansible_collections.quayside.registry.plugins.module_utils._layers import limits as limits_module
 from ansible_collections.quayside.registry.plugins.module_utils._layers.compression import compression_of, compressor
 from ansible_collections.quayside.registry.plugins.module_utils._layers.spool import Spool
 from ansible_collections.quayside.registry.plugins.module_utils._layers.streams import ChunkStream, unpacked
@@ -174,8 +176,8 @@ def test_an_archive_with_too_many_members(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files_module, "_RATIO_FROM", 1 << 20)
-    monkeypatch.setattr(files_module, "_MAX_RATIO", 10)
+    monkeypatch.setattr(limits_module, "RATIO_FROM", 1 << 20)
+    monkeypatch.setattr(files_module, "DEFAULT_LIMITS", limits_module.Limits(max_ratio=10))
     path = tmp_path / "a.tar.gz"
     path.write_bytes(gzip.compress(tar_of({"a": bytes(40 << 20)})))
     with fails(ContentError, "LIMIT_EXCEEDED", says="more than 10 times"):
@@ -183,27 +185,31 @@ def test_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_spool() -> None:
-    spool = Spool()
+    spool = Spool("to test")
     assert [spool.write(b"abc"), spool.write(b"de")] == [3, 2]
     assert spool.size == 5
     assert b"".join(spool.chunks()) == b"".join(spool.chunks()) == b"abcde"
 
 
 def test_a_full_disk_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool = Spool(str(tmp_path))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    spool = Spool("to test", str(folder))
 
     def full(*dummy: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(OSError, match="No space left") as caught:
+    with fails(OCIError, "NO_SPACE", says=f"Not enough space in {folder} to test; free some."):
         spool.write(b"x")
-    assert caught.value.filename == f"A temporary file in {tmp_path}"
+    with fails(OCIError, "NO_SPACE", says=f"Not enough space in {folder} for {folder}/new; free some."):
+        write_file(f"{folder}/new", [b"x"])
+    assert list(folder.iterdir()) == []
 
 
 def test_spool_takes_what_a_compressor_writes() -> None:
-    spool = Spool()
-    with compressor(spool) as writer:  # type: ignore[arg-type]  # it writes and does nothing else
+    spool = Spool("to test")
+    with compressor(spool) as writer:
         writer.write(b"abc")
     assert gzip.decompress(b"".join(spool.chunks())) == b"abc"
 

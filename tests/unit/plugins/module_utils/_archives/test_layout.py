@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._archives.dockerarchive import DockerArchive
-from ansible_collections.quayside.registry.plugins.module_utils._archives.layout import (
-    Layout,
+from ansible_collections.quayside.registry.plugins.module_utils._archives.images import (
     formats_of,
     open_files,
     open_images,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._archives.layout import Layout
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, InvalidInput
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Descriptor
 from ansible_collections.quayside.registry.plugins.module_utils._oci.parts import parts

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._archives.writer import (
-    Member,
+    ArchiveMember,
     holds,
     small,
     write_archive,
@@ -42,11 +42,11 @@ def pieces(data: bytes) -> Iterator[bytes]:
         yield data[at : at + 1000]
 
 
-def members() -> list[Member]:
+def members() -> list[ArchiveMember]:
     return [
         small("manifest.json", b"[]"),
-        Member("b" * 64 + ".tar", digest_of(DATA), len(DATA), lambda: pieces(DATA)),
-        Member("a" * 120, digest_of(DATA[1:]), None, lambda: pieces(DATA[1:])),
+        ArchiveMember("b" * 64 + ".tar", digest_of(DATA), len(DATA), lambda: pieces(DATA)),
+        ArchiveMember("a" * 120, digest_of(DATA[1:]), None, lambda: pieces(DATA[1:])),
         small("empty", b""),
     ]
 
@@ -98,7 +98,7 @@ def test_anything_else_is_not_it(folder: Path) -> None:
 
 
 def test_content_that_is_unpacked_is_verified(folder: Path) -> None:
-    wrong = Member("x", digest_of(b"other"), None, lambda: [b"content"])
+    wrong = ArchiveMember("x", digest_of(b"other"), None, lambda: [b"content"])
     with fails(ContentError, "DIGEST_MISMATCH", says=digest_of(b"content")):
         write_archive(str(folder / "a.tar"), [wrong], map_all)
     assert os.listdir(folder) == []
@@ -110,5 +110,5 @@ def test_a_failure_leaves_nothing(folder: Path) -> None:
         raise ContentError("It broke.")
 
     with fails(ContentError, "CONTENT_INVALID"):
-        write_archive(str(folder / "a.tar"), [Member("x", digest_of(b"xy"), 2, fail)], map_all)
+        write_archive(str(folder / "a.tar"), [ArchiveMember("x", digest_of(b"xy"), 2, fail)], map_all)
     assert os.listdir(folder) == []

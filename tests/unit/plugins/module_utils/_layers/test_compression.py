@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import (
@@ -22,11 +23,15 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 )
 from ansible_collections.quayside.registry.plugins.module_utils._layers import compression
 from ansible_collections.quayside.registry.plugins.module_utils._layers.compression import (
+    FILES,
+    SNIFFED,
     Written,
+    compression_of,
     compressor,
     decompressor,
     encoder_name,
 )
+from ansible_collections.quayside.registry.tests.unit.kit import fails
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,7 +170,6 @@ def test_zstd_without_a_library_names_what_to_install(monkeypatch: pytest.Monkey
 def test_members_in_a_row_are_one_content(codec: str) -> None:
     many = b"".join(gzip.compress(b"%d," % number) for number in range(3000))
     assert unpack(many) == b"".join(b"%d," % number for number in range(3000))
-    assert unpack(gzip.compress(b"a") + bytes(700) + gzip.compress(b"b") + bytes(70_000)) == b"ab"
     named = io.BytesIO()
     with gzip.GzipFile("a name", "wb", fileobj=named) as stream:
         stream.write(b"content")
@@ -279,3 +283,49 @@ def test_any_content_comes_back(pieces: list[bytes], level: int) -> None:
             writer.write(piece * 97)
     whole = b"".join(piece * 97 for piece in pieces)
     assert unpack(out.getvalue()) == gzip.decompress(out.getvalue()) == whole
+
+
+@pytest.mark.parametrize("module", ["bz2", "lzma"])
+def test_files_in_bzip2_and_xz_are_read_in_bounded_memory(module: str) -> None:
+    compress = importlib.import_module(module).compress
+    data = compress(bytes(60 << 20)) + compress(b"more")
+    tracemalloc.start()
+    try:
+        stream = decompressor(io.BytesIO(data), known=FILES)
+        size = sum(map(len, iter(lambda: stream.read(1 << 20), b"")))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (size, peak < 20_000_000) == ((60 << 20) + 4, True)
+
+
+@pytest.mark.parametrize("module", ["bz2", "lzma"])
+def test_layers_in_bzip2_and_xz_are_refused(module: str) -> None:
+    name = {"bz2": "bzip2", "lzma": "xz"}[module]
+    with fails(ContentError, "INVALID_LAYER", says=f"is compressed with {name}, which images cannot have"):
+        decompressor(io.BytesIO(importlib.import_module(module).compress(b"x")), "It")
+
+
+def test_padding_behind_gzip_is_taken_of_files_alone() -> None:
+    data = gzip.compress(b"a") + bytes(700) + gzip.compress(b"b") + bytes(70_000)
+    assert decompressor(io.BytesIO(data), known=FILES).read() == b"ab"
+    with fails(ContentError, "CONTENT_INVALID", says="It has something behind its compressed data"):
+        decompressor(io.BytesIO(data), "It").read()
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (gzip.compress(b""), "gzip"),
+        (b"\x28\xb5\x2f\xfd__", "zstd"),
+        (b"\x5f\x2a\x4d\x18__", "zstd"),
+        (b"BZh9__", "bzip2"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"LZIP__", "lzip"),
+        (b"PK\x03\x04__", "zip"),
+        (b"etc/pa", "none"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_the_first_bytes_tell(start: bytes, name: str) -> None:
+    assert compression_of(start[:SNIFFED]) == name

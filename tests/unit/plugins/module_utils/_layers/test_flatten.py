@@ -11,12 +11,15 @@ import os
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError
 from ansible_collections.quayside.registry.plugins.module_utils._layers import flatten as flatten_module
-from ansible_collections.quayside.registry.plugins.module_utils._layers.flatten import LayerSource, Limits, flatten
+from ansible_collections.quayside.registry.plugins.module_utils._layers import limits as limits_module
+from ansible_collections.quayside.registry.plugins.module_utils._layers.flatten import LayerSource, flatten
+from ansible_collections.quayside.registry.plugins.module_utils._layers.limits import Limits
 from ansible_collections.quayside.registry.plugins.module_utils._layers.tarstream import TarReader, content, entries
 from ansible_collections.quayside.registry.tests.unit.plugins.module_utils._layers import layer_model as model
 from ansible_collections.quayside.registry.tests.unit.tars import DIRECTORY, FIFO, FILE, LINK, SYMLINK, Item, pack
@@ -25,10 +28,10 @@ from hypothesis import strategies as st
 
 
 def source(number: int, data: bytes, diff_id: str | None = None) -> LayerSource:
-    return LayerSource(f"Layer {number}", lambda: io.BytesIO(data), diff_id)
+    return LayerSource(f"Layer {number}", lambda: [data], diff_id)
 
 
-def merge(*layers: bytes, limits: Limits = flatten_module.DEFAULT_LIMITS) -> bytes:
+def merge(*layers: bytes, limits: Limits = limits_module.DEFAULT_LIMITS) -> bytes:
     out = io.BytesIO()
     summary = flatten([source(number, data) for number, data in enumerate(layers, 1)], out, limits)
     assert summary.size == len(out.getvalue())
@@ -372,7 +375,7 @@ def test_limits_on_the_whole_image(limits: Limits, message: str, monkeypatch: py
 
 
 def test_limit_on_the_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flatten_module, "_RATIO_FROM", 1 << 20)
+    monkeypatch.setattr(limits_module, "RATIO_FROM", 1 << 20)
     bomb = gzip.compress(pack([f("zeros", "\0" * 3_000_000)]), 1)
     merge(bomb)
     with pytest.raises(ContentError, match=r"Layer 1 expands to more than 100 times its size \(max_ratio\)"):
@@ -404,12 +407,16 @@ def test_diff_ids_are_verified() -> None:
 def test_streams_are_closed_and_no_temporary_file_is_left(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     spool.mkdir()
-    opened = []
+    opened, closed = [], []
 
     def opener(data: bytes) -> LayerSource:
-        def open_it() -> io.BytesIO:
-            opened.append(io.BytesIO(data))
-            return opened[-1]
+        def open_it() -> Iterator[bytes]:
+            opened.append(data)
+            try:
+                yield data
+                yield b""
+            finally:
+                closed.append(data)
 
         return LayerSource("Layer", open_it)
 
@@ -417,7 +424,7 @@ def test_streams_are_closed_and_no_temporary_file_is_left(tmp_path: Path) -> Non
     flatten([opener(pack([f("x")]))], io.BytesIO(), tmp_dir=str(spool))
     with pytest.raises(ContentError):
         flatten([opener(pack([f("x")])), opener(b"no tar" * 500)], io.BytesIO(), tmp_dir=str(spool))
-    assert all(stream.closed for stream in opened)
+    assert sorted(opened) == sorted(closed)
     assert list(spool.iterdir()) == []
     assert not before or len(os.listdir("/proc/self/fd")) <= len(before)
 

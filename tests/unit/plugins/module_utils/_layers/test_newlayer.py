@@ -7,6 +7,7 @@ import base64
 import gzip
 import io
 import os
+import shutil
 import socket
 import tarfile
 from pathlib import Path
@@ -14,24 +15,25 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, InvalidInput
+from ansible_collections.quayside.registry.plugins.module_utils._layers.newfiles import layer_of_files, parse_file
 from ansible_collections.quayside.registry.plugins.module_utils._layers.newlayer import (
     NewLayer,
-    from_files,
     from_path,
-    parse_file,
     windows,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._layers.tree import FileTree
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
+from ansible_collections.quayside.registry.tests.unit.kit import fails
 from ansible_collections.quayside.registry.tests.unit.tars import DIRECTORY, LINK, SYMLINK, Item, pack
 
 
 def entries(layer: NewLayer) -> dict[str, tarfile.TarInfo]:
-    with layer.plain() as stream, tarfile.open(fileobj=io.BytesIO(stream.read())) as archive:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(layer.plain()))) as archive:
         return {info.name: info for info in archive}
 
 
 def content(layer: NewLayer, name: str) -> bytes:
-    with layer.plain() as stream, tarfile.open(fileobj=io.BytesIO(stream.read())) as archive:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(layer.plain()))) as archive:
         return archive.extractfile(name).read()
 
 
@@ -128,7 +130,7 @@ def test_tars_that_are_none(tmp_path: Path) -> None:
 
 
 def make(*values: dict[str, Any], mtime: int = 0) -> NewLayer:
-    return from_files([parse_file(value) for value in values], mtime)
+    return layer_of_files([parse_file(value) for value in values], mtime, FileTree())
 
 
 def test_files_come_with_the_folders_above_them(tmp_path: Path) -> None:
@@ -185,5 +187,64 @@ def test_windows(tmp_path: Path) -> None:
     descriptor = base64.b64decode(found["Files/app/x"].pax_headers["MSWINDOWS.rawsd"])
     assert descriptor[20:36] == descriptor[36:52] == bytes.fromhex("01020000000000052000000021020000")
     assert content(layer, "Files/app/x") == b"x" * 700
-    with pytest.raises(ContentError, match="is for Windows already"):
-        windows(layer)
+    assert windows(layer) is layer
+    both = tmp_path / "both.tar"
+    both.write_bytes(pack([Item("Files/x"), Item("y")]))
+    with pytest.raises(ContentError, match="has Files or Hives, as layers of Windows have, and other files"):
+        windows(from_path(str(both)))
+
+
+def test_a_folder_that_is_nested_without_an_end_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "/".join("d" * 400)).mkdir(parents=True)
+    assert len(entries(from_path(str(root)))) == 400
+    (root / "/".join("d" * 402)).mkdir(parents=True)
+    with fails(ContentError, "FILE_ERROR", says="is more than 400 folders deep"):
+        from_path(str(root))
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_becomes_a_link_while_a_folder_is_packed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").write_bytes(b"the secret")
+    root = tmp_path / "site"
+    root.mkdir()
+    if kind == "file":
+        (root / "x").write_bytes(b"public")
+    else:
+        (root / "x").mkdir()
+    real = os.lstat
+
+    def lstat(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        """Put the link in place between the look and the opening."""
+        found = real(path, *args, **options)
+        if path == b"x" and not (root / "x").is_symlink():
+            shutil.rmtree(root / "x") if kind == "folder" else (root / "x").unlink()
+            (root / "x").symlink_to(tmp_path / "secret" / ("key" if kind == "file" else ""))
+        return found
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    with fails(ContentError, "FILE_ERROR", says="'x' was replaced while it was packed"):
+        from_path(str(root))
+
+
+def test_another_file_in_its_place_while_a_folder_is_packed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "site"
+    root.mkdir()
+    (root / "x").write_bytes(b"public")
+    (tmp_path / "other").write_bytes(b"other")
+    real = os.lstat
+
+    def lstat(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        found = real(path, *args, **options)
+        if path == b"x" and (tmp_path / "other").exists():
+            (tmp_path / "other").replace(root / "x")
+        return found
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    with fails(ContentError, "FILE_ERROR", says="'x' was replaced while it was packed"):
+        from_path(str(root))

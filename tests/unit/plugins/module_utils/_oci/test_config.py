@@ -13,6 +13,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.config impo
     edit_config,
     edit_env,
     rfc3339,
+    type_problems,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Json, canonical_json
 from ansible_collections.quayside.registry.tests.unit.kit import fails
@@ -165,7 +166,6 @@ def test_times(text: str, result: str) -> None:
         ({"volumes": ["/a", ""]}, "volumes: '' is not an absolute path"),
         ({"config_patch": {"rootfs": {"diff_ids": []}}}, "config_patch may not change the rootfs of an image"),
         ({"config_patch": {"rootfs": None}}, "config_patch may not change the rootfs of an image"),
-        ({"config_patch": {"created": "today"}}, "config_patch, created: 'today' is not a time"),
     ],
 )
 def test_what_cannot_be_set(options: Json, says: str) -> None:
@@ -188,14 +188,22 @@ def test_patch_comes_last() -> None:
     ("change", "says"),
     [
         ({"config": []}, "a field config that is not an object"),
-        ({"config": {"Env": {"A": "b"}}}, "a field Env that is not a list of strings"),
-        ({"config": {"Env": [1]}}, "a field Env that is not a list of strings"),
-        ({"config": {"Cmd": "/bin/sh"}}, "a field Cmd that is not a list of strings"),
-        ({"config": {"Labels": {"a": 1}}}, "a field Labels that is not an object of strings"),
-        ({"config": {"ExposedPorts": {"80/tcp": True}}}, "a field ExposedPorts that is not an object of objects"),
-        ({"config": {"User": 0}}, "a field User that is not a string"),
+        ({"config": {"Env": {"A": "b"}}}, "a field config.Env that is not a list of strings"),
+        ({"config": {"Env": [1]}}, "a field config.Env that is not a list of strings"),
+        ({"config": {"Cmd": "/bin/sh"}}, "a field config.Cmd that is not a list of strings"),
+        ({"config": {"Labels": {"a": 1}}}, "a field config.Labels that is not an object of strings"),
+        (
+            {"config": {"ExposedPorts": {"80/tcp": True}}},
+            "a field config.ExposedPorts that is not an object of objects",
+        ),
+        ({"config": {"User": 0}}, "a field config.User that is not a string"),
         ({"history": ["x"]}, "a field history that is not a list of objects"),
         ({"author": 1}, "a field author that is not a string"),
+        ({"created": "today"}, "a field created that is not a time such as"),
+        (
+            {"config": {"Healthcheck": {"Retries": "3"}}},
+            "a field config.Healthcheck.Retries that is not a whole number",
+        ),
         ({"os": None}, "has no os, which every image has"),
         ({"architecture": ""}, "has no architecture, which every image has"),
     ],
@@ -210,3 +218,46 @@ def test_patches_that_engines_could_not_read(change: Json, says: str) -> None:
 def test_an_image_that_is_damaged_already(run: Json) -> None:
     with fails(ContentError, "CONFIG_INVALID", says="The config of an image has a field"):
         edit({"config": run}, labels={"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("config", "fields"),
+    [
+        ({"os.features": "x"}, "os.features"),
+        ({"created": "2025-01-31 12:00:00Z"}, "created"),
+        ({"created": "2025-02-30T12:00:00Z"}, "created"),
+        ({"created": 1}, "created"),
+        ({"rootfs": []}, "rootfs"),
+        ({"rootfs": {"type": 1}}, "rootfs.type"),
+        ({"history": {}}, "history"),
+        ({"history": [{}, {"created": "", "empty_layer": "yes"}]}, "history[1].created history[1].empty_layer"),
+        ({"history": [{"created_by": ["sh"]}]}, "history[0].created_by"),
+        ({"config": []}, "config"),
+        ({"config": {"Entrypoint": "/app"}}, "config.Entrypoint"),
+        ({"config": {"Labels": {"a": 1}}}, "config.Labels"),
+        ({"config": {"Env": {"A": "b"}}}, "config.Env"),
+        ({"config": {"ExposedPorts": ["80/tcp"]}}, "config.ExposedPorts"),
+        ({"config": {"User": 0}}, "config.User"),
+        ({"config": {"StopTimeout": 1.5, "Tty": "no"}}, "config.Tty config.StopTimeout"),
+        ({"config": {"StopTimeout": True}}, "config.StopTimeout"),
+        (
+            {"config": {"Healthcheck": {"Test": "true", "Interval": "1s"}}},
+            "config.Healthcheck.Test config.Healthcheck.Interval",
+        ),
+        ({"container_config": {"Cmd": "sh"}}, "container_config.Cmd"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_field_that_engines_type_is_checked(config: Json, fields: str) -> None:
+    assert [problem.split(" that is not ")[0] for problem in type_problems(config)] == [
+        f"has a field {name}" for name in fields.split()
+    ]
+
+
+def test_what_engines_read_is_no_problem() -> None:
+    times = ("0001-01-01T00:00:00Z", "2025-01-31T12:00:00.1234567891+02:00", None)
+    run = {"ExposedPorts": {"80/tcp": {}}, "Volumes": {"/data": None}, "Cmd": None, "Labels": {}, "StopTimeout": 3}
+    health = {"Test": ["NONE"], "Interval": 1_000_000_000}
+    for time in times:
+        config = {"created": time, "config": {**run, "Healthcheck": health}, "history": [{"created": time}], "x": 1}
+        assert type_problems(config) == []

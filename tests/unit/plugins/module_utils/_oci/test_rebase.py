@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Json
 from ansible_collections.quayside.registry.plugins.module_utils._oci.mediatype import DOCKER_MANIFEST, OCI_MANIFEST
 from ansible_collections.quayside.registry.plugins.module_utils._oci.rebase import (
@@ -13,6 +14,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.rebase impo
     not_based_on,
     rebased_config,
 )
+from ansible_collections.quayside.registry.tests.unit.kit import fails
 
 
 def test_not_based_on() -> None:
@@ -31,7 +33,6 @@ OCI, DOCKER = "application/vnd.oci.image.layer", "application/vnd.docker.image.r
     [
         (f"{OCI}.v1.tar", f"{DOCKER}.diff.tar"),
         (f"{OCI}.v1.tar+gzip", f"{DOCKER}.diff.tar.gzip"),
-        (f"{OCI}.v1.tar+zstd", f"{DOCKER}.diff.tar.zstd"),
         (f"{OCI}.nondistributable.v1.tar", f"{DOCKER}.foreign.diff.tar"),
         (f"{OCI}.nondistributable.v1.tar+gzip", f"{DOCKER}.foreign.diff.tar.gzip"),
     ],
@@ -45,6 +46,13 @@ def test_families(oci: str, docker: str) -> None:
 
     assert of(oci, DOCKER_MANIFEST) == of(docker, DOCKER_MANIFEST) == docker
     assert of(oci, OCI_MANIFEST) == of(docker, OCI_MANIFEST) == oci
+
+
+def test_zstd_does_not_get_into_an_image_in_the_format_of_docker() -> None:
+    layer = {"mediaType": f"{OCI}.v1.tar+zstd", "digest": "d", "size": 1}
+    assert in_family(layer, OCI_MANIFEST) == layer
+    with fails(InvalidInput, "UNSUPPORTED_COMPRESSION", says="has no layers in zstd"):
+        in_family(layer, DOCKER_MANIFEST)
 
 
 def history(*names: str) -> list[Json]:

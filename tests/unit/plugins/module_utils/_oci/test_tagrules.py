@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
 from ansible_collections.quayside.registry.plugins.module_utils._oci.patterns import pattern_filter
-from ansible_collections.quayside.registry.plugins.module_utils._oci.tagrules import is_digest_tag, tag_chooser
+from ansible_collections.quayside.registry.plugins.module_utils._oci.tagrules import (
+    is_digest_tag,
+    rule_chooser,
+    tag_chooser,
+)
+from ansible_collections.quayside.registry.tests.unit.kit import fails
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,3 +109,49 @@ def test_choose(rules, chosen):
 @given(st.permutations(TAGS), st.integers(1, 9))
 def test_the_newest_do_not_depend_on_the_registrys_order(tags, newest):
     assert tag_chooser(newest=newest)(tags) == tag_chooser(newest=newest)(TAGS)
+
+
+MANY = ["1.4.0", "1.4.1", "1.4.2", "1.5.0", "v1.5.1", "2.0.0", "edge", "nightly"]
+
+
+def test_newest_of_each_group() -> None:
+    choose = tag_chooser(newest=2, per=r"^v?(\d+\.\d+)")
+    assert choose(MANY) == ["2.0.0", "v1.5.1", "1.5.0", "1.4.2", "1.4.1"]
+    named = tag_chooser(newest=1, per=r"^v?(\d+)\.", sort_by="alphabetical")
+    assert named(MANY) == ["v1.5.1", "nightly", "2.0.0"]
+
+
+def test_the_alphabets_newest_is_its_last() -> None:
+    assert tag_chooser(newest=2, sort_by="alphabetical")(["2024-01", "2024-03", "2024-02"]) == ["2024-03", "2024-02"]
+
+
+def test_several_ranges_of_which_one_must_fit() -> None:
+    assert tag_chooser(semver=["~1.4", ">=2"])(MANY) == ["1.4.0", "1.4.1", "1.4.2", "2.0.0"]
+
+
+def test_dates_and_builds_are_no_versions() -> None:
+    found = ["2.0.0", "v2.0.1", "20240101", "1234567", "v20240101", "20240101-abc", "2022", "9999"]
+    assert tag_chooser(newest=9)(found) == ["9999", "2022", "v2.0.1", "2.0.0"]
+
+
+def test_rules_never_choose_digest_tags() -> None:
+    digest = "sha256-" + "0" * 64
+    assert rule_chooser({"include": ["^sha256-", "1"]})([digest, digest + ".sig", "1.0"]) == ["1.0"]
+    assert rule_chooser(None)([digest + ".att", "x"]) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ({"per": "(a)"}, "give newest too"),
+        ({"newest": 1, "per": "a"}, "has 0 groups"),
+        ({"newest": 1, "per": "(a)(b)"}, "has 2 groups"),
+        ({"newest": 1, "per": "("}, "is not a regular expression"),
+        ({"newest": 1, "sort_by": "age"}, "version or alphabetical"),
+        ({"semver": 1.4}, "write the range in quotes"),
+        ({"semver": ["^1", 2.0]}, "write the range in quotes"),
+    ],
+)
+def test_rules_that_cannot_be(rules: dict[str, Any], says: str) -> None:
+    with fails(InvalidInput, "INVALID_OPTION", says=says):
+        tag_chooser(**rules)

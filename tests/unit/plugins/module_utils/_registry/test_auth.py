@@ -14,9 +14,9 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     Denied,
     OCIError,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._registry import auth
-from ansible_collections.quayside.registry.plugins.module_utils._registry.auth import (
-    Registry,
+from ansible_collections.quayside.registry.plugins.module_utils._registry import tokens
+from ansible_collections.quayside.registry.plugins.module_utils._registry.auth import Registry
+from ansible_collections.quayside.registry.plugins.module_utils._registry.challenges import (
     merge_scopes,
     parse_challenges,
 )
@@ -129,23 +129,29 @@ class Lab:
         self.secrets: set[str] = set()
         self.answers = list(answers or [])
         self.credential = credential
-        self.auth = Registry("q.io", Settings(), self, self.find)
-        self.auth.base_url = base_url
+        host, plain = base_url.partition("://")[2], base_url.startswith("http:")
+        self.auth = Registry(host, Settings(plain_http=plain), self, self.find)
 
     def find(self, repository):
         self.looked_up.append(repository)
         return self.credential
 
-    def send(self, method, url, settings, headers, body=None):
+    def send(self, method, url, settings, headers=None, body=None):
         """Be the transport."""
         form = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True)) if body else None
-        headers = dict(headers)
+        headers = dict(headers or {})
         assert headers.pop("Content-Type", None) == ("application/x-www-form-urlencoded" if form else None)
         self.requests.append((method, url, headers, form))
         answer = self.answers.pop(0) if self.answers else {"token": f"t{len(self.requests)}"}
         status, content = answer if isinstance(answer, tuple) else (200, answer)
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-        return SimpleNamespace(status=status, read=lambda limit, what: raw, discard=lambda: raw)
+        return SimpleNamespace(
+            status=status, url=url, headers={}, read_document=lambda limit, what: raw, discard=lambda: raw
+        )
+
+    def hide(self, *secrets):
+        """Be the transport, too."""
+        self.secrets.update(secrets)
 
     def again(self, attempt):
         """Be the transport, too, for one try."""
@@ -164,10 +170,16 @@ def bearer(**parameters):
     )
 
 
-def test_nothing_is_sent_or_looked_up_before_the_registry_asks():
-    lab = Lab(USER)
+def test_without_credentials_nothing_is_sent_before_the_registry_asks():
+    lab = Lab()
     assert lab.header() is None
-    assert (lab.auth.scheme, lab.looked_up, lab.requests) == ("", [], [])
+    assert (lab.auth.scheme, lab.looked_up, lab.requests) == ("", ["a/b"], [])
+
+
+def test_with_credentials_the_registry_is_asked_once_how_it_wants_them():
+    lab = Lab(USER)
+    assert [lab.header(), lab.header(("repository:c:pull",))] == [None, None]
+    assert lab.requests == [("GET", "https://q.io/v2/", {}, None)]
 
 
 @pytest.mark.parametrize(
@@ -333,7 +345,7 @@ def test_without_credentials_there_is_nothing_to_post():
 )
 def test_the_answer_of_a_token_server(answer, value, lifetime, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(auth, "monotonic", lambda: now[0])
+    monkeypatch.setattr(tokens, "monotonic", lambda: now[0])
     lab = Lab(None, [answer, {"token": "next"}])
     lab.learn(bearer())
     token = lab.auth.token("a/b", SCOPES)
@@ -372,7 +384,8 @@ def test_a_token_server_that_gives_none(answer, kind, word):
         lab.header()
     assert word in str(caught.value) and "auth.io" in str(caught.value) and "s3cret" not in str(caught.value)
     if kind is Denied:
-        assert (caught.value.code, caught.value.status) == ("UNAUTHORIZED", answer[0])
+        code = "DENIED" if answer[0] == 403 else "UNAUTHORIZED"
+        assert (caught.value.code, caught.value.status) == (code, answer[0])
         assert caught.value.registry == "q.io" and "the file" in str(caught.value)
 
 
@@ -402,7 +415,7 @@ def test_a_token_serves_its_repository_and_scopes_alone():
     lab.learn(bearer())
     assert [lab.header(), lab.header()] == ["Bearer t1", "Bearer t1"]
     assert lab.header(("repository:a/b:pull,push",)) == "Bearer t2"
-    assert lab.auth.authorization("c", SCOPES) == "Bearer t3"
+    assert lab.auth.authorization("c", ("repository:c:pull",)) == "Bearer t3"
     assert lab.header() == "Bearer t1"
 
 

@@ -15,12 +15,13 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     RegistryError,
     Unsupported,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Manifest
+from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import Descriptor, Manifest
 from ansible_collections.quayside.registry.plugins.module_utils._oci.mediatype import ACCEPT
-from ansible_collections.quayside.registry.plugins.module_utils._registry import auth
-from ansible_collections.quayside.registry.plugins.module_utils._registry.client import read_error
+from ansible_collections.quayside.registry.plugins.module_utils._registry import tokens
+from ansible_collections.quayside.registry.plugins.module_utils._registry.blobs import read_blob
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.manifests import put
+from ansible_collections.quayside.registry.plugins.module_utils._registry.refusals import read_error
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
@@ -107,7 +108,8 @@ def test_one_token_serves_a_repository() -> None:
         for dummy in range(5):
             target.head("1")
         assert registry.count(path="/token") == 1
-        assert registry.count("HEAD") == 6  # the first was answered with a challenge
+        assert registry.count("HEAD") == 5
+        assert registry.count("GET", "/v2/$") == 1
 
 
 def test_wide_scope_is_asked_for_at_once() -> None:
@@ -143,9 +145,7 @@ def test_rights_that_do_not_reach(status: int) -> None:
     with FakeRegistry(auth=auth) as registry:
         add_image(registry)
         target = repository(registry, "pull", "push")
-        with fails(
-            Denied, "UNAUTHORIZED" if status == 401 else "DENIED", registry.host, status, "is not allowed to us"
-        ):
+        with fails(Denied, "UNAUTHORIZED" if status == 401 else "DENIED", registry.host, status, "was denied"):
             put(target, "2", target.get("1"))
 
 
@@ -173,7 +173,7 @@ def test_token_that_ends_under_way() -> None:
 
 def test_token_is_renewed_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(auth, "monotonic", lambda: now[0])
+    monkeypatch.setattr(tokens, "monotonic", lambda: now[0])
     with FakeRegistry(auth=Auth(users=USERS, expires_in=300)) as registry:
         registry.clock = lambda: now[0]
         add_image(registry)
@@ -314,14 +314,14 @@ def refused(status: int, body: Any = b"", headers: dict[str, str] | None = None)
 SPOKEN = {"errors": [{"code": "SOME_CODE", "message": "these are my words"}]}
 REFUSALS: list[tuple[int, type[OCIError], str, str]] = [
     (400, RegistryError, "UNKNOWN", "answered HTTP 400"),
-    (401, Denied, "UNAUTHORIZED", "is not allowed to us (HTTP 401"),
-    (403, Denied, "DENIED", "is not allowed to us (HTTP 403"),
+    (401, Denied, "UNAUTHORIZED", "was denied (HTTP 401"),
+    (403, Denied, "DENIED", "was denied (HTTP 403"),
     (404, RegistryError, "NOT_A_REGISTRY", "not as a registry does"),
     (405, Unsupported, "UNSUPPORTED_BY_REGISTRY", "does not support this (HTTP 405"),
     (409, RegistryError, "UNKNOWN", "answered HTTP 409"),
     (412, RegistryError, "UNKNOWN", "answered HTTP 412"),
-    (413, RegistryError, "UNKNOWN", "answered HTTP 413"),
-    (429, RegistryError, "TOOMANYREQUESTS", "throttles us (HTTP 429"),
+    (413, RegistryError, "UNKNOWN", "client_max_body_size"),
+    (429, RegistryError, "TOOMANYREQUESTS", "is rate-limiting this host (HTTP 429"),
     (500, RegistryError, "UNKNOWN", "answered HTTP 500"),
     (501, Unsupported, "UNSUPPORTED_BY_REGISTRY", "does not support this (HTTP 501"),
     (503, RegistryError, "UNKNOWN", "answered HTTP 503"),
@@ -375,11 +375,31 @@ def test_throttled_with_a_time() -> None:
         (b'{"errors": {"code": "A"}}', None, ""),
         (b'{"errors": [{"code": "A_B", "message": "Ended."}]}', "A_B", "Ended"),
         (b'{"errors": [{"code": "not a code", "message": null}]}', None, ""),
-        (b'{"errors": [{"code": 7, "message": {"a": 1}}]}', "7", "{'a': 1}"),
+        (b'{"errors": [{"code": 7, "message": {"a": 1}}]}', "7", "a 1"),
         (b'{"details": "d"}', None, "d"),
         (b'{"message": "a\\u0000b\\u001b[31m\\nc"}', None, "a b [31m c"),
         (b"\xff\xfe", None, "\ufffd\ufffd"),
-        (b'{"message": "' + b"x" * 5000 + b'"}', None, "x" * 200),
+        (b'{"error": "no such thing"}', None, "no such thing"),
+        (b'{"error": {"message": "m"}}', None, "m"),
+        (b'{"error": "invalid_grant", "error_description": "too old"}', None, "too old"),
+        (b'{"detail": "only this"}', None, "only this"),
+        (b'{"errors": [{"code": "A", "detail": {"Tag": "2", "n": 1, "x": null}}]}', "A", "Tag 2, n 1"),
+        (
+            b'{"errors": [{"code": "A", "message": "blob unknown", "detail": "sha256:1"}]}',
+            "A",
+            "blob unknown (sha256:1)",
+        ),
+        (b'{"errors": [{"code": "A", "message": "m", "detail": [["deep"]]}]}', "A", "m (deep)"),
+        (b'{"errors": [{"code": "A", "message": "m of x", "detail": "x"}]}', "A", "m of x"),
+        (b'{"errors": [{"code": "A", "message": "m"}, {"code": "A"}, {"code": "B"}]}', "A", "m, and 2 more"),
+        (b'{"errors": [{"code": "DENIED", "message": "m", "detail": [{"Action": "pull"}]}]}', "DENIED", "m"),
+        (b'{"message": {"deep": {"deep": {"deep": {"deep": "x"}}}}}', None, ""),
+        (
+            b"<?xml?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>",
+            None,
+            "Request has expired",
+        ),
+        (b'{"message": "' + b"x" * 5000 + b'"}', None, "x" * 300),
     ],
 )
 def test_error_bodies(body: bytes, code: str | None, words: str) -> None:
@@ -517,7 +537,7 @@ def test_media_type_that_disagrees() -> None:
         digest = add_image(registry)
         body = registry.manifests(REPO)[digest].body
         registry.fault(path=MANIFEST, status=200, body=body, headers={"Content-Type": OCI_INDEX}, times=9)
-        with fails(ContentError, "MEDIA_TYPE_MISMATCH", registry.host, None, "one of them lies"):
+        with fails(ContentError, "MEDIA_TYPE_MISMATCH", registry.host, None, "Content-Type and mediaType disagree"):
             repository(registry).get("1")
 
 
@@ -645,3 +665,96 @@ def test_names_of_targets_in_errors() -> None:
         target = repository(registry)
         assert target.full("1") == f"{registry.host}/{REPO}:1"
         assert target.full(digest_of(b"")) == f"{registry.host}/{REPO}@{digest_of(b'')}"
+
+
+# --- what is in front of a registry, or not a registry
+
+
+def test_a_registry_below_another_path_does_not_say_absent() -> None:
+    """Its router says of a path that it does not know what others say of what they lack, with a registry's headers."""
+    headers = {"Docker-Distribution-Api-Version": "registry/2.0", "Content-Type": "text/plain; charset=utf-8"}
+    with refused(404, b"404 page not found\n", headers) as registry:
+        with fails(RegistryError, "NOT_A_REGISTRY", registry.host, 404, "check its host, port and path"):
+            repository(registry).head("1")
+        with fails(RegistryError, "NOT_A_REGISTRY", registry.host, 404):
+            repository(registry).delete("1")
+
+
+def test_a_login_page_is_not_a_manifest() -> None:
+    page = b"<!DOCTYPE html><title>Sign in</title>"
+    with refused(200, page, {"Content-Type": "text/html"}) as registry:
+        target = repository(registry)
+        with fails(ContentError, "NOT_A_REGISTRY", registry.host, None, "answered with a web page instead"):
+            target.head("1")
+
+
+@pytest.mark.parametrize(
+    ("body", "advice"),
+    [
+        (b"<title>400 The plain HTTP request was sent to HTTPS port</title>", "set plain_http: false"),
+        (b"<title>400 No required SSL certificate was sent</title>", "set client_cert and client_key"),
+        (b"<title>400 The SSL certificate error</title>", "check client_cert and client_key"),
+    ],
+)
+def test_what_nginx_says_of_http_and_certificates(body: bytes, advice: str) -> None:
+    with refused(400, body) as registry, fails(RegistryError, "UNKNOWN", registry.host, 400, advice):
+        repository(registry).get("1")
+
+
+def test_a_head_that_is_throttled_is_not_followed_by_a_pull() -> None:
+    with refused(429, headers={"Retry-After": "3600"}) as registry:
+        with fails(RegistryError, "TOOMANYREQUESTS", registry.host, 429, "is rate-limiting this host"):
+            repository(registry).head("1")
+        assert registry.count("GET") == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (403, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>", "Request has expired"),
+        (404, b"", "HTTP 404"),
+        (401, b"", "HTTP 401"),
+    ],
+)
+def test_a_redirect_that_ends_in_a_refusal_is_not_the_registrys(status: int, body: bytes, words: str) -> None:
+    with FakeRegistry(Quirks(blob_redirect=True), Auth(users=USERS)) as registry:
+        digest = registry.add_blob(REPO, b"data")
+        registry.fault("GET", server="storage", status=status, body=body, times=9)
+        with fails(RegistryError, "UNKNOWN", registry.host, status, words) as caught:
+            read_blob(repository(registry), Descriptor("", digest, 4))
+        assert f"{registry.storage}, where {registry.host} sent us" in str(caught.value)
+        assert USER not in str(caught.value)
+
+
+# --- deleting
+
+
+@pytest.mark.parametrize(
+    ("quirks", "outcome"),
+    [
+        (Quirks(), "deleted"),
+        (Quirks(tag_delete_400=True), "unsupported"),
+        (Quirks(tag_delete_405=True), "unsupported"),
+        (Quirks(delete_405=True), "unsupported"),
+    ],
+    ids=switches,
+)
+def test_delete_tells_what_the_registry_did(quirks: Quirks, outcome: str) -> None:
+    with FakeRegistry(quirks) as registry:
+        add_image(registry)
+        done = repository(registry).delete("1")
+        assert done.outcome == outcome
+        assert (done.refusal is None) is (outcome == "deleted")
+        assert (registry.tags(REPO) == {}) is (outcome == "deleted")
+
+
+def test_delete_of_what_is_absent() -> None:
+    with FakeRegistry() as registry:
+        assert repository(registry).delete("1").outcome == "absent"
+
+
+def test_delete_without_the_right() -> None:
+    with FakeRegistry(auth=Auth(users=USERS, rights={USER: "pull"})) as registry:
+        add_image(registry)
+        with fails(Denied, "UNAUTHORIZED", registry.host, 401):
+            repository(registry).delete("1")

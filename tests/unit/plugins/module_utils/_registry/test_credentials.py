@@ -12,6 +12,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import C
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import (
     HUB_KEY,
     Credential,
+    Helpers,
     ask_helper,
     auth_files,
     candidates,
@@ -31,8 +32,8 @@ def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def no_helper(argv, stdin):
-    pytest.fail(f"{argv} was run")
+def no_helper(helper, server):
+    pytest.fail(f"{helper} was asked about {server}")
 
 
 def test_basic_and_secrets():
@@ -123,6 +124,8 @@ def test_a_missing_file_is_empty_and_one_that_cannot_be_read_is_an_error(tmp_pat
         ("https://q.io/v1/", "q.io"),
         ("https://q.io/v2/", "q.io"),
         ("https://q.io/v2", "q.io"),
+        ("https://q.io/artifactory/api/docker/repo", "q.io"),
+        ("https://q.io/v2/team", "q.io"),
         ("q.io/team/app", "q.io/team/app"),
         ("q.io/team/", "q.io/team"),
         ("docker.io", "docker.io"),
@@ -273,6 +276,8 @@ FOUND = [
     ([{"q.io/a": {}, "q.io": entry("h")}], "q.io", "a", "h"),
     ([{"q.io": "text"}], "q.io", "a", None),
     ([{"https://q.io/v2/": entry("url")}], "q.io", "a", "url"),
+    ([{"https://q.io/artifactory/api/docker/repo": entry("url")}], "q.io", "a", "url"),
+    ([{"https://q.io/x": entry("url"), "q.io": entry("host"), "https://q.io/v1/": entry("old")}], "q.io", "a", "host"),
     ([{HUB_KEY: entry("hub")}], "docker.io", "library/alpine", "hub"),
     ([{"docker.io": entry("hub")}], "docker.io", "library/alpine", "hub"),
     ([{"docker.io/library": entry("lib")}], "docker.io", "library/alpine", "lib"),
@@ -304,9 +309,33 @@ def test_a_helper_comes_before_auths_and_gives_way_to_them(tmp_path):
         return (0, '{"Username": "helper", "Secret": "p"}') if has_it else (1, "credentials not found")
 
     has_it = True
-    assert find_credential("q.io", "a", [str(path)], run).username == "helper"
+    assert find_credential("q.io", "a", [str(path)], Helpers(run).get).username == "helper"
     has_it = False
-    assert find_credential("q.io", "a", [str(path)], run).username == "file"
-    assert find_credential("docker.io", "library/x", [str(path)], run) is None
+    assert find_credential("q.io", "a", [str(path)], Helpers(run).get).username == "file"
+    assert find_credential("docker.io", "library/x", [str(path)], Helpers(run).get) is None
     ecr, desktop = "docker-credential-ecr", "docker-credential-desktop"
     assert asked == [(ecr, "q.io"), (ecr, "q.io"), (desktop, HUB_KEY)]
+
+
+def test_an_entry_for_a_path_comes_before_the_helper_of_the_host(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"credsStore": "desktop", "auths": {"q.io/team": entry("team"), "q.io": entry("host")}}))
+
+    def run(argv, stdin):
+        return 0, '{"Username": "helper", "Secret": "p"}'
+
+    ask = Helpers(run).get
+    assert find_credential("q.io", "team/app", [str(path)], ask).username == "team"
+    assert find_credential("q.io", "other/app", [str(path)], ask).username == "helper"
+
+
+def test_a_helper_is_asked_once_about_a_server():
+    asked = []
+
+    def run(argv, stdin):
+        asked.append(stdin)
+        return 1, "credentials not found"
+
+    helpers = Helpers(run)
+    assert [helpers.get("pass", "q.io"), helpers.get("pass", "q.io"), helpers.get("pass", "x.io")] == [None] * 3
+    assert asked == ["q.io", "x.io"]

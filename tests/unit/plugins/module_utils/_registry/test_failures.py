@@ -37,10 +37,15 @@ PROXY = urllib3.exceptions.ProxyError("Unable to connect to proxy", UNRESOLVED)
 CASES = [
     (tls(VERIFY % "self-signed certificate"), "TLS_ERROR", True, "ca_path"),
     (tls(VERIFY % "unable to get local issuer certificate"), "TLS_ERROR", True, "ca_path"),
-    (tls(VERIFY % "certificate has expired"), "TLS_ERROR", True, "trusted"),
+    (tls(VERIFY % "certificate has expired"), "TLS_ERROR", True, "has expired; renew it"),
     (tls(VERIFY % "Hostname mismatch, certificate is not valid for 'q.io'."), "TLS_ERROR", True, "name"),
     (tls(VERIFY % "IP address mismatch"), "TLS_ERROR", True, "name"),
     (ssl.CertificateError("hostname 'q.io' doesn't match 'x.io'"), "TLS_ERROR", True, "name"),
+    (tls(VERIFY % "certificate is not yet valid"), "TLS_ERROR", True, "correct the clock"),
+    (tls(VERIFY % "CA cert does not include key usage extension"), "TLS_ERROR", True, "(ca cert does not include key"),
+    (tls(VERIFY % "CA cert does not include key usage extension"), "TLS_ERROR", True, "make it again"),
+    (tls(VERIFY % "Missing Authority Key Identifier"), "TLS_ERROR", True, "(missing authority key identifier)"),
+    (tls(VERIFY % "unable to get local issuer certificate"), "TLS_ERROR", True, "(unable to get local issuer"),
     (tls("[SSL: WRONG_VERSION_NUMBER] wrong version number"), "TLS_ERROR", True, "plain_http"),
     (tls("[SSL] record layer failure (_ssl.c:1006)"), "TLS_ERROR", True, "plain_http"),
     (tls("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert"), "TLS_ERROR", True, "client_cert"),
@@ -50,6 +55,13 @@ CASES = [
     (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "UNREACHABLE", False, "resolve"),
     (caused(Broken("x"), UNRESOLVED), "UNREACHABLE", True, "resolve"),
     (pooled(requests.exceptions.ProxyError, PROXY), "UNREACHABLE", False, "PROXY"),
+    (
+        pooled(requests.exceptions.ProxyError, OSError("Tunnel connection failed: 407 Proxy Authentication Required")),
+        "UNREACHABLE",
+        True,
+        "wants a login (HTTP 407); write http",
+    ),
+    (OSError("Tunnel connection failed: 403 Forbidden"), "UNREACHABLE", True, "refused the connection (HTTP 403)"),
     (ConnectionRefusedError(111, "Connection refused"), "UNREACHABLE", False, "refused"),
     (caused(Broken("x"), ConnectionRefusedError(111, "refused")), "UNREACHABLE", False, "refused"),
     (requests.exceptions.ReadTimeout("HTTPSConnectionPool: Read timed out."), "TIMEOUT", False, "timeout"),
@@ -67,7 +79,7 @@ CASES = [
 def test_failure(exc, code, final, word):
     failed = failure(exc, URL)
     assert (failed.code, failed.final, failed.registry) == (code, final, "q.io:443")
-    assert word in str(failed) and "q.io:443" in str(failed) and "https" in str(failed)
+    assert word in str(failed) and "q.io:443" in str(failed)
     assert len(str(failed)) < 400
 
 

@@ -20,7 +20,7 @@ from ansible_collections.quayside.registry.tests.unit.fake_registry.content impo
 from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
-from ansible_collections.quayside.registry.tests.unit.kit import REPO, fails, repository, switches
+from ansible_collections.quayside.registry.tests.unit.kit import REPO, fails, login, make_session, repository, switches
 
 SBOM = "application/vnd.example.sbom"
 
@@ -104,7 +104,8 @@ def test_an_image_under_the_tag_is_no_list() -> None:
     registry, subject, expected = stocked(Quirks(no_referrers_api=True))
     with registry:
         registry.add_image(REPO, digest_tag(subject), layers=[b"odd"])
-        assert referrers_by_tag(repository(registry, "pull"), subject) is None
+        with fails(ContentError, "NOT_A_REFERRERS_LIST", registry.host, None, "it was left alone"):
+            referrers_by_tag(repository(registry, "pull"), subject)
 
 
 @pytest.mark.parametrize(
@@ -127,3 +128,42 @@ def test_merged_index() -> None:
         assert [item.digest for item in members(index)] == sorted(expected)
         entry: Any = members(index)[0].json
         assert (entry["artifactType"], digest_of(index.raw)) == (SBOM, index.digest)
+
+
+@pytest.mark.parametrize("listed", ["missing", "null", "empty"])
+def test_a_list_without_manifests_is_empty(listed: str) -> None:
+    registry, subject, expected = stocked(Quirks(no_referrers_api=True))
+    with registry:
+        body: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX}
+        body.update({"null": {"manifests": None}, "empty": {"manifests": []}}.get(listed, {}))
+        registry.add_manifest(REPO, body, OCI_INDEX, tag=digest_tag(subject))
+        target = repository(registry, "pull")
+        assert referrers(target, subject) == []
+        index = merged_index(referrers_by_tag(target, subject), [target.get(digest) for digest in expected])
+        assert {item.digest for item in members(index)} == expected
+
+
+def test_the_image_itself_under_the_tag_of_its_digest_is_no_list() -> None:
+    """So GitLab answers. There are no referrers then, and nobody may write a list there."""
+    registry, subject, expected = stocked(Quirks(no_referrers_api=True))
+    with registry:
+        index = registry.add_index(REPO, None, [registry.descriptor(REPO, subject)])
+        for digest in (subject, index):
+            registry.api.repos[REPO].tags[digest_tag(digest)] = digest
+            target = repository(registry, "pull")
+            assert referrers(target, digest) == []
+            with fails(ContentError, "NOT_A_REFERRERS_LIST", registry.host, None, "the image itself"):
+                referrers_by_tag(target, digest)
+
+
+def test_an_index_of_platforms_under_the_tag_is_no_list() -> None:
+    registry, subject, expected = stocked(Quirks(no_referrers_api=True))
+    with registry:
+        images = [registry.add_image(REPO, platform=name) for name in ("linux/amd64", "linux/arm64")]
+        registry.add_index(REPO, digest_tag(subject), images)
+        session = make_session(login(registry))
+        target = repository(registry, "pull", session=session)
+        assert referrers(target, subject) == []
+        assert "an index of images for platforms" in session.transport.warnings[0]
+        with fails(ContentError, "NOT_A_REFERRERS_LIST", registry.host, None, "it was left alone"):
+            referrers_by_tag(target, subject)

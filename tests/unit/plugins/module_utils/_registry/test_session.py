@@ -6,9 +6,11 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import ConnectionFailed
 from ansible_collections.quayside.registry.plugins.module_utils._oci.reference import Reference
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Entry
@@ -109,6 +111,45 @@ def test_map_raises_the_first_error_and_does_not_begin_the_rest(jobs: int) -> No
     with pytest.raises(OSError, match="the third"):
         make_session(jobs=jobs).map(work, range(100))
     assert len(begun) < 50
+
+
+def failing(numbers: set[int], begun: list[int], times: int = 99) -> Callable[[int], int]:
+    """A function that fails for these numbers, by trouble that may pass, so many times for each."""
+
+    def work(number: int) -> int:
+        begun.append(number)
+        if number in numbers and begun.count(number) <= times:
+            raise ConnectionFailed("gone")
+        return number
+
+    return work
+
+
+def test_map_tries_again_after_the_others_what_may_pass() -> None:
+    begun: list[int] = []
+    assert make_session(jobs=1).map(failing({2}, begun, times=1), range(5)) == list(range(5))
+    assert begun == [0, 1, 2, 3, 4, 2]
+
+
+def test_map_stops_when_most_fail() -> None:
+    begun: list[int] = []
+    with pytest.raises(ConnectionFailed):
+        make_session(jobs=1).map(failing(set(range(1, 100)), begun, times=1), range(100))
+    assert begun == [0, 1, 2, 3]  # one succeeded, so that two may fail
+
+
+def test_map_tries_twice_and_not_more() -> None:
+    begun: list[int] = []
+    with pytest.raises(ConnectionFailed):
+        make_session(jobs=1).map(failing({3}, begun), range(10))
+    assert begun.count(3) == 2
+
+
+def test_map_tries_one_alone_once() -> None:
+    begun: list[int] = []
+    with pytest.raises(ConnectionFailed):
+        make_session(jobs=1).map(failing({0}, begun), range(1))
+    assert begun == [0]
 
 
 def test_secrets_are_those_that_were_used() -> None:

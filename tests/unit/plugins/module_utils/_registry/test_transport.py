@@ -20,11 +20,11 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     InvalidInput,
     MissingLibrary,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._registry.retry import retry_after
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import (
     Response,
     Settings,
     Transport,
-    retry_after,
 )
 from ansible_collections.quayside.registry.tests.unit.fake_registry.messages import Answer
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
@@ -84,6 +84,28 @@ def test_untrusted_certificate(certificates: Any) -> None:
         assert Client(registry, Settings(validate_certs=False))("/v2/").status == 200
 
 
+def test_ca_path_is_trusted_beside_the_system(certificates: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry with a private authority may have a token server or storage with a public one."""
+    monkeypatch.setenv("SSL_CERT_FILE", certificates.ca)  # stands for the system's
+    with FakeRegistry(tls=certificates.server) as registry:
+        assert Client(registry, Settings(ca_path=certificates.other_ca))("/v2/").status == 200
+
+
+def test_an_authority_that_signed_nothing_here_is_not_enough(certificates: Any) -> None:
+    with FakeRegistry(tls=certificates.server) as registry:
+        client = Client(registry, Settings(ca_path=certificates.other_ca))
+        with fails(ConnectionFailed, "TLS_ERROR", registry.host, None, "set ca_path"):
+            client("/v2/")
+
+
+def test_a_client_key_of_another_certificate(certificates: Any) -> None:
+    settings = Settings(client_cert=certificates.client.cert, client_key=certificates.server.key)
+    with FakeRegistry(tls=certificates.server) as registry:
+        client = Client(registry, settings)
+        with fails(InvalidInput, "INVALID_OPTION", says="are not a certificate and its key in PEM"):
+            client("/v2/")
+
+
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
 def test_authorities_from_the_environment(certificates: Any, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, certificates.ca)
@@ -130,8 +152,8 @@ def test_certificate_file_that_does_not_exist(certificates: Any, option: str) ->
 def test_certificate_file_that_is_none(certificates: Any, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("-- not PEM --")
     with FakeRegistry(tls=certificates.server) as registry:
-        client = Client(registry, Settings(ca_path=str(tmp_path / "ca.pem")), retries=0)
-        with pytest.raises(ConnectionFailed):
+        client = Client(registry, Settings(ca_path=str(tmp_path / "ca.pem")))
+        with fails(InvalidInput, "INVALID_OPTION", says=f"{tmp_path}/ca.pem does not hold certificates"):
             client("/v2/")
 
 
@@ -220,7 +242,7 @@ def date_in(seconds: float) -> str:
 
 
 @pytest.mark.parametrize(
-    ("value", "least", "most"), [("7", 7, 7.25), ("0", 0, 0.25), ("date", 18, 21), ("past", 0, 0.25)]
+    ("value", "least", "most"), [("60", 60, 60.25), ("7", 7, 7.25), ("0", 0, 0.25), ("date", 18, 21), ("past", 0, 0.25)]
 )
 def test_retry_after_is_respected(value: str, least: float, most: float) -> None:
     with FakeRegistry() as registry:
@@ -252,7 +274,16 @@ def test_patience_is_for_the_whole_task() -> None:
         registry.fault(status=429, headers={"Retry-After": "50"}, times=99)
         client = Client(registry)
         assert [client("/v2/").status for dummy in range(4)] == [429] * 4
-        assert 200 < sum(client.sleeps) <= 300
+        assert 200 < sum(client.sleeps) <= 302  # with some jitter
+
+
+def test_waiting_for_others_costs_no_patience() -> None:
+    with FakeRegistry() as registry:
+        client = Client(registry)
+        for dummy in range(500):
+            client.transport.wait(1)
+        registry.fault(status=503)
+        assert client("/v2/").status == 200
 
 
 # --- redirects
@@ -334,6 +365,15 @@ def test_redirect_from_https_to_http_is_refused(certificates: Any) -> None:
         with fails(ContentError, "UNSAFE_URL", registry.host):
             Client(registry, Settings(ca_path=certificates.ca))("/v2/")
         assert elsewhere.requests == []
+
+
+def test_who_cannot_be_reached_after_a_redirect_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gone = f"127.0.0.1:{server.getsockname()[1]}"
+    with FakeRegistry() as registry:
+        registry.fault(to=f"http://{gone}/x", times=9)
+        with fails(ConnectionFailed, "UNREACHABLE", gone, None, f"{registry.host} sent us there"):
+            Client(registry, retries=0)("/v2/")
 
 
 def test_redirect_loop_ends() -> None:
@@ -425,8 +465,9 @@ def test_requests_is_needed_for_proxies_alone(monkeypatch: pytest.MonkeyPatch) -
     with FakeRegistry() as registry:
         assert Client(registry)("/v2/").status == 200
         monkeypatch.setenv("https_proxy", "http://proxy.invalid")
+        assert Client(registry)("/v2/").status == 200
         with pytest.raises(MissingLibrary, match="requests"):
-            Client(registry)("/v2/")
+            Client()("https://registry.invalid/v2/")
 
 
 def test_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,6 +476,32 @@ def test_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid:80", None, "proxy") as caught:
         Client(retries=0)("http://registry.invalid/v2/")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_loopback_never_goes_through_a_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeRegistry() as proxy, FakeRegistry() as registry:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        port = registry.host.rpartition(":")[2]
+        assert Client()(f"http://{host}:{port}/v2/").status == 200
+        assert proxy.requests == []
+
+
+def test_a_proxy_that_wants_a_login_is_not_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeRegistry() as proxy:
+        proxy.fault(status=407, times=9)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid:80", None, "the proxy that"):
+            Client()("http://registry.invalid/v2/")
+        assert proxy.count() == 1
+
+
+def test_a_proxy_that_refuses_the_tunnel_is_not_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeRegistry() as proxy:
+        proxy.fault("CONNECT", status=403, times=9)
+        monkeypatch.setenv("https_proxy", proxy.url)
+        with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid:443", None, "the proxy"):
+            Client(retries=0)("https://registry.invalid/v2/")
 
 
 # --- bodies

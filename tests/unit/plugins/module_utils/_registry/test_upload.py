@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -143,7 +144,7 @@ def test_token_that_ends_between_two_requests() -> None:
         opened = content()
 
         def late() -> Iterator[bytes]:
-            if registry.count("POST", "/uploads/") < 3:  # a challenge, then the first try
+            if registry.count("POST", "/uploads/") < 2:  # the first try
                 registry.expire_tokens()
             return opened()
 
@@ -165,7 +166,7 @@ def test_refusal_while_the_body_is_sent() -> None:
 def test_final_refusals(status: int, kind: type[OCIError], code: str) -> None:
     with FakeRegistry() as registry:
         registry.fault("POST", status=status, times=9)
-        with fails(kind, code, registry.host, status, f"The upload of {BLOB.digest}"):
+        with fails(kind, code, registry.host, status, f"he upload of {BLOB.digest}"):
             upload_blob(repository(registry), BLOB, content())
         assert registry.count("POST") <= 2
 
@@ -191,12 +192,21 @@ def test_location_that_is_missing() -> None:
             upload_blob(target, BLOB, content())
 
 
-def test_location_below_https(certificates: Any) -> None:
+def test_location_that_forgets_https_stays_on_https(certificates: Any) -> None:
+    """Behind a proxy with TLS that does not say so: the same host and port, as http."""
     with FakeRegistry(Quirks(upload_location="http"), tls=certificates.server) as registry:
         settings = Settings(plain_http=False, ca_path=certificates.ca)
-        with fails(ContentError, "UNSAFE_URL", registry.host):
+        upload_blob(repository(registry, session=make_session(settings=settings)), BLOB, content())
+        assert registry.blobs(REPO) == {BLOB.digest: DATA}
+
+
+def test_location_below_https(certificates: Any) -> None:
+    with FakeRegistry() as elsewhere, FakeRegistry(tls=certificates.server) as registry:
+        settings = Settings(plain_http=False, ca_path=certificates.ca)
+        registry.fault("POST", status=202, headers={"Location": f"{elsewhere.url}/v2/x"}, times=9)
+        with fails(ContentError, "UNSAFE_URL", registry.host, None, "X-Forwarded-Proto"):
             upload_blob(repository(registry, session=make_session(settings=settings)), BLOB, content())
-        assert registry.count("PATCH") == 0
+        assert registry.count("PATCH") == elsewhere.count() == 0
 
 
 @pytest.mark.parametrize("location", ["file:///x", "http://169.254.169.254/x", "http://[x", "http://a:b@127.0.0.1/"])
@@ -205,6 +215,47 @@ def test_location_that_is_unsafe(location: str) -> None:
         registry.fault("POST", status=202, headers={"Location": location}, times=9)
         with fails(ContentError, "UNSAFE_URL", registry.host):
             upload_blob(repository(registry), BLOB, content())
+
+
+def test_location_at_a_host_that_does_not_answer() -> None:
+    """As where a proxy drops the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gone = f"127.0.0.1:{server.getsockname()[1]}"
+    with FakeRegistry() as registry:
+        registry.fault("POST", status=202, headers={"Location": f"http://{gone}/v2/x"}, times=9)
+        target = repository(registry, session=make_session(retries=0))
+        with fails(ConnectionFailed, "UNREACHABLE", gone, None, f"{registry.host} sent us there"):
+            upload_blob(target, BLOB, content())
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_a_request_that_is_limited_by_rate_is_sent_again_alone(method: str, status: int) -> None:
+    with FakeRegistry() as registry:
+        registry.fault(method, "/uploads/", status=status, headers={"Retry-After": "1"}, times=2)
+        upload_blob(repository(registry), BLOB, content())
+        assert registry.blobs(REPO) == {BLOB.digest: DATA}
+        assert registry.count("POST") == 1
+        assert registry.count(method) == 3
+
+
+def test_a_rate_limit_that_stays_is_not_multiplied() -> None:
+    with FakeRegistry() as registry:
+        registry.fault("PATCH", "/uploads/", status=429, times=99)
+        with fails(RegistryError, "TOOMANYREQUESTS", registry.host, 429):
+            upload_blob(repository(registry), BLOB, content())
+        assert registry.count("PATCH") == 4
+
+
+def test_a_local_file_that_cannot_be_read_is_not_the_registry() -> None:
+    def broken() -> Iterator[bytes]:
+        yield DATA[:1000]
+        raise OSError(5, "Input/output error", "/data/layer.tar")
+
+    with FakeRegistry() as registry:
+        with fails(OCIError, "FILE_ERROR", says="/data/layer.tar: Input/output error"):
+            upload_blob(repository(registry), BLOB, broken)
+        assert registry.count("PATCH") <= 1
 
 
 # --- content that turns out to be wrong
@@ -306,6 +357,24 @@ def test_mount_for_which_there_is_no_token() -> None:
         registry.add_blob("team/base", DATA)
         registry.fault(path=r"/token\?.*team%2Fbase", status=403, times=9)
         assert not mount_blob(repository(registry, "pull", "push"), BLOB.digest, "team/base")
+
+
+def test_a_mount_that_the_login_does_not_reach_is_asked_for_once() -> None:
+    with FakeRegistry(Quirks(mount_status=403), Auth(users=USERS)) as registry:
+        target = repository(registry, "pull", "push")
+        for number in range(5):
+            assert not mount_blob(target, digest_of(b"%d" % number), "team/base")
+        assert registry.count("POST") == 1
+        assert registry.count(path="/token") == 1
+
+
+def test_a_mount_for_which_there_is_no_token_is_asked_for_once() -> None:
+    with FakeRegistry(auth=Auth(users=USERS)) as registry:
+        registry.fault(path=r"/token\?.*team%2Fbase", status=403, times=99)
+        target = repository(registry, "pull", "push")
+        for number in range(5):
+            assert not mount_blob(target, digest_of(b"%d" % number), "team/base")
+        assert registry.count(path="/token") == 1
 
 
 def test_mount_with_a_token_for_the_first_scope_only() -> None:

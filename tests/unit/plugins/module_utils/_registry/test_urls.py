@@ -70,6 +70,8 @@ FOLLOWED = [
     (NAMED, "https://cdn.example:8443/x?sig=a%2Bb", "https://cdn.example:8443/x?sig=a%2Bb"),
     (NAMED, "https://8.8.8.8/x", "https://8.8.8.8/x"),
     ("http://q.io/", "https://q.io/x", "https://q.io/x"),
+    (NAMED, "http://q.io/token", "https://q.io/token"),  # a proxy that forgot to say https
+    ("https://q.io:8443/", "http://Q.io:8443/token", "https://Q.io:8443/token"),
     ("http://q.io/", "http://auth.io/x", "http://auth.io/x"),
     (PUBLIC, "https://8.8.8.8:8443/x", "https://8.8.8.8:8443/x"),
     (PRIVATE, "http://10.0.0.1:5001/token", "http://10.0.0.1:5001/token"),
@@ -84,8 +86,8 @@ FOLLOWED = [
 ]
 
 REFUSED = [
-    (NAMED, "http://q.io/token"),  # less protected
-    (NAMED, "http://cdn.io/x"),
+    (NAMED, "http://cdn.io/x"),  # less protected
+    (NAMED, "http://q.io:8443/token"),
     (NAMED, "ftp://q.io/x"),
     (NAMED, "file:///etc/passwd"),
     (NAMED, "gopher://q.io/"),
@@ -166,3 +168,35 @@ def test_any_target_is_followed_or_refused(base, target):
         assert origin(resolve_untrusted_url(base, target))[0] in ("http", "https")
     except ContentError as exc:
         assert exc.code == "UNSAFE_URL"
+
+
+@pytest.mark.parametrize(
+    ("target", "trusted", "followed"),
+    [
+        ("https://10.0.0.1/token", ("10.0.0.1",), True),
+        ("https://10.0.0.1:8443/token", ("10.0.0.1",), True),
+        ("https://10.0.0.1:8443/token", ("10.0.0.1:8443",), True),
+        ("https://10.0.0.1:8444/token", ("10.0.0.1:8443",), False),
+        ("https://localhost:9000/x", ("LocalHost:9000",), True),
+        ("https://[fd00::1]:9000/x", ("[fd00::1]:9000",), True),
+        ("https://[fd00::1]:9000/x", ("fd00::1",), True),
+        ("https://10.0.0.2/token", ("10.0.0.1",), False),
+        ("https://10.1.2.3/token", ("10.0.0.0/8",), True),
+        ("https://[fd00::1]/token", ("fd00::/8",), True),
+        ("https://172.16.0.1/token", ("10.0.0.0/8", "words/of", "10.0.0.0/99"), False),
+        ("http://10.0.0.1/token", ("10.0.0.1",), False),  # what it may see is still encrypted on the way
+        ("ftp://10.0.0.1/token", ("10.0.0.1",), False),
+        ("https://u:p@10.0.0.1/token", ("10.0.0.1",), False),
+    ],
+)
+def test_hosts_that_the_user_trusts(target, trusted, followed):
+    if followed:
+        assert resolve_untrusted_url(NAMED, target, trusted) == target
+    else:
+        with pytest.raises(ContentError):
+            resolve_untrusted_url(NAMED, target, trusted)
+
+
+def test_the_refusal_names_the_option():
+    with pytest.raises(ContentError, match=r"add 10\.0\.0\.1 to trusted_hosts"):
+        resolve_untrusted_url(NAMED, "https://10.0.0.1/token")

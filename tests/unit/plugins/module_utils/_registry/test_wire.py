@@ -183,24 +183,24 @@ def test_a_registry_that_does_not_say_what_it_stored(damaged: int) -> None:
 
 @pytest.mark.parametrize("rotates", [True, False])
 def test_a_refresh_token_that_comes_with_a_token_is_used(rotates: bool) -> None:
-    auth = Auth(users=USERS, identity_tokens={"first": USER}, refresh_rotates=rotates)
+    auth = Auth(users=USERS, identity_tokens={"first-token": USER}, refresh_rotates=rotates)
     with FakeRegistry(auth=auth) as registry:
         digest = add_image(registry)
-        session = make_session(login(registry, Credential(identity_token="first")))
+        session = make_session(login(registry, Credential(identity_token="first-token")))
         target = repository(registry, "pull", session=session)
         for dummy in range(3):
             assert target.get("1").digest == digest
             registry.expire_tokens()
-        assert session.transport.secrets >= {"first", *(token for token in registry.gate.refresh if rotates)}
+        assert session.transport.secrets >= {"first-token", *(token for token in registry.gate.refresh if rotates)}
 
 
 @pytest.mark.parametrize("status", [404, 405])
 def test_an_identity_token_gives_way_to_a_password(status: int) -> None:
     """Where the token server knows no OAuth2, and both were given."""
-    auth = Auth(users=USERS, identity_tokens={"first": USER}, oauth2_status=status)
+    auth = Auth(users=USERS, identity_tokens={"first-token": USER}, oauth2_status=status)
     with FakeRegistry(auth=auth) as registry:
         digest = add_image(registry)
-        both = Credential(USER, PASSWORD, identity_token="first")
+        both = Credential(USER, PASSWORD, identity_token="first-token")
         assert repository(registry, "pull", session=make_session(login(registry, both))).get("1").digest == digest
 
 
@@ -276,15 +276,22 @@ def test_parts_that_break_are_begun_again() -> None:
         assert registry.blobs(REPO) == {BLOB.digest: BIG}
 
 
-def test_parts_that_are_refused_as_well() -> None:
+def test_parts_become_smaller_where_they_are_refused_as_well() -> None:
+    """nginx takes requests of 1 MiB by itself."""
     with FakeRegistry(Quirks(body_max_bytes=MEBI)) as registry:
-        with fails(RegistryError, "SIZE_INVALID", registry.host, 413, "request body too large"):
+        upload_blob(repository(registry), BLOB, content)
+        assert list(registry.blobs(REPO)) == [BLOB.digest]
+
+
+def test_a_limit_below_all_parts_is_told() -> None:
+    with FakeRegistry(Quirks(body_max_bytes=MEBI - 1)) as registry:
+        with fails(RegistryError, "SIZE_INVALID", registry.host, 413, "client_max_body_size"):
             upload_blob(repository(registry), BLOB, content)
-        assert registry.count("PATCH") == 2
+        assert registry.count("PATCH") == 3
 
 
 def test_parts_need_no_more_memory_than_one_of_them() -> None:
-    assert upload.CHUNK == 4 * MEBI
+    assert upload.PART_SIZES == (4 * MEBI, MEBI)
 
 
 # --- addresses

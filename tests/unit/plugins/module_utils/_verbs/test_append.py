@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import gzip
 import io
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     login,
     make_session,
 )
-from ansible_collections.quayside.registry.tests.unit.tars import save_tar
+from ansible_collections.quayside.registry.tests.unit.tars import DIRECTORY, SYMLINK, Item, pack, save_tar, tar_of
 
 MOTD = [{"path": "/etc/motd", "content": "hello"}]
 TIME = "2024-05-06T07:08:09Z"
@@ -54,7 +55,7 @@ def plan(
 ) -> tuple[Session, Plan]:
     session = make_session(login(registry))
     defaults: dict[str, Any] = {"layers": None, "files": None, "format": "oci", "base_annotations": False}
-    defaults.update({"platforms": [], "created": None, "compression": "gzip", "on_existing": "replace"})
+    defaults.update({"platforms": [], "created": None, "compression": "gzip", "limits": None, "on_existing": "replace"})
     source = None if name is None else f"{registry.host}/{REPO}{name}"
     arguments = {"dest": f"{registry.host}/{dest}" if dest else None, **defaults, **options}
     return session, plan_append(session, name=source, **arguments)
@@ -83,16 +84,14 @@ def test_layers_and_history(registry: FakeRegistry, layer: Path, media: str, kin
     assert grown["annotations"] == {"x": "y"}
     assert {**new, "rootfs": 0, "history": 0} == {**old, "rootfs": 0, "history": 0}
     assert new["history"][:2] == old["history"]
-    assert new["history"][2:] == [
-        {"created": old["created"], "created_by": "oci_append app.tar"},
-        {"created": old["created"], "created_by": "oci_append /etc/motd"},
-    ]
+    assert [entry["created_by"] for entry in new["history"][2:]] == ["oci_append app.tar", "oci_append /etc/motd"]
+    assert {entry["created"] for entry in new["history"][2:]} == {old["created"]}
     assert [item["diff_id"] for item in planned.result["layers"]] == new["rootfs"]["diff_ids"][2:]
     for told, stored in zip(planned.result["layers"], grown["layers"][2:]):
         assert (told["digest"], told["size"]) == (stored["digest"], stored["size"])
         assert digest_of(gzip.decompress(registry.blobs(REPO)[told["digest"]])) == told["diff_id"]
     assert new["rootfs"]["diff_ids"][2] == digest_of(layer.read_bytes())
-    assert registry.count("GET", "/blobs/") == 1  # the config; the layers of the image itself are not needed
+    assert registry.count("GET", "/blobs/") == 3  # the config, and the layers once, for where the files go
 
 
 @pytest.mark.parametrize("dest", [None, "team/new:1", f"{REPO}:new"])
@@ -108,7 +107,7 @@ def test_the_second_time_nothing_is_packed_or_sent(
     again = run(registry, dest=dest, layers=[str(layer)], files=MOTD)
     assert not again.changed
     assert again.result == {**first.result, "previous_digest": first.result["digest"]}
-    assert set(packed) == {"none"}
+    assert packed == []
     assert registry.count("GET", "/blobs/") == (2 if dest else 1)
 
 
@@ -156,7 +155,7 @@ def test_from_scratch(registry: FakeRegistry, family: str, types: tuple[str, ...
     found = (manifest["mediaType"], manifest["config"]["mediaType"], manifest["layers"][0]["mediaType"])
     assert found == types
     assert (config["os"], config["architecture"], config["created"]) == ("linux", "amd64", TIME)
-    assert config["history"] == [{"created": TIME, "created_by": "oci_append /etc/motd"}]
+    assert [(entry["created"], entry["created_by"]) for entry in config["history"]] == [(TIME, "oci_append /etc/motd")]
     assert planned.result["previous_digest"] is None
     assert complete(registry, "team/new", "1")
     again = run(registry, None, "team/new:1", files=MOTD, format=family, created=TIME)
@@ -234,8 +233,8 @@ def test_a_full_disk(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) ->
     def full(*dummy: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(newlayer, "scratch", full)
-    with fails(OCIError, "NO_SPACE", says="to pack the layers"):
+    monkeypatch.setattr(os, "pwrite", full)
+    with fails(OCIError, "NO_SPACE", says="to pack the layer of /etc/motd; free some"):
         plan(registry, files=MOTD)
 
 
@@ -245,7 +244,7 @@ def test_what_cannot_be(registry: FakeRegistry, tmp_path: Path) -> None:
     (tmp_path / "bad.tar").write_bytes(b"x" * 2000)
     with fails(InvalidInput, "INVALID_OPTION", says="nothing to append"):
         plan(registry, layers=[])
-    with fails(InvalidInput, "INVALID_OPTION", says="created must be a time"):
+    with fails(InvalidInput, "INVALID_OPTION", says="is not a time with a time zone"):
         plan(registry, files=MOTD, created="yesterday")
     with fails(InvalidInput, "INVALID_OPTION", says="not 'linux' alone"):
         plan(registry, None, "team/new:1", files=MOTD, platforms=["linux"])
@@ -256,3 +255,192 @@ def test_what_cannot_be(registry: FakeRegistry, tmp_path: Path) -> None:
     with fails(NotFound, "MANIFEST_UNKNOWN", registry.host, 404):
         plan(registry, ":absent", layers=[str(tmp_path / "never read")])
     assert registry.state() == state
+
+
+# A small system with the links of a merged /usr, and folders that belong to somebody.
+SYSTEM = pack(
+    [
+        Item("usr", DIRECTORY, mode=0o755),
+        Item("usr/bin", DIRECTORY, mode=0o755, mtime=5),
+        Item("bin", SYMLINK, target="usr/bin"),
+        Item("usr/bin/real", content=b"old"),
+        Item("usr/bin/link", SYMLINK, target="real"),
+        Item("var", DIRECTORY, mode=0o755),
+        Item("var/run", SYMLINK, target="/run"),
+        Item("data", DIRECTORY, mode=0o755),
+        Item("etc/folder", SYMLINK, target="../data"),
+        Item("etc/passwd", content=b"root"),
+        Item("round", SYMLINK, target="round"),
+        Item("tmp", DIRECTORY, mode=0o1777),
+    ]
+)
+HOME = pack([Item("home/app", DIRECTORY, mode=0o700, uid=1000, xattrs=(("user.x", "y"),)), Item(".wh.tmp")])
+
+
+def top_layer(registry: FakeRegistry, repo: str = REPO, tag: str = "1") -> dict[str, tarfile.TarInfo]:
+    layer = registry.manifest(repo, tag)["layers"][-1]["digest"]
+    with tarfile.open(fileobj=io.BytesIO(registry.blobs(repo)[layer]), mode="r:*") as archive:
+        return {info.name: info for info in archive}
+
+
+def file(path: str, text: str = "x") -> dict[str, str]:
+    return {"path": path, "content": text}
+
+
+def test_files_go_through_the_links_of_the_image_and_its_folders_stay_as_they_are(registry: FakeRegistry) -> None:
+    registry.add_image(REPO, "1", [SYSTEM, HOME])
+    paths = ["/bin/tool", "/var/run/x", "/home/app/.config", "/new/deep/file", "/tmp/y", "/usr/bin/link"]
+    run(registry, files=[file(path) for path in paths], created=TIME)
+    found = top_layer(registry)
+    folders = ["home", "home/app", "new", "new/deep", "run", "tmp", "usr", "usr/bin"]
+    files = ["home/app/.config", "new/deep/file", "run/x", "tmp/y", "usr/bin/link", "usr/bin/tool"]
+    assert sorted(found) == sorted(folders + files)
+    assert [name for name in found if found[name].isdir()] == folders
+    home = found["home/app"]
+    assert (home.mode, home.uid, home.pax_headers["SCHILY.xattr.user.x"]) == (0o700, 1000, "y")
+    assert (found["usr/bin"].mode, found["usr/bin"].mtime) == (0o755, 5)
+    assert (found["new"].mode, found["new"].uid, found["new"].mtime) == (0o755, 0, 1714979289)
+    assert found["tmp"].mode == 0o1777  # removed below, so made anew as every system has it
+    assert found["usr/bin/link"].isfile()  # in place of the link, as buildah copy does
+
+
+@pytest.mark.parametrize(
+    ("paths", "says"),
+    [
+        (["/etc/passwd/x"], "'/etc/passwd' is no folder in the image"),
+        (["/data"], "'/data' is a folder in the image"),
+        (["/etc/folder"], "'/etc/folder' is a folder in the image"),
+        (["/round/x"], "lies below a loop of symbolic links"),
+        (["/bin/tool", "/usr/bin/tool"], "must be there once (links followed)"),
+        (["/bin/tool", "/usr/bin/tool/x"], "not below another one"),
+    ],
+)
+def test_files_that_have_no_place_in_the_image(registry: FakeRegistry, paths: list[str], says: str) -> None:
+    registry.add_image(REPO, "1", [SYSTEM])
+    state = registry.state()
+    with fails(InvalidInput, "INVALID_OPTION", says=says):
+        plan(registry, files=[file(path) for path in paths])
+    assert registry.state() == state
+
+
+def test_files_see_the_layers_that_are_appended_below_them(registry: FakeRegistry, tmp_path: Path) -> None:
+    registry.add_image(REPO, "1", [HOME])
+    path = tmp_path / "links.tar"
+    path.write_bytes(pack([Item("opt", SYMLINK, target="home/app")]))
+    run(registry, layers=[str(path)], files=[file("/opt/x")])
+    assert list(top_layer(registry)) == ["home", "home/app", "home/app/x"]
+    assert not run(registry, layers=[str(path)], files=[file("/opt/x")]).changed
+
+
+def test_only_files_that_are_not_there_yet_take_a_look_at_the_layers(registry: FakeRegistry, layer: Path) -> None:
+    registry.add_image(REPO, "1", [SYSTEM, HOME])
+    run(registry, layers=[str(layer)])
+    assert registry.count("GET", "/blobs/") == 1
+    run(registry, files=MOTD)
+    registry.reset_log()
+    assert not run(registry, files=MOTD).changed
+    assert registry.count("GET", "/blobs/") == 1
+
+
+@pytest.mark.parametrize("dest", [None, "team/new:1"])
+def test_files_are_found_again_where_no_history_tells_of_them(registry: FakeRegistry, dest: str | None) -> None:
+    registry.add_image(REPO, "1", [SYSTEM, HOME], config={"history": []})
+    first = run(registry, dest=dest, files=[file("/bin/tool")])
+    again = run(registry, dest=dest, files=[file("/bin/tool")])
+    assert (again.changed, again.result["layers"]) == (False, first.result["layers"])
+    assert run(registry, dest=dest, files=[file("/bin/tool", "other")]).changed
+
+
+def test_tasks_that_append_to_one_tag_in_place_come_to_rest(
+    registry: FakeRegistry, layer: Path, tmp_path: Path
+) -> None:
+    registry.add_image(REPO, "1", [SYSTEM])
+    other = save_tar(tmp_path / "other.tar", {"other": b"y"})
+    tasks: list[dict[str, Any]] = [
+        {"layers": [str(layer)]},
+        {"files": MOTD},
+        {"layers": [other], "files": [file("/x")]},
+    ]
+    first = [run(registry, **task) for task in tasks]
+    again = [run(registry, **task) for task in tasks]
+    assert [planned.changed for planned in again] == [False] * 3
+    assert [planned.result["layers"] for planned in again] == [planned.result["layers"] for planned in first]
+    assert len(registry.manifest(REPO, "1")["layers"]) == 5
+
+
+def test_what_was_changed_and_is_changed_back_is_appended_again(registry: FakeRegistry, layer: Path) -> None:
+    """A file that another layer hides is not there, whoever brought it before."""
+    registry.add_image(REPO, "1", [SYSTEM])
+    for text in ("hello", "bye", "hello"):
+        assert run(registry, files=[file("/etc/motd", text), file("/x")]).changed
+    old = layer.read_bytes()
+    for data in (old, tar_of({"app": b"new"}), old):
+        layer.write_bytes(data)
+        assert run(registry, layers=[str(layer)]).changed
+    assert len(registry.manifest(REPO, "1")["layers"]) == 7
+
+
+def test_layers_below_those_of_a_build_do_not_count(registry: FakeRegistry, layer: Path) -> None:
+    """What a build did above them is not known: it may have removed their files."""
+    layers = [SYSTEM, layer.read_bytes(), HOME]
+    by = ["build", "oci_append app.tar", "build"]
+    registry.add_image(REPO, "1", layers, config={"history": [{"created_by": text} for text in by]})
+    assert run(registry, layers=[str(layer)]).changed
+
+
+def test_only_the_layers_that_are_missing_are_added(registry: FakeRegistry, layer: Path) -> None:
+    registry.add_image(REPO, "1", [SYSTEM])
+    run(registry, layers=[str(layer)], files=MOTD)
+    planned = run(registry, layers=[str(layer)], files=[file("/etc/issue")])
+    manifest = registry.manifest(REPO, "1")
+    assert len(manifest["layers"]) == 4
+    assert [row["digest"] for row in planned.result["layers"]] == [manifest["layers"][at]["digest"] for at in (1, 3)]
+
+
+def test_a_time_as_yaml_reads_it(registry: FakeRegistry) -> None:
+    registry.add_image(REPO, "1", [SYSTEM])
+    run(registry, files=MOTD, created="2024-05-06 09:08:09.5+02:00")
+    assert registry.config(REPO, "1")["created"] == "2024-05-06T09:08:09.5+02:00"
+    assert {info.mtime for info in top_layer(registry).values() if info.isfile()} == {1714979289}
+
+
+def test_a_layer_in_zstd_is_refused_for_an_image_in_the_format_of_docker(
+    registry: FakeRegistry, tmp_path: Path
+) -> None:
+    path = tmp_path / "app.tar.zst"
+    path.write_bytes(bytes.fromhex("28b52ffd") + b"x")
+    registry.add_image(REPO, "1", [SYSTEM], media="docker")
+    with fails(InvalidInput, "UNSUPPORTED_COMPRESSION", says=":1 is in Docker's format, which has no layers in zstd"):
+        plan(registry, files=MOTD, compression="zstd")
+
+
+def test_files_are_refused_where_a_layer_is_encrypted_and_whole_layers_are_not(
+    registry: FakeRegistry, layer: Path
+) -> None:
+    registry.add_image(REPO, "1", [SYSTEM])
+    manifest = registry.manifest(REPO, "1")
+    manifest["layers"][0]["mediaType"] += "+encrypted"
+    registry.add_manifest(REPO, manifest, tag="1")
+    with fails(ContentError, "LAYER_ENCRYPTED", says="is encrypted"):
+        plan(registry, files=MOTD)
+    assert run(registry, layers=[str(layer)]).changed
+
+
+def test_layers_that_the_destination_has_in_another_compression_are_packed_anew(
+    registry: FakeRegistry, layer: Path
+) -> None:
+    registry.add_image(REPO, "1", LAYERS)
+    run(registry, dest="team/new:1", layers=[str(layer)])
+    manifest, plain = registry.manifest("team/new", "1"), layer.read_bytes()
+    other = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "size": len(plain)}
+    manifest["layers"][2].update(other, digest=registry.add_blob("team/new", plain))
+    registry.add_manifest("team/new", manifest, tag="1")
+    assert run(registry, dest="team/new:1", layers=[str(layer)]).changed
+    assert registry.manifest("team/new", "1")["layers"][2]["mediaType"] == OCI_LAYER
+
+
+def test_a_broken_image_at_the_destination_is_replaced(registry: FakeRegistry, layer: Path) -> None:
+    registry.add_image(REPO, "1", LAYERS)
+    registry.add_image("team/new", "1", LAYERS, config={"rootfs": {"type": "layers", "diff_ids": []}})
+    assert run(registry, dest="team/new:1", layers=[str(layer)], files=MOTD).changed
+    assert complete(registry, "team/new", "1")

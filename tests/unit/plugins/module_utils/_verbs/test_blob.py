@@ -134,3 +134,27 @@ def test_memory_does_not_grow_with_the_blob(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert digest_of((tmp_path / "blob").read_bytes()) == digest
     assert peak < len(data) // 3
+
+
+def test_a_bit_that_flipped_on_the_way_is_fetched_again(tmp_path: Path) -> None:
+    path = tmp_path / "blob"
+    with FakeRegistry() as registry:
+        digest = registry.add_blob(REPO, DATA)
+        registry.fault(path=digest, action="flip")
+        session = make_session()
+        apply(session, plan_blob(session, name=f"{registry.host}/{REPO}@{digest}", path=str(path)))
+        assert path.read_bytes() == DATA
+        assert registry.count("GET", digest) == 2
+
+
+def test_damage_that_stays_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "blob"
+    with FakeRegistry() as registry:
+        digest = registry.add_blob(REPO, DATA)
+        registry.fault(path=digest, action="flip", times=99)
+        session = make_session()
+        planned = plan_blob(session, name=f"{registry.host}/{REPO}@{digest}", path=str(path))
+        with fails(ContentError, "DIGEST_MISMATCH", registry.host, None, digest):
+            apply(session, planned)
+        assert not path.exists()
+        assert registry.count("GET", digest) == 2

@@ -30,6 +30,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     add_platforms,
     apply,
     complete,
+    copy_plan,
     fails,
     login,
     make_session,
@@ -668,3 +669,17 @@ def test_anonymous_copy_needs_no_login() -> None:
         session = make_session()
         apply(session, plan(session, f"{pair.source.host}/{REPO}:1", f"{pair.dest.host}/{COPY}:1"))
         assert pair.dest.tags(COPY) == {"1": digest}
+
+
+def test_tags_are_chosen_by_rules() -> None:
+    with FakeRegistry() as registry:
+        for tag in ("1.0.0", "1.0.1", "1.1.0", "2.0.0", "edge"):
+            digest = registry.add_image(REPO, tag, layers=[tag.encode()])
+        registry.api.repos[REPO].tags[digest.replace(":", "-") + ".sig"] = digest
+        names = f"{registry.host}/{REPO}", f"{registry.host}/{COPY}"
+        rules = {"semver": "^1.0", "newest": 1, "per": r"^(\d+\.\d+)"}
+        session = make_session(login(registry))
+        apply(session, copy_plan(session, *names, all_tags=True, tags=rules))
+        assert set(registry.tags(COPY)) == {"1.0.1", "1.1.0"}
+        with fails(InvalidInput, "INVALID_OPTION", says="set all_tags: true"):
+            copy_plan(session, f"{names[0]}:edge", names[1], tags=rules)

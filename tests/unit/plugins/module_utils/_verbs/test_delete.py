@@ -197,7 +197,7 @@ def test_forbidden_is_absent_only_where_the_list_says_so() -> None:
         assert not run(registry).changed
         registry.add_image(REPO, "1", layers=LAYERS)
         registry.fault("HEAD|GET", "/manifests/1", status=403, times=9)
-        with fails(Denied, "DENIED", registry.host, 403, "is not allowed to us"):
+        with fails(Denied, "DENIED", registry.host, 403, "was denied (HTTP 403)"):
             run(registry)
 
 

@@ -8,6 +8,7 @@ import gzip
 import importlib.util
 import io
 import json
+import os
 import tarfile
 import tempfile
 from typing import Any
@@ -19,7 +20,6 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     OCIError,
     Refused,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._kit import rootfs as _rootfs
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.flatten import plan_flatten
@@ -273,8 +273,8 @@ def test_a_full_disk(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) ->
     def full(*dummy: Any, **dummies: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_rootfs, "flatten", full)
-    with fails(OCIError, "NO_SPACE", registry.host, None, f"There is no room in {tempfile.gettempdir()} to unpack"):
+    monkeypatch.setattr(os, "pwrite", full)
+    with fails(OCIError, "NO_SPACE", says=f"Not enough space in {tempfile.gettempdir()} to "):
         run(registry)
     assert registry.state() == state
 
@@ -325,3 +325,31 @@ def test_memory_and_files_are_not_kept(registry: FakeRegistry) -> None:
         )
         apply(session, planned)
         assert names(other, "team/flat", "1") == ["big", "c"]
+
+
+def test_zstd_is_refused_for_an_image_in_the_format_of_docker(registry: FakeRegistry) -> None:
+    registry.add_image(REPO, "1", [BASE, TOP], media="docker")
+    state = registry.state()
+    with fails(InvalidInput, "UNSUPPORTED_COMPRESSION", says=":1 is in Docker's format, which has no layers in zstd"):
+        plan(registry, compression="zstd")
+    assert registry.state() == state
+    assert blob_gets(registry) <= {registry.manifest(REPO, "1")["config"]["digest"]}  # nothing was unpacked for it
+
+
+def test_encrypted_layers_are_refused_and_named(registry: FakeRegistry) -> None:
+    registry.add_image(REPO, "1", [BASE, TOP])
+    manifest = registry.manifest(REPO, "1")
+    manifest["layers"][1]["mediaType"] += "+encrypted"
+    registry.add_manifest(REPO, manifest, tag="1")
+    says = f"The layer {manifest['layers'][1]['digest']} of {registry.host}/{REPO}:1 is encrypted"
+    with fails(ContentError, "LAYER_ENCRYPTED", says=says):
+        plan(registry)
+
+
+def test_what_layers_of_windows_change_in_its_registry_is_not_lost(registry: FakeRegistry) -> None:
+    lower, upper = (tar_of({"Files/x": text, "Hives/System_Delta": text}) for text in ("1", "2"))
+    registry.add_image(REPO, "1", [lower, upper], platform="windows/amd64")
+    with fails(ContentError, "WINDOWS_LAYER", says="changes the registry of Windows (Hives/System_Delta)"):
+        plan(registry)
+    registry.add_image(REPO, "1", [BASE, tar_of({"Hives/System_Base": "x"})], platform="windows/amd64")
+    assert plan(registry)[1].changed

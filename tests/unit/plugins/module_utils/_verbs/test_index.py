@@ -468,18 +468,18 @@ def test_what_overwrites_our_tag_is_planned_upon() -> None:
         theirs = plan(registry, second)[1]
         session, ours = plan(registry, first)
         # The other one looked before we wrote, and writes after it.
-        pause = session.transport.pause
+        wait = session.transport.wait
         written: list[int] = []
 
-        def late(tried: int, asked: float | None = None) -> bool:
+        def late(seconds: float) -> None:
             if not written:
                 written.append(1)
                 make_session(login(registry))
                 apply(*plan(registry, second, name=f"{REPO}@{base}"))
                 registry.api.repos[REPO].tags["1"] = theirs.result["digest"]
-            return pause(tried, asked)
+            wait(seconds)
 
-        session.transport.pause = late  # type: ignore[method-assign]
+        session.transport.wait = late  # type: ignore[method-assign]
         apply(session, ours)
         assert digests(registry)[-2:] == [second, first]
 
@@ -502,11 +502,10 @@ def test_a_tag_that_never_rests(monkeypatch: pytest.MonkeyPatch) -> None:
         session, ours = plan(registry, image(registry, "f", "linux/s390x"))
         others = iter([image(registry, f"o{n}", f"linux/cpu{n}") for n in range(9)])
 
-        def meddle(*args: Any) -> bool:
+        def meddle(seconds: float) -> None:
             registry.add_index(REPO, "1", [next(others)])
-            return True
 
-        monkeypatch.setattr(session.transport, "pause", meddle)
+        monkeypatch.setattr(session.transport, "wait", meddle)
         with fails(Refused, "TAG_MOVED", registry.host, None, f"{verb._TRIES} times"):
             apply(session, ours)
 

@@ -54,6 +54,7 @@ ONE_IMAGE: dict[str, Callable[[Session, str], dict[str, Any]]] = {
 
 def tags(session: Session, name: str, **options: Any) -> dict[str, Any]:
     rules: dict[str, Any] = {"include": [], "exclude": [], "semver": None, "newest": None, "omit_digest_tags": False}
+    rules.update(sort_by="version", per=None)
     return tag_info(session, name=name, **{**rules, "digests": False, "query": None, **options})
 
 
@@ -216,7 +217,7 @@ def test_tags() -> None:
 def test_no_tags() -> None:
     with FakeRegistry() as registry:
         result = tags(make_session(), f"{registry.host}/{REPO}")
-        assert result == {"tags": [], "digests": None, "query_result": None}
+        assert result == {"tags": [], "references": [], "digests": None, "query_result": None}
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,7 @@ def test_catalog() -> None:
         assert catalog(registry, prefix="team/", exclude=["cache$"])["repositories"] == ["team/a", "team/b"]
         registry.reset_log()
         assert catalog(registry, limit=1)["repositories"] == ["other"]
-        assert registry.count(path="_catalog") == 2  # the challenge, and the first page
+        assert registry.count(path="_catalog") == 1
         with fails(InvalidInput, "INVALID_OPTION", says="limit must be at least 1"):
             catalog(registry, limit=0)
 
@@ -261,7 +262,7 @@ def test_catalog_of_each_profile(profile: str) -> None:
         registry.create_repo(REPO)
         if registry.quirks.catalog_status:
             status = registry.quirks.catalog_status
-            with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, status, "does not show us its catalog"):
+            with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, status, "does not show its catalog"):
                 catalog(registry)
         else:
             assert catalog(registry)["repositories"] == [REPO]
@@ -300,7 +301,7 @@ def test_token_where_the_front_door_is_open() -> None:
 @pytest.mark.parametrize(("mode", "wants"), [("none", "no login"), ("basic", "a username and password")])
 def test_no_token(mode: str, wants: str) -> None:
     with FakeRegistry(auth=Auth(mode=mode, users={USER: PASSWORD})) as registry:
-        with pytest.raises(Unsupported, match=f"it wants {wants}") as caught:
+        with pytest.raises(Unsupported, match=f"it uses {wants}") as caught:
             token_info(make_session(login(registry)), name=f"{registry.host}/{REPO}", access=["pull"])
         assert caught.value.registry == registry.host
 
@@ -325,3 +326,20 @@ def test_hidden_repository_is_an_error() -> None:
             tags(make_session(login(registry)), f"{registry.host}/{REPO}")
         with pytest.raises((Denied, NotFound)):
             ONE_IMAGE["digest"](make_session(login(registry)), f"{registry.host}/{REPO}:1")
+
+
+def test_a_registry_token_is_the_token() -> None:
+    with FakeRegistry(auth=TOKENS) as registry:
+        token = registry.issue_token(USER, f"repository:{REPO}:pull")
+        session = make_session(login(registry, Credential(registry_token=token)))
+        result = token_info(session, name=f"{registry.host}/{REPO}", access=["pull"])
+        assert result == {"token": token, "expires_at": None}
+        assert registry.count(path="/token") == 0
+
+
+@pytest.mark.parametrize("mode", ["basic", "bearer"])
+def test_the_catalog_with_a_wrong_password(mode: str) -> None:
+    with FakeRegistry(auth=Auth(mode=mode, users={USER: PASSWORD})) as registry:
+        session = make_session(login(registry, Credential(USER, "wrong-password")))
+        with fails(Denied, "UNAUTHORIZED", registry.host, 401):
+            catalog(registry, session)

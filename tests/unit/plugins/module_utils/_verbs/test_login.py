@@ -194,3 +194,102 @@ def test_each_profile(tmp_path: Path, name: str) -> None:
         file = tmp_path / "auth.json"
         apply(make_session(), plan(registry.host, file))
         assert not plan(registry.host, file).changed
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "says"),
+    [
+        (403, {"errors": [{"code": "DENIED", "message": "account locked"}]}, "DENIED", "account locked"),
+        (403, b"<html>Blocked by the firewall</html>", "DENIED", "refused the username and password (HTTP 403)"),
+        (401, {"errors": [{"code": "UNAUTHORIZED", "message": "expired"}]}, "UNAUTHORIZED", "expired"),
+    ],
+)
+def test_what_is_refused_is_not_stored(tmp_path: Path, status: int, body: Any, code: str, says: str) -> None:
+    file = tmp_path / "auth.json"
+    with FakeRegistry(auth=Auth(mode="basic", users=USERS)) as registry:
+        registry.fault(path="/v2/$", skip=1, status=status, body=body, times=9)
+        with fails(Denied, code, registry.host, status, says):
+            plan(registry.host, file)
+        assert not file.exists()
+
+
+def write(folder: Path, name: str, content: dict[str, Any]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(json.dumps(content))
+    return folder / name
+
+
+class Helper:
+    """A credential helper that keeps what it is given."""
+
+    def __init__(self, **kept: str) -> None:
+        self.kept = {host: (USER, password) for host, password in kept.items()}
+
+    def __call__(self, command: list[str], text: str) -> tuple[int, str]:
+        if command[1] == "store":
+            entry = json.loads(text)
+            self.kept[entry["ServerURL"]] = entry["Username"], entry["Secret"]
+        elif text not in self.kept:
+            return 1, "credentials not found in native keychain"
+        elif command[1] == "erase":
+            del self.kept[text]
+        else:
+            return 0, json.dumps(dict(zip(("Username", "Secret"), self.kept[text])))
+        return 0, ""
+
+
+def test_logout_removes_the_login_from_every_file_at_once(clean_environment: Path) -> None:
+    docker = write(clean_environment / ".docker", "config.json", {"auths": {"https://a.example/v2/": ENTRY}})
+    podman = write(
+        clean_environment / ".config/containers", "auth.json", {"auths": {"a.example": ENTRY, "b.example": ENTRY}}
+    )
+    planned = logout("a.example", None)
+    assert len(planned.steps) == 2
+    apply(make_session(), planned)
+    assert json.loads(docker.read_text())["auths"] == {}
+    assert set(json.loads(podman.read_text())["auths"]) == {"b.example"}
+    assert make_session().credential("a.example", "") is None
+    assert not logout("a.example", None).changed
+
+
+def test_logout_removes_what_lies_beside_a_helper(clean_environment: Path) -> None:
+    content = {"credsStore": "pass", "auths": {"a.example": ENTRY}}
+    file = write(clean_environment / ".docker", "config.json", content)
+    helper = Helper(**{"a.example": PASSWORD})
+    session = make_session(run=helper)
+    planned = logout("a.example", None, session=session)
+    assert [step.text.rpartition(" ")[2] for step in planned.steps] == ["docker-credential-pass.", f"{file}."]
+    apply(session, planned)
+    assert helper.kept == {}
+    assert json.loads(file.read_text())["auths"] == {}
+    assert make_session(run=helper).credential("a.example", "team/app") is None
+    assert not logout("a.example", None, session=make_session(run=helper)).changed
+
+
+def test_login_changes_what_would_be_found_first(clean_environment: Path) -> None:
+    """A file that comes first has a helper with an old password, and a later one a plain entry."""
+    write(clean_environment / ".config/containers", "auth.json", {"credsStore": "pass"})
+    write(clean_environment / ".docker", "config.json", {"auths": {"a.example": ENTRY}})
+    helper = Helper(**{"a.example": "old-password"})
+    session = make_session(run=helper)
+    apply(session, plan("a.example", None, session, verify=False))
+    assert helper.kept == {"a.example": (USER, PASSWORD)}
+    found = make_session(run=helper).credential("a.example", "")
+    assert found is not None
+    assert found.password == PASSWORD
+
+
+def test_a_path_is_not_stored_where_it_would_not_be_found(tmp_path: Path) -> None:
+    file = tmp_path / "auth.json"
+    file.write_text(json.dumps({"credsStore": "pass"}))
+    session = make_session(run=Helper())
+    with fails(InvalidInput, "INVALID_OPTION", says="keeps credentials for a.example alone, not for a.example/team"):
+        plan("a.example/team", file, session, verify=False)
+
+
+def test_a_path_that_is_stored_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "auth.json"
+    apply(make_session(), plan("a.example/team", file, verify=False))
+    session = make_session(auth_file=str(file))
+    assert session.credential("a.example", "team/app") is not None
+    assert session.credential("a.example", "other/app") is None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.quayside.registry.plugins.module_utils._archives.layout import open_images
+from ansible_collections.quayside.registry.plugins.module_utils._archives.images import open_images
 from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     ContentError,
     InvalidInput,

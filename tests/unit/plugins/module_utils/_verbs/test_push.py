@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import importlib
 import json
+import os
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -418,3 +421,97 @@ def test_names_and_paths_that_are_wrong(tmp_path: Path) -> None:
         with fails(InvalidInput, "FILE_ERROR", says="does not exist"):
             plan(registry, str(tmp_path / "absent"))
         assert registry.requests == []
+
+
+# --- what is not an image by itself
+
+
+def test_a_layout_whose_index_is_the_image_is_pushed_as_one_index(tmp_path: Path) -> None:
+    images = [oci_image(TARS[:count]) for count in (1, 2)]
+    platforms = [{"os": "linux", "architecture": name} for name in ("amd64", "arm64")]
+    members = [{**entry(image, None), "platform": each} for (image, dummy), each in zip(images, platforms)]
+    files = {**layout_files(*((None, *image) for image in images)), "index.json": index_of(*members)}
+    path = save(tmp_path / "layout", files)
+    with FakeRegistry() as registry:
+        with fails(InvalidInput, "AMBIGUOUS_SOURCE"):
+            plan(registry, path)
+        for wanted in ("index.json", digest_of(files["index.json"])):
+            planned = run(registry, path, source_reference=wanted)
+            assert planned.result["digest"] == digest_of(files["index.json"])
+            assert registry.manifests(REPO)[registry.tags(REPO)["new"]].body == files["index.json"]
+            assert complete(registry, REPO, "new")
+        settled(registry, path, 1, source_reference="index.json")
+
+
+def test_platforms_that_a_docker_archive_does_not_name_are_not_left_behind_silently(tmp_path: Path) -> None:
+    """As containerd saves an image of which some platforms were pulled."""
+    types = "application/vnd.oci.image.manifest.v1+json"
+    amd, files = oci_image(TARS)
+    arm, more = oci_image(TARS[:1], architecture="arm64")
+    index = index_of(blob(amd, types), blob(arm, types), blob(b"absent", types))
+    content = both(index, {**files, **more, **blobs(index)}, media_type=OCI_INDEX)
+    path = save_tar(tmp_path / "a.tar", content)
+    with FakeRegistry() as registry:
+        state = registry.state()
+        with fails(ContentError, "SEVERAL_PLATFORMS", says="linux/arm64 too, which its manifest.json does not name"):
+            plan(registry, path)
+        assert registry.state() == state
+        assert run(registry, path, format="docker-archive").result["media_type"] == DOCKER_MANIFEST
+
+
+def test_a_docker_archive_with_zstd_is_refused(tmp_path: Path) -> None:
+    files = docker_files((["a:1"], TARS[:1]))
+    name = next(name for name in files if name.endswith("layer.tar"))
+    path = save_tar(tmp_path / "a.tar", {**files, name: bytes.fromhex("28b52ffd") + b"x"})
+    with (
+        FakeRegistry() as registry,
+        fails(InvalidInput, "UNSUPPORTED_COMPRESSION", says="a.tar is in Docker's format, which has no layers in zstd"),
+    ):
+        plan(registry, path)
+
+
+@pytest.mark.parametrize("module", ["bz2", "lzma"])
+def test_an_archive_that_somebody_packed_once_more_is_read(tmp_path: Path, module: str) -> None:
+    packed = importlib.import_module(module).compress(tar_of(docker_files((["a:1"], TARS))))
+    path = tmp_path / "a.tar.packed"
+    path.write_bytes(packed)
+    with FakeRegistry() as registry:
+        assert run(registry, str(path)).changed
+        assert complete(registry, REPO, "new")
+        path.write_bytes(packed[:-10])
+        with fails(ContentError, "CONTENT_INVALID", says="ends in the middle of its compressed data"):
+            plan(registry, str(path))
+        path.write_bytes(packed[:50] + bytes(100) + packed[150:])
+        with fails(ContentError, "CONTENT_INVALID", says="has damaged compressed data"):
+            plan(registry, str(path))
+
+
+def test_an_archive_in_a_compression_that_nobody_reads_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"PK\x03\x04" + bytes(600))
+    with (
+        FakeRegistry() as registry,
+        fails(ContentError, "ARCHIVE_INVALID", says="is compressed with zip, which is not"),
+    ):
+        plan(registry, str(path))
+
+
+def test_a_file_that_cannot_be_read_while_it_is_sent_is_not_blamed_on_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_tar(tmp_path / "a.tar", layout_files(("1", *oci_image(TARS))))
+    real, failing = os.pread, [False]
+
+    def pread(*args: int) -> bytes:
+        if failing[0]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(*args)
+
+    monkeypatch.setattr(os, "pread", pread)
+    with FakeRegistry() as registry:
+        session, planned = plan(registry, path)
+        registry.reset_log()
+        failing[0] = True
+        with fails(InvalidInput, "FILE_ERROR", says=f"{path} cannot be read: Input/output error."):
+            apply(session, planned)
+        assert registry.count("POST", "/uploads/") <= 3  # one for each blob, none twice

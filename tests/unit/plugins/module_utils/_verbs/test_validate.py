@@ -19,6 +19,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     NotFound,
     RegistryError,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._layers import limits
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.validate import validate
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
@@ -41,12 +42,12 @@ BASE, APP = tar_of({"etc/a": b"a" * 5000}), tar_of({"app/b": b"b" * 700, "app/c"
 
 
 def check(registry: FakeRegistry, name: str = NAME, **options: Any) -> dict[str, Any]:
-    options = {"path": None, "fast": False, "platforms": [], "fail_on_invalid": False, **options}
+    options = {"path": None, "fast": False, "platforms": [], "limits": None, "fail_on_invalid": False, **options}
     return validate(make_session(login(registry), retries=0), name=f"{registry.host}/{name}", **options)
 
 
 def check_path(path: Path, **options: Any) -> dict[str, Any]:
-    options = {"fast": False, "platforms": [], "fail_on_invalid": False, **options}
+    options = {"fast": False, "platforms": [], "limits": None, "fail_on_invalid": False, **options}
     return validate(make_session(), name=None, path=str(path), **options)
 
 
@@ -151,19 +152,20 @@ DAMAGES: dict[str, tuple[Callable[[FakeRegistry], None], list[str]]] = {
     "config size": (huge_config, ["at most"]),
     "no rootfs": (with_config(rootfs=None), ["rootfs.type None", "lists 0 layers"]),
     "rootfs type": (with_config(rootfs={**TWO, "type": "x"}), ["rootfs.type 'x'"]),
-    "rootfs list": (with_config(rootfs=[]), ["rootfs.type None", "lists 0 layers"]),
+    "rootfs list": (with_config(rootfs=[]), ["a field rootfs that", "rootfs.type None", "lists 0 layers"]),
     "one diff ID": (with_config(rootfs={**TWO, "diff_ids": [digest_of(BASE)]}), ["lists 1 layers"]),
     "odd diff ID": (with_config(rootfs={**TWO, "diff_ids": [5, digest_of(APP)]}), ["has the diff ID 5"]),
     "other diff ID": (second_layer_lies, [f"unpacks to {digest_of(APP)}"]),
     "no platform": (with_config(os="", architecture=None), ["names no architecture", "names no os"]),
     "short history": (with_config(history=[{"created_by": "x"}]), ["has 1 entries with layers in its history"]),
-    "odd history": (with_config(history={"a": 1}), ["has a history that is not a list"]),
+    "odd history": (with_config(history={"a": 1}), ["has a field history that is not a list"]),
     "no tar": (layered(gzipped(b"text" * 300)), ["is not a tar archive"]),
     "tar cut": (layered(gzipped(BASE[:3000])), ["is cut off in the middle"]),
     "tar leads out": (layered(gzipped(tar_of({"../../etc/x": b""}))), ["leads out of the root"]),
     "gzip cut": (layered(gzipped(BASE)[:-9], diff_id=digest_of(BASE)), ["ends in the middle of its compressed data"]),
     "gzip damaged": (layered(gzipped(BASE)[:10] + b"\xff" * 40, diff_id=digest_of(BASE)), ["damaged compressed data"]),
-    "bomb": (layered(gzipped(tar_of({"x": bytes(80 << 20)})), diff_id="sha256:" + "0" * 64), ["expands to more than"]),
+    "entrypoint": (with_config(config={"Entrypoint": "/app"}), ["a field config.Entrypoint that is not a list"]),
+    "zeros behind gzip": (layered(gzipped(BASE) + bytes(512), diff_id=digest_of(BASE)), ["something behind its"]),
     "layers no list": (set_key("layers", {"a": 1}), ["has layers that are not a list", "2 layers (rootfs.diff_ids)"]),
     "layer no object": (set_key("layers", [5]), ["has a descriptor that is not an object", "2 layers (rootfs"]),
     "schema version": (set_key("schemaVersion", 1), ["schemaVersion 1"]),
@@ -356,6 +358,15 @@ def test_nested_indexes() -> None:
         assert "nests its indexes more than 8 deep" in problems(registry)[0]
 
 
+def test_a_bit_that_flipped_on_the_way_is_no_problem() -> None:
+    with FakeRegistry() as registry:
+        add(registry)
+        for digest in registry.blobs(REPO):
+            registry.fault(path=digest, action="flip")
+        options = {"path": None, "fast": False, "platforms": [], "limits": None, "fail_on_invalid": True}
+        assert validate(make_session(login(registry)), name=f"{registry.host}/{NAME}", **options)["problems"] == []
+
+
 def test_what_keeps_us_from_looking_is_an_error() -> None:
     with FakeRegistry() as registry:
         with fails(NotFound, "MANIFEST_UNKNOWN", registry.host, 404):
@@ -391,7 +402,13 @@ def test_layers_of_all_compressions(jobs: int) -> None:
         plain = Layer(BASE, "application/vnd.oci.image.layer.v1.tar", digest_of(BASE))
         many = [tar_of({f"f{number}": b"x" * number}) for number in range(20)]
         add(registry, layers=[plain, *many])
-        options: dict[str, Any] = {"path": None, "fast": False, "platforms": [], "fail_on_invalid": True}
+        options: dict[str, Any] = {
+            "path": None,
+            "fast": False,
+            "platforms": [],
+            "limits": None,
+            "fail_on_invalid": True,
+        }
         found = validate(make_session(login(registry), jobs=jobs), name=f"{registry.host}/{NAME}", **options)
         assert found["valid"]
         assert found["checked"]["layers"] == 21
@@ -485,3 +502,42 @@ def test_files_that_hold_no_image(content: bytes, tmp_path: Path) -> None:
 def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
     with fails(InvalidInput, "FILE_ERROR", says="does not exist"):
         check_path(tmp_path / "none")
+
+
+def test_limits_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "RATIO_FROM", 1 << 20)
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", [tar_of({"zeros": bytes(4 << 20)})])
+        assert check(registry)["valid"]
+        for name, most in (("max_ratio", 10), ("max_bytes", 1000), ("max_entries", 1)):
+            found = check(registry, limits={name: most})
+            assert found["valid"] == (name == "max_entries"), found
+        (problem,) = check(registry, limits={"max_ratio": 10})["problems"]
+        assert "expands to more than 10 times its size (max_ratio); raise that limit" in problem
+        with fails(InvalidInput, "INVALID_OPTION", says="limits.max_ratio must be at least 1"):
+            check(registry, limits={"max_ratio": 0})
+
+
+def test_encrypted_layers_are_only_checked_for_their_bytes() -> None:
+    with FakeRegistry() as registry:
+        add(registry)
+        manifest = registry.manifest(REPO, "1")
+        secret = b"\x01ciphertext" * 50
+        layer = {"mediaType": f"{OCI_LAYER}+encrypted", "digest": registry.add_blob(REPO, secret), "size": len(secret)}
+        manifest["layers"][1] = layer
+        registry.add_manifest(REPO, manifest, tag="1")
+        found = check(registry)
+        assert (found["valid"], found["problems"]) == (True, [])
+        assert [note for note in found["notes"] if layer["digest"] in note and "is encrypted" in note]
+        manifest["layers"][1] = {**layer, "size": len(secret) - 1}
+        registry.add_manifest(REPO, manifest, tag="1")
+        assert not check(registry)["valid"]
+
+
+def test_zstd_in_the_format_of_docker_is_a_problem() -> None:
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", layers=[BASE], media="docker")
+        manifest = registry.manifest(REPO, "1")
+        manifest["layers"][0]["mediaType"] = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+        registry.add_manifest(REPO, manifest, tag="1")
+        assert any("in zstd, which the format of Docker does not have" in text for text in problems(registry))

@@ -10,12 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import CredentialError
+from ansible_collections.quayside.registry.plugins.module_utils._registry.credential_store import (
+    store_entry,
+    store_in_helper,
+)
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import (
     HUB_KEY,
     Credential,
     find_credential,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._registry.store import store_entry, store_in_helper
 
 NEW = Credential("u", "s3cret")
 ENTRY = {"auth": NEW.basic}

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections to one server: whom to trust (TLS), and through which proxy."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import ssl
+import typing as t
+import weakref
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.util.ssl_ import create_urllib3_context
+
+from .._errors import InvalidInput, MissingLibrary
+from .urls import LOOPBACK, network
+
+_CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+
+
+def tls_context(
+    validate_certs: bool, ca_path: str | None, client_cert: str | None, client_key: str | None
+) -> ssl.SSLContext:
+    """Return what certificates are checked against: the system's authorities and, beside them, those in ``ca_path``.
+
+    Raises InvalidInput where a file is missing or holds something else.
+    """
+    for path in filter(None, (ca_path, client_cert, client_key)):
+        if not os.path.exists(path):
+            raise InvalidInput(f"The certificate file {path} does not exist on this host.")
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if validate_certs else ssl.CERT_NONE)
+    if client_cert:
+        try:
+            context.load_cert_chain(client_cert, client_key, password="")
+        except (ssl.SSLError, ValueError, TypeError) as exc:
+            why = getattr(exc, "reason", None) or exc
+            pair = f"client_cert {client_cert} and client_key {client_key}"
+            raise InvalidInput(
+                f"{pair} are not a certificate and its key in PEM, without a password ({why})."
+            ) from None
+    if validate_certs:
+        _trust_system(context)
+        if ca_path:
+            _trust(context, ca_path)
+    return context
+
+
+def _trust_system(context: ssl.SSLContext) -> None:
+    bundles = (os.environ.get("SSL_CERT_FILE"), os.environ.get("REQUESTS_CA_BUNDLE"), *_CA_BUNDLES)
+    found = next(filter(os.path.exists, filter(None, bundles)), None)
+    if found:
+        _trust(context, found)
+    else:
+        context.load_default_certs()
+
+
+def _trust(context: ssl.SSLContext, path: str) -> None:
+    if os.path.isdir(path):
+        context.load_verify_locations(capath=path)
+        return
+    try:
+        context.load_verify_locations(cafile=path)
+    except ssl.SSLError as exc:
+        why = exc.reason or exc
+        raise InvalidInput(f"{path} does not hold certificates of authorities in PEM ({why}).") from None
+
+
+class Lines:
+    """The sockets of all connections, so that who waits at one of them can be woken."""
+
+    def __init__(self) -> None:
+        self._open: list[weakref.ref[socket.socket]] = []
+        self._cut = False
+
+    def tap(self, manager: urllib3.PoolManager) -> urllib3.PoolManager:
+        """Let the connections of a manager be known here."""
+        pools = manager.pool_classes_by_scheme
+        manager.pool_classes_by_scheme = {scheme: self._tapped(pool) for scheme, pool in pools.items()}
+        return manager
+
+    def cut(self) -> None:
+        """End what is read and written on all connections now, in whatever thread, and allow no other."""
+        self._cut = True
+        for line in [reference() for reference in list(self._open)]:
+            if line is not None:
+                with contextlib.suppress(OSError):  # it is closed by now
+                    socket.socket.shutdown(line, socket.SHUT_RDWR)  # TLS would want to say goodbye first
+
+    def _tapped(self, pool: t.Any) -> t.Any:
+        lines = self
+
+        class Connection(pool.ConnectionCls):  # type: ignore[misc]
+            def connect(self) -> None:
+                if lines._cut:
+                    raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
+                super().connect()
+                lines._open.append(weakref.ref(self.sock))
+
+        return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
+
+
+def connect(url: str, options: dict[str, t.Any]) -> urllib3.PoolManager:
+    """Return connections to a server, through the proxy that the environment names for it, if that is not this host."""
+    if network(urlsplit(url).hostname or "") == LOOPBACK or not any(
+        name.lower().endswith("_proxy") for name in os.environ
+    ):
+        return urllib3.PoolManager(**options)
+    try:
+        from requests.adapters import HTTPAdapter
+        from requests.utils import get_environ_proxies, select_proxy
+    except ImportError as exc:
+        raise MissingLibrary("requests") from exc
+    proxy = select_proxy(url, get_environ_proxies(url))
+    if not proxy:
+        return urllib3.PoolManager(**options)
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    adapter = HTTPAdapter(pool_maxsize=options.pop("maxsize"))
+    return t.cast(urllib3.PoolManager, adapter.proxy_manager_for(proxy, **options))

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Try what the documentation shows: `python guides.py` at the root of the collection, in an ansible_collections folder.
+
+Ansible parses each block of YAML in the guides and in the modules' EXAMPLES, and every option in them must be one that
+the module has. The playbooks of "Getting started" are run as they stand: twice, the second time nothing changes, then
+in check mode, and what removes it all. Extra variables make the port, the registry's name and the file others.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import typing as t
+from pathlib import Path
+
+import yaml
+
+ROOT = Path.cwd()
+NAMESPACE = "quayside.registry."
+BLOCK = re.compile(r"^\.\. code-block:: yaml(?:\+jinja)?\n\n((?: {4}.*\n|\n)+)", re.MULTILINE)
+
+
+def main() -> None:
+    """Check all, and print how many; a complaint ends it."""
+    modules = sorted(NAMESPACE + path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+    command = ("ansible-doc", "--json", *modules)
+    docs = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    guides = sorted((ROOT / "docs" / "docsite" / "rst").glob("*.rst"))
+    blocks = [(path.name, block) for path in guides for block in blocks_of(path)]
+    blocks += [(f"{name}, EXAMPLES", entry["examples"]) for name, entry in docs.items()]
+    complaints: list[str] = []
+    with tempfile.TemporaryDirectory() as name:
+        plays = [file for where, block in blocks if (file := parse(where, block, docs, Path(name), complaints))]
+        if not plays or complaints:
+            raise SystemExit("\n".join(complaints) or "The guides hold no playbook.")
+        subprocess.run(("ansible-playbook", "--syntax-check", *map(str, plays)), check=True)
+        ran = follow(blocks_of(ROOT / "docs" / "docsite" / "rst" / "getting_started.rst"), Path(name))
+    print(f"result: {len(blocks)} blocks of YAML are right, and the first playbook ran {ran} tasks twice")
+
+
+def blocks_of(path: Path) -> list[str]:
+    """The blocks of YAML in a guide, as they would be saved in a file."""
+    return [textwrap.dedent(block) for block in BLOCK.findall(path.read_text(encoding="utf-8"))]
+
+
+def parse(where: str, block: str, docs: dict[str, t.Any], folder: Path, complaints: list[str]) -> Path | None:
+    """Write a block as a playbook and return that; nothing if it is neither plays nor tasks."""
+    found = yaml.safe_load(block)
+    if not isinstance(found, list):
+        return None
+    is_playbook = any("hosts" in entry for entry in found)
+    plays = found if is_playbook else [{"name": where, "hosts": "localhost", "gather_facts": False, "tasks": found}]
+    for task in (task for play in plays for task in tasks_of(play)):
+        for name in (name for name in task if name.startswith(NAMESPACE)):
+            known = docs[name]["doc"]["options"] if name in docs else None
+            names = {alias for option, entry in (known or {}).items() for alias in (option, *entry.get("aliases", ()))}
+            if known is None or not set(task[name] or ()) <= names:
+                complaints.append(f"{where}: {name} has no {sorted(set(task[name] or ()) - names)}")
+    file = folder / f"{len(list(folder.iterdir()))}.yml"
+    file.write_text(yaml.safe_dump(plays, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def tasks_of(entry: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The tasks of a play or block, those in blocks too."""
+    lists = (
+        entry.get(key) or [] for key in ("pre_tasks", "tasks", "post_tasks", "handlers", "block", "rescue", "always")
+    )
+    children = [child for tasks in lists for child in tasks]
+    return [*children, *(task for child in children for task in tasks_of(child))]
+
+
+def follow(blocks: list[str], folder: Path) -> int:
+    """Do what "Getting started" says, and return how many tasks its playbook ran."""
+    first, last = folder / "first.yml", folder / "last.yml"
+    first.write_text(blocks[0], encoding="utf-8")
+    last.write_text(blocks[1], encoding="utf-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    variables = {"registry_port": port, "image_file": str(folder / "hello.tar"), "lab_registry_name": "guides"}
+    try:
+        tasks, changed = run(first, variables)
+        if not changed:
+            raise SystemExit("The first playbook changed nothing when it ran the first time.")
+        for options in ([], ["--check", "--diff"]):
+            if run(first, variables, *options)[1]:
+                raise SystemExit(f"The first playbook changed something when it ran again, with {options}.")
+    finally:
+        run(last, variables)
+    left = [str(path) for path in Path("/").glob("etc/lab-registry-guides*")] + [str(p) for p in folder.glob("*.tar")]
+    if left:
+        raise SystemExit(f"What removes the first playbook's registry leaves {left}.")
+    return tasks
+
+
+def run(playbook: Path, variables: dict[str, t.Any], *options: str) -> tuple[int, int]:
+    """Run a playbook that must succeed, and return how many tasks it ran and how many changed something."""
+    command = ("ansible-playbook", str(playbook), "-e", json.dumps(variables), *options)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    print(done.stdout)
+    counts = re.search(r"ok=(\d+) +changed=(\d+) +unreachable=0 +failed=0", done.stdout)
+    if done.returncode or not counts:
+        raise SystemExit(f"{playbook.name} failed.")
+    return int(counts[1]), int(counts[2])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules that run inside the controller return what they return when they are sent, and leave no trace there."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import pytest
+import yaml
+from ansible.module_utils import basic
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible_collections.quayside.registry.plugins.action import oci
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
+from ansible_collections.quayside.registry.tests.unit.kit import REPO, run_module
+from ansible_collections.quayside.registry.tests.unit.plugins.modules.test_contract import (
+    CASES,
+    PASSWORD,
+    USERS,
+    Case,
+    Place,
+    stock,
+)
+
+ROOT = Path(__file__).resolve().parents[4]
+PYTHON = "/a/venv/bin/python"
+ROUTED = [pytest.param(name, case, id=f"{name}-{at}") for name in oci._MODULES for at, case in enumerate(CASES[name])]
+
+
+def action(name: str, options: dict[str, Any], **task: Any) -> oci.ActionModule:
+    """The plugin as a worker process has it."""
+    values = {
+        "action": f"quayside.registry.{name}",
+        "args": dict(options),
+        "async_val": 0,
+        "check_mode": False,
+        "collections": [],
+        "delegate_to": None,
+        "diff": False,
+        "environment": [],
+        "no_log": False,
+        "resolved_action": f"quayside.registry.{name}",
+    }
+    shell = SimpleNamespace(tmpdir=None, get_option=lambda option: "/tmp")
+    connection = SimpleNamespace(transport="local", become=None, socket_path=None, has_native_async=False, _shell=shell)
+    play = SimpleNamespace(become=False, executable="/bin/sh")
+    loader = DataLoader()
+    task_like = SimpleNamespace(**{**values, **task})
+    return oci.ActionModule(task_like, connection, play, loader, Templar(loader=loader), None)
+
+
+def here(name: str, options: dict[str, Any], **task: Any) -> dict[str, Any]:
+    found = action(name, options, **task)._run_here(name, {})
+    return {key: value for key, value in found.items() if not key.startswith("_ansible")}
+
+
+def plain(value: dict[str, Any]) -> dict[str, Any]:
+    """Without what no two runs have in common, and what Ansible adds to either."""
+    found = json.loads(json.dumps(value, default=str))
+    for key in ("invocation", "exception", "warnings", "deprecations"):
+        found.pop(key, None)
+    if not found.get("failed", True):
+        del found["failed"]
+    return found
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with FakeRegistry(auth=Auth(users=USERS)) as registry:
+        found = Place(registry, tmp_path)
+        stock(found)
+        yield found
+
+
+def test_what_is_redirected_is_a_module_and_is_run() -> None:
+    routing = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())
+    names = set(routing["plugin_routing"]["action"])
+    assert names == set(oci._MODULES)
+    assert names <= set(routing["action_groups"]["oci"])
+    files = {name for name, found in oci._MODULES.items() if found.DECLARATION.file}
+    assert files == set(), "modules that set owners and modes of files stay modules"
+
+
+@pytest.mark.parametrize(("name", "case"), ROUTED)
+@pytest.mark.parametrize("mode", ["check", "run"])
+def test_the_same_in_both_ways(name: str, case: Case, mode: str, place: Place) -> None:
+    """Key by key, in check mode and in a run, on a registry with the same content."""
+    case.stock(place)
+    content = copy.deepcopy(place.registry.api.repos)
+    results = []
+    for way in ("sent", "here"):
+        place.registry.api.repos = copy.deepcopy(content)
+        options, check = case.options(place), mode == "check"
+        if way == "sent":
+            result = run_module(name, options, check=check, diff=True)
+        else:
+            result = here(name, options, check_mode=check, diff=True)
+        assert PASSWORD not in json.dumps(result, default=str)
+        results.append(plain(result))
+    for key in case.volatile:
+        assert {key in result for result in results} == {True}
+        for result in results:
+            del result[key]
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("name", sorted(oci._MODULES))
+def test_failures_are_the_same_in_both_ways(name: str, place: Place) -> None:
+    case = CASES[name][0]
+    options = {**case.options(place), **case.malformed}
+    sent, inside = (plain(result) for result in (run_module(name, options), here(name, options)))
+    assert inside.pop("changed", False) is False
+    sent.pop("changed", None)
+    assert inside == sent
+    assert sent["error_code"] == "INVALID_REFERENCE"
+
+
+def test_unknown_options_are_refused_by_ansible_itself(place: Place) -> None:
+    found = here("oci_tag", {"name": place.name(f"{REPO}:1"), "tags": ["2"], "tag": "x"})
+    assert found["failed"]
+    assert "Unsupported parameters" in found["msg"]
+
+
+def test_nothing_is_left_behind(place: Place) -> None:
+    before = {
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+        "handlers": [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)],
+        "options": (basic._ANSIBLE_ARGS, getattr(basic, "_ANSIBLE_PROFILE", None)),
+    }
+    case = CASES["oci_copy"][0]
+    assert here("oci_copy", case.options(place))["changed"]
+    after = {
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+        "handlers": [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)],
+        "options": (basic._ANSIBLE_ARGS, getattr(basic, "_ANSIBLE_PROFILE", None)),
+    }
+    assert after == before
+
+
+def test_warnings_of_one_item_of_a_loop_are_not_told_again_with_the_next(place: Place) -> None:
+    options = {**place.entry(), "name": place.name(f"{REPO}:1")}
+    place.registry.quirks = Quirks(warning_header="old registry")
+    first = here("oci_manifest_info", options)
+    place.registry.quirks = Quirks()
+    second = here("oci_manifest_info", options)
+    assert "old registry" in str(first["warnings"])
+    assert second.get("warnings", []) == []
+
+
+REASONS = {
+    "quayside_registry_in_process is false": ({}, {"quayside_registry_in_process": False}, {}),
+    "the connection is not local": ({}, {}, {"transport": "ssh"}),
+    "the task becomes another user": ({}, {}, {"become": object()}),
+    "the task is asynchronous": ({"async_val": 10}, {}, {}),
+    "the task has an environment": ({"environment": [{"HTTPS_PROXY": "x"}]}, {}, {}),
+    "its interpreter is not the controller's": ({}, {"ansible_python_interpreter": "/usr/bin/python3.9"}, {}),
+}
+
+
+@pytest.mark.parametrize("why", REASONS)
+def test_what_could_be_told_apart_is_sent(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oci.sys, "executable", PYTHON)
+    task, variables, connection = REASONS[why]
+    made = action("oci_tag", {}, **task)
+    vars(made._connection).update(connection)
+    assert made._why_not({"ansible_python_interpreter": PYTHON, **variables}) == why
+
+
+def test_where_nobody_can_tell_it_runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oci.sys, "executable", PYTHON)
+    variables = {"ansible_python_interpreter": PYTHON}
+    assert action("oci_tag", {})._why_not(variables) == ""
+    there = {"ansible_python_interpreter": "/other", "ansible_delegated_vars": {"localhost": variables}}
+    assert action("oci_tag", {}, delegate_to="localhost")._why_not(there) == ""
+    assert action("oci_tag", {})._why_not({}) == "its interpreter is not the controller's"
+
+
+@pytest.mark.parametrize("why", ["", "the connection is not local"])
+def test_it_says_which_way_a_task_goes(why: str, place: Place) -> None:
+    said: list[str] = []
+    options = {**place.entry(), "name": place.name(f"{REPO}:1")}
+    made = action("oci_digest_info", options)
+    with (
+        mock.patch.object(oci.display, "vvv", lambda text, host=None: said.append(text)),
+        mock.patch.object(made, "_why_not", lambda variables: why),
+        mock.patch.object(made, "_execute_module", lambda **given: {"sent": given["module_name"]}),
+        mock.patch.object(made, "_remove_tmp_path", lambda path: None),
+    ):
+        result = made.run(None, {"inventory_hostname": "localhost"})
+    if why:
+        assert said == [f"quayside.registry.oci_digest_info is sent as a module: {why}"]
+        assert result["sent"] == "quayside.registry.oci_digest_info"
+    else:
+        assert said == ["quayside.registry.oci_digest_info runs inside the controller"]
+        assert result["exists"]
