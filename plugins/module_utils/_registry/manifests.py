@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a tag points at before it is written, writing and deleting manifests (distribution-spec, "Pushing Manifests")."""
+"""What a tag points at before it is written, writing and deleting manifests.
+
+See distribution-spec, "Pushing Manifests" and "Content Management".
+"""
 
 from __future__ import annotations
 

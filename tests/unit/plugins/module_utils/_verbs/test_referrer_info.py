@@ -97,6 +97,7 @@ def test_referrers_in_a_circle_end() -> None:
     with FakeRegistry(Quirks(no_referrers_api=True)) as registry:
         digest = registry.add_image(REPO, "1", layers=LAYERS)
         entry = {**registry.descriptor(REPO, digest), "artifactType": SBOM}
+        del entry["platform"]
         index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}
         registry.add_manifest(REPO, index, tag=digest.replace(":", "-"))
         registry.reset_log()
