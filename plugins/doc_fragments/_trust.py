@@ -71,6 +71,45 @@ requirements:
   - cryptography
 """
 
+    # Beside the section above.
+    VERIFY = r"""
+options:
+  signature:
+    description: Whether a signature is asked for. Set V(false) where O(attestations) alone are.
+    type: bool
+    default: true
+  attestations:
+    description:
+      - Attestations that each image must have, signed by the same O(keys) or O(certificate); bundles, and what cosign 1
+        and 2 wrote under the tag C(sha256-HEX.att).
+      - What they say is believed only after that, and is returned as RV(attestations).
+    type: list
+    elements: dict
+    suboptions:
+      predicate_type:
+        description: A URI, or one of V(spdx), V(cyclonedx), V(slsaprovenance1), V(vuln), V(openvex).
+        type: str
+        required: true
+      query:
+        description:
+          - A JMESPath expression over the predicate that must be exactly true, such as
+            C(runDetails.builder.id == 'https://ci.example').
+          - It needs the Python library C(jmespath) on the target host.
+        type: str
+      max_age:
+        description:
+          - How old it may be, such as V(12h) or V(7d). Its age is that of the log's entry or of the time stamp, else of
+            the time that its predicate has for when it was made. Where none is known, it does not count.
+        type: str
+  platforms:
+    description:
+      - The images of an index for these platforms must be signed too, each of them, as podman demands of the one that
+        it pulls.
+    type: list
+    elements: str
+    default: []
+"""
+
     # Of what acts on one image or on several.
     NAMES = r"""
 options:

@@ -103,6 +103,20 @@ TRUST: Spec = {
     "identity": {"type": "list", "elements": "str", "default": ["any"]},
     "formats": {"type": "list", "elements": "str", "choices": SIGNATURES, "default": SIGNATURES},
 }
+VERIFY: Spec = {
+    **TRUST,
+    "signature": {"type": "bool", "default": True},
+    "attestations": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "predicate_type": {"type": "str", "required": True},
+            "query": {"type": "str"},
+            "max_age": {"type": "str"},
+        },
+    },
+    "platforms": {"type": "list", "elements": "str", "default": []},
+}
 PRIVATE_KEY: Spec = {
     "key": {"type": "path", "no_log": False},
     "key_content": {"type": "str", "no_log": True},

@@ -19,41 +19,8 @@ extends_documentation_fragment:
   - quayside.registry._registry
   - quayside.registry._trust
   - quayside.registry._trust.names
+  - quayside.registry._trust.verify
 options:
-  signature:
-    description: Whether a signature is asked for. Set V(false) where O(attestations) alone are.
-    type: bool
-    default: true
-  attestations:
-    description:
-      - Attestations that each image must have, signed by the same O(keys) or O(certificate); bundles, and what cosign 1
-        and 2 wrote under the tag C(sha256-HEX.att).
-      - What they say is believed only after that, and is returned as RV(attestations).
-    type: list
-    elements: dict
-    suboptions:
-      predicate_type:
-        description: A URI, or one of V(spdx), V(cyclonedx), V(slsaprovenance1), V(vuln), V(openvex).
-        type: str
-        required: true
-      query:
-        description:
-          - A JMESPath expression over the predicate that must be exactly true, such as
-            C(runDetails.builder.id == 'https://ci.example').
-          - It needs the Python library C(jmespath) on the target host.
-        type: str
-      max_age:
-        description:
-          - How old it may be, such as V(12h) or V(7d). Its age is that of the log's entry or of the time stamp, else of
-            the time that its predicate has for when it was made. Where none is known, it does not count.
-        type: str
-  platforms:
-    description:
-      - The images of an index for these platforms must be signed too, each of them, as podman demands of the one that
-        it pulls.
-    type: list
-    elements: str
-    default: []
   fail_on_unverified:
     description: Whether the task fails where an image is not verified. The results are the same.
     type: bool
@@ -165,25 +132,14 @@ transfer:
 """
 
 from ..module_utils._module import run
-from ..module_utils._options import NAMES, ONE_OF_NAMES, TRUST, looks
+from ..module_utils._options import NAMES, ONE_OF_NAMES, VERIFY, looks
 from ..module_utils._verbs.verify import verify_images
 
 DECLARATION = looks(
     verify_images,
     {
         **NAMES,
-        **TRUST,
-        "signature": {"type": "bool", "default": True},
-        "attestations": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                "predicate_type": {"type": "str", "required": True},
-                "query": {"type": "str"},
-                "max_age": {"type": "str"},
-            },
-        },
-        "platforms": {"type": "list", "elements": "str", "default": []},
+        **VERIFY,
         "fail_on_unverified": {"type": "bool", "default": True},
     },
     **ONE_OF_NAMES,

@@ -23,13 +23,13 @@ from .._registry.client import Repository
 from .._registry.referrers import digest_tag, get_tagged
 from .._registry.referrers import referrers as list_referrers
 from .._registry.session import Session
-from .._trust.attest import Attestation, AttestationVerdict, Wanted, judge_attestations
+from .._trust.attest import Attestation, AttestationVerdict, Wanted, judge_attestations, parse_wanted
 from .._trust.bundle import PREDICATE_TYPE
 from .._trust.candidates import MAX_CANDIDATES, Candidate, format_of, too_large
 from .._trust.judge import Signature, Verdict, judge
 from .._trust.statement import SIGNED
 from .._trust.texts import shown
-from .._trust.trust import Trust
+from .._trust.trust import Trust, parse_trust
 from .image import choose_platforms
 
 REFERRERS, SIGNATURES, STATEMENTS = "referrers", ".sig", ".att"  # where candidates lie: the list, and cosign's tags
@@ -220,6 +220,14 @@ class Demand:
     def types(self) -> set[str]:
         """The predicate types that are looked for."""
         return {SIGNED} | {want.predicate_type for want in self.attestations}
+
+
+def parse_demand(options: t.Mapping[str, t.Any], now: float) -> Demand:
+    """Read what options such as `_options.VERIFY` ask for. Raises InvalidInput, MissingLibrary; files are read."""
+    given = dict(options)
+    signature, wanted, platforms = (given.pop(name) for name in ("signature", "attestations", "platforms"))
+    parsed = [Platform.parse(text) for text in platforms]
+    return Demand(parse_trust(given), signature, () if wanted is None else parse_wanted(wanted), parsed, now)
 
 
 def verify(session: Session, reference: Reference, demand: Demand | Trust) -> Verdicts:

@@ -7,12 +7,9 @@ import time
 import typing as t
 
 from .._errors import NotFound, Refused
-from .._kit.verifying import Demand, Verdicts, verify
-from .._oci.platform import Platform
+from .._kit.verifying import Verdicts, parse_demand, verify
 from .._oci.reference import Reference
 from .._registry.session import Session
-from .._trust.attest import parse_wanted
-from .._trust.trust import parse_trust
 
 _SHOWN = 3  # images of which a failure tells
 _LENGTH = 450  # characters of their problems altogether
@@ -38,7 +35,7 @@ def verify_images(
     """Judge each image once; see ``Verdicts``. Raises Refused (NOT_VERIFIED) with all results where one fails."""
     texts = [name] if name is not None else list(dict.fromkeys(names or []))
     references = [Reference.parse(text) for text in texts]
-    trust = {
+    options = {
         "keys": keys,
         "certificate": certificate,
         "policy_path": policy_path,
@@ -46,14 +43,11 @@ def verify_images(
         "annotations": annotations,
         "identity": identity,
         "formats": formats,
+        "signature": signature,
+        "attestations": attestations,
+        "platforms": platforms,
     }
-    demand = Demand(
-        parse_trust(trust),
-        signature,
-        parse_wanted(attestations) if attestations is not None else (),
-        [Platform.parse(text) for text in platforms],
-        time.time(),
-    )
+    demand = parse_demand(options, time.time())
 
     def one(reference: Reference) -> Verdicts:
         try:

@@ -1,6 +1,6 @@
 # Copyright: Contributors to the quayside.registry collection
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Store an artifact with any title: `python hostile.py HOST:PORT TITLE`; its tag is the title's SHA-1."""
+"""Store an artifact with any title: `python hostile.py HOST:PORT TITLE`; its tag is the title's SHA-256."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main(host: str, title: str) -> None:
         "config": {"mediaType": "application/vnd.oci.empty.v1+json", **put_blob(base, b"{}")},
         "layers": [{**layer, "annotations": {"org.opencontainers.image.title": title}}],
     }
-    send("PUT", f"{base}/manifests/{hashlib.sha1(title.encode()).hexdigest()}", json.dumps(manifest).encode(), kind)
+    send("PUT", f"{base}/manifests/{hashlib.sha256(title.encode()).hexdigest()}", json.dumps(manifest).encode(), kind)
 
 
 if __name__ == "__main__":

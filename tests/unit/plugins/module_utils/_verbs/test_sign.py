@@ -26,6 +26,7 @@ from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks impor
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
     LAYERS,
+    LOGIN,
     REPO,
     add_platforms,
     apply,
@@ -430,3 +431,22 @@ def test_each_profile(name: str, ours: Signer, other: Signer) -> None:
         sign(registry, other, formats=["bundle"] if immutable else ["bundle", "simple"])
         twice(registry, lambda: sign(registry, ours))
         assert verified(registry, ours.public, other.public, threshold=2)["verified"]
+
+
+def test_edits_in_place_say_that_signatures_no_longer_fit(registry: FakeRegistry, ours: Signer) -> None:
+    name = f"{registry.host}/{REPO}"
+    entry = {"name": registry.host, "username": LOGIN.username, "password": LOGIN.password}
+    for formats, dest, label, warned in (
+        ([], None, "a", False),
+        (["simple"], None, "b", True),
+        (["bundle"], None, "c", True),
+        (["bundle"], f"{name}:2", "d", False),
+        (["bundle"], None, "c", False),
+    ):
+        if formats:
+            sign(registry, ours, formats=formats)
+        digest = registry.tags(REPO)["1"]
+        options = {"name": f"{name}:1", "dest": dest, "labels": {"l": label}, "registries": [entry]}
+        result = run_module("oci_mutate", options)
+        said = [text for text in result.get("warnings", []) if f"are of {digest} and do not fit" in str(text)]
+        assert bool(said) == warned, (formats, label, result)
