@@ -78,6 +78,51 @@ LIMITS: Spec = {
 }
 FORMATS = ["docker-archive", "oci-archive", "oci-layout"]
 
+# Of what signs and verifies: fragment _trust.
+SIGNATURES = ["bundle", "simple"]
+NAMES: Spec = {"name": {"type": "str"}, "names": {"type": "list", "elements": "str"}}
+ONE_OF_NAMES: dict[str, t.Any] = {
+    "mutually_exclusive": [("name", "names")],
+    "required_one_of": [("name", "names")],
+}
+TRUST: Spec = {
+    "keys": {"type": "list", "elements": "str", "no_log": False},
+    "certificate": {
+        "type": "dict",
+        "options": {
+            "identity": {"type": "str"},
+            "identity_regexp": {"type": "str"},
+            "issuer": {"type": "str"},
+            "issuer_regexp": {"type": "str"},
+            "trusted_root": {"type": "path"},
+        },
+    },
+    "policy_path": {"type": "path"},
+    "threshold": {"type": "int", "default": 1},
+    "annotations": {"type": "dict", "default": {}},
+    "identity": {"type": "list", "elements": "str", "default": ["any"]},
+    "formats": {"type": "list", "elements": "str", "choices": SIGNATURES, "default": SIGNATURES},
+}
+VERIFY: Spec = {
+    **TRUST,
+    "signature": {"type": "bool", "default": True},
+    "attestations": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "predicate_type": {"type": "str", "required": True},
+            "query": {"type": "str"},
+            "max_age": {"type": "str"},
+        },
+    },
+    "platforms": {"type": "list", "elements": "str", "default": []},
+}
+PRIVATE_KEY: Spec = {
+    "key": {"type": "path", "no_log": False},
+    "key_content": {"type": "str", "no_log": True},
+    "passphrase": {"type": "str", "no_log": True},
+}
+
 
 @dataclass(frozen=True)
 class Declaration:

@@ -197,6 +197,7 @@ def test_no_secret_is_seen(place: contract.Place, tmp_path: Path) -> None:
     issued = [token for token in registry.gate.tokens if token not in tokens]
     assert issued
     secrets = {form for login in logins for form in forms(login.secret, login.user)} | set(issued)
+    secrets |= {contract.PASSPHRASE, *contract.SIGNER["key_content"].splitlines()[1:-1]}
     for where, text in {"output": output, "results": shown, "arguments": argv, **left}.items():
         seen = [secret for secret in secrets if secret in text]
         assert not seen, f"{where} shows {seen}: {around(text, seen[0])}"

@@ -3,7 +3,7 @@
 
 Ansible parses each block of YAML in the guides and in the modules' EXAMPLES, and every option in them must be one that
 the module has. The playbooks of "Getting started" are run as they stand: twice, the second time nothing changes, then
-in check mode, and what removes it all. Extra variables make the port, the registry's name and the file others.
+in check mode, and what removes it all; between, those of "Sign and verify". Extra variables make the port, the registry's name and the file others.
 """
 
 from __future__ import annotations
@@ -91,12 +91,29 @@ def follow(blocks: list[str], folder: Path) -> int:
         for options in ([], ["--check", "--diff"]):
             if run(first, variables, *options)[1]:
                 raise SystemExit(f"The first playbook changed something when it ran again, with {options}.")
+        sign(folder, f"127.0.0.1:{port}/prod/hello:1.0")
     finally:
         run(last, variables)
     left = [str(path) for path in Path("/").glob("etc/lab-registry-guides*")] + [str(p) for p in folder.glob("*.tar")]
     if left:
         raise SystemExit(f"What removes the first playbook's registry leaves {left}.")
     return tasks
+
+
+def sign(folder: Path, image: str) -> None:
+    """Do what "Sign and verify" says: make a key, sign, and deploy, twice; another image must be refused."""
+    variables = {"signing_folder": str(folder), "signing_image": image, "vault_release_passphrase": "of the guide"}
+    blocks = blocks_of(ROOT / "docs" / "docsite" / "rst" / "signing.rst")[:3]
+    for number, (block, changes) in enumerate(zip(blocks, (True, True, False))):
+        playbook = folder / f"sign{number}.yml"
+        playbook.write_text(block, encoding="utf-8")
+        if bool(run(playbook, variables)[1]) != changes or run(playbook, variables)[1]:
+            raise SystemExit(f"{playbook.name} does not change what it should, once.")
+    other = {**variables, "signing_image": image.replace("prod/hello", "team/hello").replace(":1.0", ":built")}
+    command = ("ansible-playbook", str(folder / "sign2.yml"), "-e", json.dumps(other))
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if not done.returncode or "is not verified: It has no signature." not in done.stdout:
+        raise SystemExit(f"{other['signing_image']} was not refused:\n{done.stdout}")
 
 
 def run(playbook: Path, variables: dict[str, t.Any], *options: str) -> tuple[int, int]:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .._errors import ContentError
 from .._oci.digest import digest_of
 from .._oci.image import build
@@ -24,8 +26,8 @@ def merged_signatures(
     for manifest in (there, source):
         if manifest.is_index or not parts(manifest, "config"):
             return f"{manifest.digest} is not what cosign stores under such a tag"
-    have = [_identity(layer.json) for layer in parts(there, "layers")]
-    fresh = [layer.json for layer in parts(source, "layers") if _identity(layer.json) not in have]
+    have = [layer_identity(layer.json) for layer in parts(there, "layers")]
+    fresh = [layer.json for layer in parts(source, "layers") if layer_identity(layer.json) not in have]
     if not fresh:
         return there, {}
     try:
@@ -49,7 +51,18 @@ def append_layers(
     return build(value, manifest.media_type), {digest_of(raw): raw}
 
 
-def _identity(layer: Json) -> tuple[str, tuple[tuple[str, str], ...]]:
+def without_layers(
+    manifest: Manifest, config: Json, gone: t.Collection[tuple[str, tuple[tuple[str, str], ...]]]
+) -> tuple[Manifest, dict[str, bytes]]:
+    """Return the manifest without these layers (see `layer_identity`), and its new config by digest."""
+    staying = [layer for layer in manifest.json["layers"] if layer_identity(layer) not in gone]
+    bare = build({**manifest.json, "layers": []}, manifest.media_type)
+    diff_ids = _diff_ids(config, manifest, staying)
+    empty = {**config, "rootfs": {**(config.get("rootfs") or {"type": "layers"}), "diff_ids": []}}
+    return append_layers(bare, empty, staying, diff_ids)
+
+
+def layer_identity(layer: Json) -> tuple[str, tuple[tuple[str, str], ...]]:
     return layer["digest"], tuple(sorted((layer.get("annotations") or {}).items()))
 
 

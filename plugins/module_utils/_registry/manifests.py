@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a tag points at before it is written, and writing manifests (distribution-spec, "Pushing Manifests")."""
+"""What a tag points at before it is written, writing and deleting manifests.
+
+See distribution-spec, "Pushing Manifests" and "Content Management".
+"""
 
 from __future__ import annotations
 
-from .._errors import Denied
+from .._errors import Denied, RegistryError, Unsupported
 from .._oci.digest import mismatch
 from .._oci.manifest import Descriptor, Manifest
 from .client import Repository
 from .tags import list_tags
+
+_POLLS = 5
 
 
 def find_existing(repository: Repository, target: str) -> Descriptor | None:
@@ -46,3 +51,23 @@ def _put(repository: Repository, target: str, manifest: Manifest) -> None:
     if stored != manifest.digest and stored.split(":")[0] == manifest.digest.split(":")[0]:
         what = f"{repository.full(target)}, as the registry stored it,"
         raise mismatch(what, manifest.digest, stored, repository.registry.host)
+
+
+def remove(repository: Repository, target: str, may_lack: bool = False) -> bool:
+    """Send DELETE, and make sure that it is gone; False where the registry cannot do it and ``may_lack`` that."""
+    host, full = repository.registry.host, repository.full(target)
+    deletion = repository.delete(target)
+    if deletion.refusal:
+        if may_lack:
+            return False
+        if deletion.refusal.status == 400:
+            raise deletion.refusal
+        text = f"{host} does not allow deletes (HTTP {deletion.refusal.status}). On distribution, set"
+        text += " storage.delete.enabled: true (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their"
+        text += " own interface."
+        raise Unsupported(text, registry=host, status=deletion.refusal.status)
+    for tried in range(_POLLS):
+        if repository.head(target, writing=True) is None:
+            return True
+        repository.registry.transport.wait(0.25 * 2**tried)  # seconds
+    raise RegistryError(f"{host} accepted the deletion of {full}, but still serves it.", registry=host)

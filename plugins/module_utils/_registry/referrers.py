@@ -6,13 +6,14 @@ from __future__ import annotations
 import typing as t
 from functools import partial
 
-from .._errors import ContentError, NotFound
+from .._errors import ContentError, Denied, NotFound
 from .._oci.image import artifact_type, build
 from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.mediatype import OCI_INDEX, strip_parameters
 from .._oci.parts import checked, members
 from .client import MAX_MANIFEST, Repository
 from .pages import next_page
+from .tags import list_tags
 from .transport import Response
 
 COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
@@ -53,6 +54,18 @@ def _page(repository: Repository, url: str, what: str) -> tuple[Manifest | None,
     return index, response
 
 
+def get_tagged(repository: Repository, tag: str) -> Manifest | None:
+    """Return what is under a digest tag, which may well be absent; None where it is. Raises Denied, ContentError."""
+    try:
+        return repository.get(tag)
+    except NotFound:
+        return None
+    except Denied:  # so says Artifactory of a tag that is not there
+        if tag in list_tags(repository):
+            raise
+        return None
+
+
 def _why_no_list(manifest: Manifest, digest: str) -> str:
     """Say why what is at the tag of a digest is no list of its referrers; nothing where it is one."""
     if manifest.digest == digest:
@@ -70,9 +83,8 @@ def referrers_by_tag(repository: Repository, digest: str) -> Manifest | None:
     Raises ContentError (NOT_A_REFERRERS_LIST) where something else has that tag, which must not be overwritten.
     """
     tag = digest_tag(digest)
-    try:
-        found = repository.get(tag)
-    except NotFound:
+    found = get_tagged(repository, tag)
+    if found is None:
         return None
     why = _why_no_list(found, digest)
     if why:

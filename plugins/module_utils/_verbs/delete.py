@@ -17,7 +17,6 @@ from .._errors import (
     NotFound,
     OCIError,
     Refused,
-    RegistryError,
     Unsupported,
 )
 from .._oci.manifest import Descriptor
@@ -26,11 +25,10 @@ from .._oci.reference import Reference
 from .._oci.walk import below, walk
 from .._plan import Draft, Plan, Step
 from .._registry.client import Repository
-from .._registry.manifests import find_existing
+from .._registry.manifests import find_existing, remove
 from .._registry.session import Session
 from .._registry.tags import list_tags
 
-_POLLS = 5
 _SHOWN = 5
 
 
@@ -246,33 +244,13 @@ def _listed(tags: t.Sequence[str]) -> str:
 
 def _untag(session: Session, repository: Repository, tag: str, digest: str, force: bool) -> None:
     """Remove a tag; where the registry refuses that, delete its manifest, if nothing else uses it."""
-    if _remove(repository, tag, may_lack=True):
+    if remove(repository, tag, may_lack=True):
         return
     others = _look_at_tags(session, repository).others(digest, {tag})
     if others and not force:
         raise _shared(repository, Reference(repository.registry.host, repository.name, tag), others)
-    _remove(repository, digest)
+    remove(repository, digest)
 
 
 def _delete(repository: Repository, digest: str) -> None:
-    _remove(repository, digest)
-
-
-def _remove(repository: Repository, target: str, may_lack: bool = False) -> bool:
-    """Send DELETE, and make sure that it is gone; False where the registry cannot do it and ``may_lack`` that."""
-    host, full = repository.registry.host, repository.full(target)
-    deletion = repository.delete(target)
-    if deletion.refusal:
-        if may_lack:
-            return False
-        if deletion.refusal.status == 400:
-            raise deletion.refusal
-        text = f"{host} does not allow deletes (HTTP {deletion.refusal.status}). On distribution, set"
-        text += " storage.delete.enabled: true (REGISTRY_STORAGE_DELETE_ENABLED); on Docker Hub and GHCR, use their"
-        text += " own interface."
-        raise Unsupported(text, registry=host, status=deletion.refusal.status)
-    for tried in range(_POLLS):
-        if repository.head(target, writing=True) is None:
-            return True
-        repository.registry.transport.wait(0.25 * 2**tried)  # seconds
-    raise RegistryError(f"{host} accepted the deletion of {full}, but still serves it.", registry=host)
+    remove(repository, digest)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Attestations are added once, and with `replace` those of the same key and type go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
+from ansible_collections.quayside.registry.plugins.module_utils._trust import candidates
+from ansible_collections.quayside.registry.plugins.module_utils._verbs import attest as verb
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
+from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, fails, twice
+from ansible_collections.quayside.registry.tests.unit.signing import Signer, attest, sign, verified
+
+OWN = "https://example.com/t/v1"
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Signer:
+    return Signer(tmp_path, "ours")
+
+
+@pytest.fixture(params=[Quirks(), Quirks(no_referrers_api=True)], ids=["api", "no api"])
+def registry(request: Any) -> Iterator[FakeRegistry]:
+    with FakeRegistry(request.param) as found:
+        found.add_image(REPO, "1", layers=LAYERS)
+        yield found
+
+
+def predicates(registry: FakeRegistry, *publics: str, kind: str = OWN) -> list[Any]:
+    result = verified(registry, *publics, signature=False, attestations=[{"predicate_type": kind}])
+    return sorted(one["predicate"]["n"] for one in result["attestations"] if one["verified"])
+
+
+def test_once(registry: FakeRegistry, ours: Signer) -> None:
+    planned = twice(registry, lambda: attest(registry, ours, {"n": 1}, OWN))
+    (row,) = planned.result["signatures"]
+    assert row["status"] == "created"
+    assert registry.manifest(REPO, row["digest"])["annotations"]["dev.sigstore.bundle.predicateType"] == OWN
+    again = attest(registry, ours, {"n": 1}, OWN)
+    assert again.result["signatures"] == [{**row, "status": "current"}]
+    assert predicates(registry, ours.public) == [1]
+
+
+def test_beside_others_and_instead_of_them(registry: FakeRegistry, ours: Signer, tmp_path: Path) -> None:
+    other = Signer(tmp_path, "other")
+    attest(registry, other, {"n": 0}, OWN)
+    attest(registry, ours, {"n": 1}, OWN)
+    attest(registry, ours, {"n": 2}, OWN)
+    attest(registry, ours, {"n": 9})
+    sign(registry, ours)
+    assert predicates(registry, ours.public) == [1, 2]
+    planned = twice(registry, lambda: attest(registry, ours, {"n": 3}, OWN, replace=True))
+    assert [row["status"] for row in planned.result["signatures"]] == ["created", "removed", "removed"]
+    assert predicates(registry, ours.public) == [3]
+    assert predicates(registry, other.public) == [0]
+    assert predicates(registry, ours.public, kind="spdx") == [9]
+    assert verified(registry, ours.public)["verified"]
+
+
+def test_from_a_file(registry: FakeRegistry, ours: Signer, tmp_path: Path) -> None:
+    place = tmp_path / "sbom.json"
+    place.write_text('{"n": 1, "files": ["ü", 1.5, null, true]}')
+    twice(registry, lambda: attest(registry, ours, str(place), OWN))
+    assert predicates(registry, ours.public) == [1]
+    assert not attest(registry, ours, json.loads(place.read_text()), OWN).changed
+
+
+@pytest.mark.parametrize(
+    ("predicate", "kind", "words"),
+    [
+        ([1], OWN, "must be a dict"),
+        ({"n": float("nan")}, OWN, "cannot be written as JSON"),
+        ({1: {2, 3}}, OWN, "cannot be written as JSON"),
+        ("/nonexistent", OWN, "cannot be read"),
+        ("a\0b", OWN, "neither a dict nor the path"),
+        ({}, "no type", "predicate_type must be"),
+        ({}, "https://sigstore.dev/cosign/sign/v1", "which oci_sign makes"),
+    ],
+)
+def test_malformed(registry: FakeRegistry, ours: Signer, predicate: Any, kind: str, words: str) -> None:
+    code = "FILE_ERROR" if predicate == "/nonexistent" else "INVALID_OPTION"
+    with fails(InvalidInput, code, says=words):
+        attest(registry, ours, predicate, kind)
+    assert registry.requests == []
+
+
+def test_no_more_than_what_is_read(
+    registry: FakeRegistry, ours: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(candidates.MAX_SIZES, "bundle", 1000)
+    with fails(InvalidInput, "TOO_LARGE", says="1000 are read at most"):
+        attest(registry, ours, {"n": "x" * 800}, OWN)
+    (tmp_path / "large.json").write_text(json.dumps({"n": "x" * 2000}))
+    with fails(InvalidInput, "TOO_LARGE", says="more than 1000 bytes"):
+        attest(registry, ours, str(tmp_path / "large.json"), OWN)
+    assert verb.MAX_SIZES is candidates.MAX_SIZES
+    assert registry.count("PUT|POST") == 0
