@@ -97,7 +97,11 @@ def test_a_signature_is_the_same_each_time() -> None:
 
 def test_signing_where_the_library_is_old(monkeypatch) -> None:
     real = ec.ECDSA
-    monkeypatch.setattr(keys.ec, "ECDSA", lambda algorithm: real(algorithm))
+
+    def without_option(algorithm):
+        return real(algorithm)
+
+    monkeypatch.setattr(keys.ec, "ECDSA", without_option)
     key = keys.load_private(private_pem(P256), None, "")
     assert key.public.verify(key.sign(b"a"), b"a")
 
