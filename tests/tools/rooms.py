@@ -39,7 +39,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "_main": ("_module",),
     "modules": ("_main", "_options", "_verbs"),
     "action": (*_CONTROLLER, "_runner", "modules"),
-    "lookup": _CONTROLLER,
+    "plugin_utils": _CONTROLLER,
+    "lookup": (*_CONTROLLER, "_verbs", "plugin_utils"),
     "filter": _CONTROLLER,
     "test": _CONTROLLER,
     "callback": _CONTROLLER,
@@ -55,8 +56,8 @@ OUTSIDERS: dict[str, tuple[str, ...]] = {
     "zlib_ng": ("module_utils/_layers/compression.py",),
     "cryptography": ("module_utils/_trust/",),
     "sigstore": ("module_utils/_trust/",),
-    "ansible": ("module_utils/_module.py", "action/", "lookup/", "filter/", "test/", "callback/"),
-    "subprocess": ("lookup/",),  # modules have a method for that
+    "ansible": ("module_utils/_module.py", "action/", "plugin_utils/", "lookup/", "filter/", "test/", "callback/"),
+    "subprocess": ("plugin_utils/",),  # modules have a method for that
 }
 # A module that is sent costs what it imports: these, with all that is sent along, do without these rooms.
 LIGHT = ("oci_tag.py", "oci_delete.py", "*_info.py")

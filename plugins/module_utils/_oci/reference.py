@@ -118,9 +118,12 @@ class Reference:
     @property
     def familiar(self) -> str | None:
         """The tagged name as short as Docker has it: ``debian:12`` for ``docker.io/library/debian:12``."""
-        if self.tagged is None or self.registry != DOCKER_HUB:
-            return self.tagged
-        return f"{self.repository.removeprefix('library/')}:{self.tag or 'latest'}"
+        return self.tagged and f"{self.short_name}:{self.tag or 'latest'}"
+
+    @property
+    def short_name(self) -> str:
+        """The name without tag and digest, as short as Docker has it: ``debian`` for ``docker.io/library/debian``."""
+        return self.repository.removeprefix("library/") if self.registry == DOCKER_HUB else self.name
 
     def __str__(self) -> str:
         return f"{self.name}{'@' if self.digest else ':'}{self.target}"

@@ -55,7 +55,8 @@ def _read(raw: bytes, what: str) -> tuple[int, bytes, bytes, bytes]:
     work = [params.get(name) for name in ("N", "r", "p")]
     if kdf.get("name") != "scrypt" or cipher.get("name") != "nacl/secretbox":
         raise ContentError(f"{what} is encrypted with something else than scrypt and nacl/secretbox, cosign's choice.")
-    if repr(work) not in [repr([cost, _R, _P]) for cost in COSTS]:  # as text, where True and 8.0 are no numbers
+    cost = next((cost for cost in COSTS if repr(work) == repr([cost, _R, _P])), None)  # True and 8.0 are no numbers
+    if cost is None:
         known = ", ".join(map(str, COSTS))
         raise ContentError(f"{what} asks for other work than cosign ever did: N must be one of {known}, r 8 and p 1.")
     salt = texts.from_base64(kdf.get("salt"), f"The salt of {what}")
@@ -63,7 +64,7 @@ def _read(raw: bytes, what: str) -> tuple[int, bytes, bytes, bytes]:
     box = texts.from_base64(value.get("ciphertext"), f"The ciphertext of {what}")
     if len(nonce) != secretbox.NONCE_SIZE or len(box) < secretbox.TAG_SIZE:
         raise ContentError(f"{what} has a nonce or a ciphertext of a wrong length.")
-    return int(work[0]), salt, nonce, box
+    return cost, salt, nonce, box
 
 
 def _object(value: Json, key: str) -> Json:
