@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Use the role's program as if systemd were the service manager: `python under_systemd.py FOLDER PORT`.
+"""Use the role's program as if systemd were the service manager: `python under_systemd.py ROLE FOLDER PORT`.
 
 A stand-in for systemctl starts what the unit says. The last line of the output is `all is well`.
 """
@@ -17,11 +17,10 @@ from typing import Any
 
 import yaml
 
-TARGET = Path(__file__).resolve().parents[1]
-ROLE = TARGET.parents[3] / "roles" / "lab_registry"
+ROLE, FOLDER, PORT = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 sys.path.insert(0, str(ROLE / "files"))
 
-from lab_registry import instance, main, services  # the program's own path comes first
+from lab_registry import main, services  # the program's own path comes first
 
 
 def defaults() -> dict[str, Any]:
@@ -76,14 +75,13 @@ def work(port: int) -> None:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    command = [sys.executable, str(TARGET / "files/stand_in.py"), "install", str(folder), "systemctl", "journalctl"]
+    stand_in = Path(__file__).resolve().with_name("stand_in.py")
+    command = [sys.executable, str(stand_in), "install", str(FOLDER), "systemctl", "journalctl"]
     subprocess.run(command, check=True)
-    os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
+    os.environ["PATH"] = f"{FOLDER}:{os.environ['PATH']}"
     services.booted_systemd = lambda: True
-    instance.PATIENCE = 60
     try:
-        work(int(sys.argv[2]))
+        work(PORT)
     finally:
-        use(int(sys.argv[2]), state="absent", purge=True)
+        use(PORT, state="absent", purge=True)
     print("all is well")

@@ -15,13 +15,11 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "role_lab_registry" / "files"))
+
+from process_of import process_of
+
 ENOUGH = 4 << 20  # bytes
-
-
-def process(name: str) -> int:
-    """The process of an instance."""
-    found = subprocess.check_output(["pgrep", "--full", f"serve /etc/lab-registry-{name}/config.yml"], text=True)
-    return int(found)
 
 
 def written(pid: int) -> int:
@@ -32,7 +30,7 @@ def written(pid: int) -> int:
 def main() -> int:
     """Run, watch, kill, and wait."""
     border = sys.argv.index("--")
-    registries = {name: process(name) for name in sys.argv[1:border]}
+    registries = {name: process_of(name)[0] for name in sys.argv[1:border]}
     before = {name: written(pid) for name, pid in registries.items()}
     command = subprocess.Popen(sys.argv[border + 1 :], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     killed = ""
