@@ -55,6 +55,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # Commands and files whose package has another name.
 PACKAGES = {"ssh-keygen": "openssh-client", "kill": "procps", KEYRING: "debian-archive-keyring"}
 LIBRARIES = ("requests", "jmespath")
+USERS_OF_CORE = [f"tests/unit/plugins/{kind}" for kind in ("modules", "action", "lookup", "filter", "test")]
 PYTEST = ("pytest", "pytest-timeout", "pytest-xdist", "-r", str(ROOT / "tests" / "unit" / "requirements.txt"))
 
 
@@ -296,7 +297,7 @@ def sanity(session: nox.Session) -> None:
 @each_core(newest_tags=("quick",))
 def units(session: nox.Session, core: str) -> None:
     """Unit tests of everything; with the older ansible-core, of all that it has to do with."""
-    run_pytest(session, core, *(["tests/unit"] if core == NEWEST else ["tests/unit/plugins/modules"]))
+    run_pytest(session, core, *(["tests/unit"] if core == NEWEST else USERS_OF_CORE))
 
 
 @nox.session(python=TARGET_PYTHONS[0])

@@ -38,7 +38,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "_module": (*_DOCUMENTS, "_registry", "_options", "_runner"),
     "_main": ("_module",),
     "modules": ("_main", "_options", "_verbs"),
-    "action": (*_CONTROLLER, "_runner", "modules"),
+    "action": ("modules", "plugin_utils"),
     "plugin_utils": _CONTROLLER,
     "lookup": (*_CONTROLLER, "_verbs", "plugin_utils"),
     "filter": _CONTROLLER,
@@ -56,7 +56,7 @@ OUTSIDERS: dict[str, tuple[str, ...]] = {
     "zlib_ng": ("module_utils/_layers/compression.py",),
     "cryptography": ("module_utils/_trust/",),
     "sigstore": ("module_utils/_trust/",),
-    "ansible": ("module_utils/_module.py", "action/", "plugin_utils/", "lookup/", "filter/", "test/", "callback/"),
+    "ansible": ("module_utils/_module.py", "plugin_utils/", "filter/", "callback/"),
     "subprocess": ("plugin_utils/",),  # modules have a method for that
 }
 # A module that is sent costs what it imports: these, with all that is sent along, do without these rooms.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import os
 import signal
@@ -14,11 +15,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
-import yaml
 from ansible.module_utils import basic
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from ansible_collections.quayside.registry.plugins.action import oci
+from ansible_collections.quayside.registry.plugins.plugin_utils import _in_process
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
@@ -34,10 +34,14 @@ from ansible_collections.quayside.registry.tests.unit.plugins.modules.test_contr
 
 ROOT = Path(__file__).resolve().parents[4]
 PYTHON = "/a/venv/bin/python"
-ROUTED = [pytest.param(name, case, id=f"{name}-{at}") for name in oci._MODULES for at, case in enumerate(CASES[name])]
+ACTIONS = {
+    path.stem: importlib.import_module(f"ansible_collections.quayside.registry.plugins.action.{path.stem}").ActionModule
+    for path in sorted((ROOT / "plugins" / "action").glob("oci_*.py"))
+}
+ROUTED = [pytest.param(name, case, id=f"{name}-{at}") for name in ACTIONS for at, case in enumerate(CASES[name])]
 
 
-def action(name: str, options: dict[str, Any], **task: Any) -> oci.ActionModule:
+def action(name: str, options: dict[str, Any], **task: Any) -> _in_process.InProcess:
     """The plugin as a worker process has it."""
     values = {
         "action": f"quayside.registry.{name}",
@@ -56,7 +60,7 @@ def action(name: str, options: dict[str, Any], **task: Any) -> oci.ActionModule:
     play = SimpleNamespace(become=False, executable="/bin/sh")
     loader = DataLoader()
     task_like = SimpleNamespace(**{**values, **task})
-    return oci.ActionModule(task_like, connection, play, loader, Templar(loader=loader), None)
+    return ACTIONS[name](task_like, connection, play, loader, Templar(loader=loader), None)
 
 
 def here(name: str, options: dict[str, Any], **task: Any) -> dict[str, Any]:
@@ -82,13 +86,11 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield found
 
 
-def test_what_is_redirected_is_a_module_and_is_run() -> None:
-    routing = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())
-    names = set(routing["plugin_routing"]["action"])
-    assert names == set(oci._MODULES)
-    assert names <= set(routing["action_groups"]["oci"])
-    files = {name for name, found in oci._MODULES.items() if found.DECLARATION.file}
-    assert files == set(), "modules that set owners and modes of files stay modules"
+def test_each_has_its_module_and_no_files() -> None:
+    assert len(ACTIONS) > 10
+    assert [found.module.__name__.rpartition(".")[2] for found in ACTIONS.values()] == list(ACTIONS)
+    files = [name for name, found in ACTIONS.items() if found.module.DECLARATION.file]
+    assert files == [], "modules that set owners and modes of files stay modules"
 
 
 @pytest.mark.parametrize(("name", "case"), ROUTED)
@@ -114,7 +116,7 @@ def test_the_same_in_both_ways(name: str, case: Case, mode: str, place: Place) -
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("name", sorted(oci._MODULES))
+@pytest.mark.parametrize("name", sorted(ACTIONS))
 def test_failures_are_the_same_in_both_ways(name: str, place: Place) -> None:
     case = CASES[name][0]
     options = {**case.options(place), **case.malformed}
@@ -171,7 +173,7 @@ REASONS = {
 
 @pytest.mark.parametrize("why", REASONS)
 def test_what_could_be_told_apart_is_sent(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oci.sys, "executable", PYTHON)
+    monkeypatch.setattr(_in_process.sys, "executable", PYTHON)
     task, variables, connection = REASONS[why]
     made = action("oci_tag", {}, **task)
     vars(made._connection).update(connection)
@@ -179,7 +181,7 @@ def test_what_could_be_told_apart_is_sent(why: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_where_nobody_can_tell_it_runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oci.sys, "executable", PYTHON)
+    monkeypatch.setattr(_in_process.sys, "executable", PYTHON)
     variables = {"ansible_python_interpreter": PYTHON}
     assert action("oci_tag", {})._why_not(variables) == ""
     there = {"ansible_python_interpreter": "/other", "ansible_delegated_vars": {"localhost": variables}}
@@ -193,7 +195,7 @@ def test_it_says_which_way_a_task_goes(why: str, place: Place) -> None:
     options = {**place.entry(), "name": place.name(f"{REPO}:1")}
     made = action("oci_digest_info", options)
     with (
-        mock.patch.object(oci.display, "vvv", lambda text, host=None: said.append(text)),
+        mock.patch.object(_in_process.display, "vvv", lambda text, host=None: said.append(text)),
         mock.patch.object(made, "_why_not", lambda variables: why),
         mock.patch.object(made, "_execute_module", lambda **given: {"sent": given["module_name"]}),
         mock.patch.object(made, "_remove_tmp_path", lambda path: None),

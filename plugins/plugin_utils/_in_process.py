@@ -1,5 +1,3 @@
-# Copyright: Contributors to the quayside.registry collection
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs modules of this collection inside the controller where nobody can tell, and sends them as always elsewhere.
 
@@ -12,15 +10,14 @@ masks, warnings and errors are the module's.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import json
 import os
 import signal
 import sys
+import types
 import typing as t
 
-import yaml
 from ansible.module_utils import basic
 from ansible.module_utils.common import json as common_json
 from ansible.module_utils.common import warnings
@@ -39,23 +36,13 @@ except ImportError:
     _INTERNAL = None
 
 
-def _routed() -> list[str]:
-    """The modules that meta/runtime.yml redirects to this plugin."""
-    folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    with open(os.path.join(folder, "meta", "runtime.yml"), encoding="utf-8") as handle:
-        routing = yaml.safe_load(handle)["plugin_routing"]["action"]
-    return [name for name, entry in routing.items() if entry["redirect"] == f"{COLLECTION}.oci"]
+class InProcess(ActionBase):
+    """The action of a module that only talks to registries. Its subclasses, one for each, are in ``plugins/action``.
 
+    The module is imported where the plugin is, in the parent of all workers, and so once for a whole run.
+    """
 
-# Loaded when this plugin is, which happens in the parent of all workers, and so once for a whole run.
-_MODULES = {
-    name: importlib.import_module(f"ansible_collections.{COLLECTION}.plugins.modules.{name}") for name in _routed()
-}
-
-
-class ActionModule(ActionBase):
-    """The action of every module that is redirected here."""
-
+    module: types.ModuleType
     _supports_check_mode = True
     _supports_async = True
 
@@ -101,7 +88,7 @@ class ActionModule(ActionBase):
         self._update_module_args(f"{COLLECTION}.{name}", options, variables)
         output = io.StringIO()
         with _as_module(options), contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
-            _MODULES[name].main()
+            self.module.main()
         text = output.getvalue()
         answer = {"rc": 0, "stdout": text, "stdout_lines": text.splitlines(), "stderr": "", "stderr_lines": []}
         if not hasattr(common_json, "get_module_encoder"):
