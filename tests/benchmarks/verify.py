@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A thousand signed images, verified in one task with one key: the time grows with their number, the memory does not."""
+"""A thousand signed images, verified in one task with one key: time grows with their number, memory does not."""
 
 from __future__ import annotations
 

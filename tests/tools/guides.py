@@ -3,7 +3,8 @@
 
 Ansible parses each block of YAML in the guides and in the modules' EXAMPLES, and every option in them must be one that
 the module has. The playbooks of "Getting started" are run as they stand: twice, the second time nothing changes, then
-in check mode, and what removes it all; between, those of "Sign and verify". Extra variables make the port, the registry's name and the file others.
+in check mode, and what removes it all; between, those of "Sign and verify". Extra variables make the port, the
+registry's name and the file others.
 """
 
 from __future__ import annotations
