@@ -51,7 +51,9 @@ LINT_TOOLS = (
     "antsibull-docs==2.28.0",
 )
 TOOLS = ("docker-registry", "skopeo", "umoci", "buildah", "podman", "debootstrap")
-PACKAGES = {"ssh-keygen": "openssh-client", "kill": "procps"}  # commands whose package has another name
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# Commands and files whose package has another name.
+PACKAGES = {"ssh-keygen": "openssh-client", "kill": "procps", KEYRING: "debian-archive-keyring"}
 LIBRARIES = ("requests", "jmespath")
 PYTEST = ("pytest", "pytest-timeout", "pytest-xdist", "-r", str(ROOT / "tests" / "unit" / "requirements.txt"))
 
@@ -95,7 +97,8 @@ INTEGRATION_TARGETS = {NEWEST: "3.9", OLDEST: "3.12"}
 for variable in [name for name in os.environ if name.startswith("ANSIBLE_")]:
     del os.environ[variable]
 if "tour" in sys.argv:
-    logging.getLogger().setLevel(logging.ERROR)  # it is a page for people
+    for name in (None, "python_discovery"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # it is a page for people
 os.environ.setdefault("LC_ALL", "C.UTF-8")  # Ansible refuses to start in a locale that is not UTF-8
 # What tools would put in the home folder. pip's cache is shared, although some sessions get a HOME of their own.
 os.environ.setdefault("PIP_CACHE_DIR", str(CACHE / "pip"))
@@ -164,11 +167,12 @@ def fingerprint(path: Path) -> tuple[int, int, int]:
 
 
 def debian(session: nox.Session, *commands: str) -> None:
-    """Install the Debian packages of the commands that are missing, and tell `CACHE/packages` which these were."""
+    """Install the Debian packages of what is missing, commands or files; `CACHE/packages` tells which these were."""
     path = os.environ["PATH"] + os.pathsep + "/usr/sbin:/sbin"
 
     def missing() -> list[str]:
-        return [PACKAGES.get(name, name) for name in commands if shutil.which(name, path=path) is None]
+        absent = [name for name in commands if not (shutil.which(name, path=path) or Path("/", name).exists())]
+        return [PACKAGES.get(name, name) for name in absent]
 
     if not missing():
         return
@@ -385,7 +389,7 @@ def tour(session: nox.Session) -> None:
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
     print("   getting ready: ansible-core, the collection, Debian's docker-registry and debootstrap", flush=True)
-    debian(session, "docker-registry", "debootstrap")
+    debian(session, "docker-registry", "debootstrap", KEYRING)
     session.install("ansible-core>=2.16", *LIBRARIES)
     (home / "ansible.cfg").touch()  # in place of the user's own
     where = ("-p", str(home / "collections"))
@@ -427,7 +431,10 @@ def ask_for_password() -> list[str]:
     if os.geteuid() == 0:
         return []
     probe = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False, start_new_session=True)
-    return ["--ask-become-pass"] if probe.returncode else []
+    if probe.returncode == 0:
+        return []
+    print("   Ansible asks for your sudo password too: three registries and debootstrap need root", flush=True)
+    return ["--ask-become-pass"]
 
 
 def left_behind() -> str:

@@ -10,7 +10,8 @@ mkdir -p "$1"
 cd "$1"
 mirror=$2
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# Where sudo does this, too, the folder's files are its owner's.
+trap 'chown -R --reference=. .; rm -rf "$work"' EXIT
 
 install() { # RELEASE FOLDER
   debootstrap --variant=minbase --include=ca-certificates "$1" "$2" "$mirror" > "$1.log" 2>&1
@@ -41,4 +42,3 @@ rm -rf "$work/12"/var/lib/apt/lists/* "$work/12/usr/sbin/policy-rc.d"
 (cd "$work/12" && find . -xdev -cnewer "$work/stamp" ! -path './tmp/*' ! -path './var/cache/apt/*' -print0 | LC_ALL=C sort -z) > "$work/list"
 pack "$work/12" web.tar --null --no-recursion --files-from="$work/list"
 wait $!
-chown --reference=. ./*.tar ./*.log # where sudo did this, too, the folder's files are its owner's

@@ -12,7 +12,7 @@ from ansible.module_utils import basic
 
 from . import _runner
 from ._errors import MissingLibrary, OCIError
-from ._options import SHARED, TOGETHER, Declaration, check_strings, session_from
+from ._options import SHARED, TOGETHER, Declaration, check_strings, read_as, session_from
 from ._registry.session import Session
 
 
@@ -89,6 +89,7 @@ def run(declaration: Declaration) -> None:
             module.warn(warning)
     if error:
         fields = error.fields()
+        fields["msg"] += read_as(module.params, error.registry)
         if isinstance(error, MissingLibrary):
             fields.update(msg=basic.missing_required_lib(str(error)), exception=str(error.__cause__))
         module.fail_json(**fields)

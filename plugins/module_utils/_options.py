@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ._errors import InvalidInput
-from ._oci.reference import Reference, parse_host
+from ._oci.reference import DOCKER_HUB, Reference, parse_host
 from ._registry.credentials import Credential, RunCommand
 from ._registry.session import Entry, Session
 from ._registry.transport import Settings, Transport
@@ -202,6 +202,22 @@ def _entry(params: Params) -> Entry:
     reach = {name: params[name] for name in Settings._fields if name in params}
     settings = Settings(**{**reach, "trusted_hosts": tuple(params.get("trusted_hosts") or ())})
     return Entry(params.get("name", ""), settings, found if found.secrets() else None)
+
+
+def read_as(params: Params, registry: str | None) -> str:
+    """Say how names without a host were read, where a failure is about the registry that stands for them.
+
+    ``prod/team/app`` is a repository of Docker Hub, which may not be what was meant.
+    """
+    if not registry or not registry.startswith((DOCKER_HUB, "registry-1.docker.io")):
+        return ""
+    images = [image[key] for image in params.get("images") or [] for key in ("src", "dest") if image.get(key)]
+    names = [params.get(key) for key in ("name", "src", "dest", "old_base", "new_base")]
+    for text in [*images, *(params.get("names") or []), *(name for name in names if name)]:
+        reference = Reference.parse(text)
+        if reference.registry == DOCKER_HUB and not text.lower().startswith((f"{DOCKER_HUB}/", "index.docker.io/")):
+            return f" ({text} names no registry, so it was read as {reference.name}.)"
+    return ""
 
 
 def acted_on(params: Params) -> set[str]:

@@ -2,7 +2,6 @@
 # Copyright: Contributors to the quayside.registry collection
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: oci_digest_info
@@ -33,7 +32,7 @@ EXAMPLES = r"""
   quayside.registry.oci_digest_info:
     name: localhost:5000/team/app:1.4.2
   register: app
-  until: app.exists
+  until: app is success and app.exists
   retries: 10
   delay: 5
 """
@@ -60,7 +59,7 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run
+from ..module_utils._main import run
 from ..module_utils._options import NAME, PLATFORM, looks
 from ..module_utils._verbs.digest_info import digest_info
 

@@ -2,7 +2,6 @@
 # Copyright: Contributors to the quayside.registry collection
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: oci_index
@@ -179,7 +178,7 @@ transfer:
     blobs_skipped: {type: int, description: Blobs that were there.}
 """
 
-from ..module_utils._module import run
+from ..module_utils._main import run
 from ..module_utils._options import NAME, ON_EXISTING, PLATFORMS, plans
 from ..module_utils._verbs.index import plan_index
 

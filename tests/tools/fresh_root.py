@@ -19,6 +19,7 @@ import configparser
 import os
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -68,6 +69,7 @@ def main() -> int:
     """Run the trials one after another; the exit code is 1 if one failed or none ran."""
     if os.geteuid():
         raise SystemExit("This makes root file systems and mounts them, so it has to run as root.")
+    signal.signal(signal.SIGTERM, lambda *dummy: sys.exit(1))  # so that what was made for a trial is removed
     cache = Path(sys.argv[1]).resolve() / "fresh"
     trials = []
     for name in sys.argv[2:] or ["bookworm", "trixie", *(["noble"] if mirror("noble") else [])]:
@@ -75,12 +77,12 @@ def main() -> int:
     (cache / "logs").mkdir(parents=True, exist_ok=True)
     outcomes = []
     for trial in trials:
-        release, who, target = trial.split("/")
+        release, who, target = trial.split("/", 2)
         folder = cache / release
         if not (folder / "base").is_dir():
             make_base(release, folder)
         begin = time.monotonic()
-        name = re.sub(r"\W+", "-", trial).strip("-")
+        name = re.sub(r"\W+", "-", trial).strip("-")[:60]
         log = cache / "logs" / f"{name}.log"
         print(f"----- {trial}, log in {log}", flush=True)
         passed = run(folder / name, who, f"make {target}", log)
@@ -170,7 +172,19 @@ def run(folder: Path, who: str, command: str, log: Path) -> bool:
     owner = (base / HOMES[who][1:]).stat()
     for path in (clone.parent, clone, *clone.rglob("*")):
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-    namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+    # The namespaces end with this process, however it ends.
+    namespaces = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--propagation",
+        "private",
+    ]
     try:
         with log.open("w", encoding="utf-8") as output:
             streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}

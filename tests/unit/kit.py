@@ -39,6 +39,11 @@ except ImportError:
             yield
 
 
+try:
+    from ansible.module_utils import _internal as side  # ansible-core 2.19 and later: controller or target?
+except ImportError:
+    side = None
+
 REPO = "team/app"
 LAYERS = (tar_of({"first": "first layer " * 100}), tar_of({"second": "second layer " * 200}))
 LOGIN = Credential(USER, PASSWORD)
@@ -158,7 +163,14 @@ def module_output(name: str, args: Mapping[str, Any], check: bool = False, diff:
     module = importlib.import_module(f"ansible_collections.quayside.registry.plugins.modules.{name}")
     internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": tempfile.gettempdir()}
     output = io.StringIO()
-    with patch_module_args({**args, **internal}), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
+    # Other tests of this process may have loaded the controller's side, where warnings do not go into results.
+    on_target = mock.patch.object(side, "is_controller", False) if side else contextlib.nullcontext()
+    with (
+        on_target,
+        patch_module_args({**args, **internal}),
+        contextlib.redirect_stdout(output),
+        pytest.raises(SystemExit),
+    ):
         module.main()
     return output.getvalue()
 

@@ -361,7 +361,10 @@ class _Editor:
             new = build({**old.json, "subject": subject}, old.media_type)
         self.known[new.digest] = new
         annotations = {**member.json["annotations"], "vnd.docker.reference.digest": image.digest}
-        return {**member.json, "digest": new.digest, "size": len(new.raw), "annotations": annotations}
+        value = {**member.json, "digest": new.digest, "size": len(new.raw), "annotations": annotations}
+        if new is not old:
+            value.pop("data", None)
+        return value
 
 
 def _target_of(session: Session, seen: _Seen, root: Manifest) -> Target:

@@ -74,8 +74,8 @@ def write_folder(root: str, out: Write) -> None:
 def _walk(folder: int, path: bytes) -> t.Iterator[_Found]:
     """Yield what is in an open folder and below it. What is opened is what was looked at, or ContentError says so."""
     if path.count(b"/") >= _MAX_DEPTH:
-        name = printable(path.decode("utf-8", "surrogateescape"))
-        raise ContentError(f"{name} is more than {_MAX_DEPTH} folders deep; pack it into a tar.", "FILE_ERROR")
+        deep = printable(path.decode("utf-8", "surrogateescape"))
+        raise ContentError(f"{deep} is more than {_MAX_DEPTH} folders deep; pack it into a tar.", "FILE_ERROR")
     for name in sorted(map(os.fsencode, os.listdir(folder))):
         status = os.lstat(name, dir_fd=folder)
         below, kind = os.path.join(path, name), stat.S_IFMT(status.st_mode)

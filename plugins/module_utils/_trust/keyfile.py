@@ -55,7 +55,7 @@ def _read(raw: bytes, what: str) -> tuple[int, bytes, bytes, bytes]:
     work = [params.get(name) for name in ("N", "r", "p")]
     if kdf.get("name") != "scrypt" or cipher.get("name") != "nacl/secretbox":
         raise ContentError(f"{what} is encrypted with something else than scrypt and nacl/secretbox, cosign's choice.")
-    if any(type(number) is not int for number in work) or work[0] not in COSTS or work[1:] != [_R, _P]:
+    if repr(work) not in [repr([cost, _R, _P]) for cost in COSTS]:  # as text, where True and 8.0 are no numbers
         known = ", ".join(map(str, COSTS))
         raise ContentError(f"{what} asks for other work than cosign ever did: N must be one of {known}, r 8 and p 1.")
     salt = texts.from_base64(kdf.get("salt"), f"The salt of {what}")

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Copy images between repositories and registries (crane copy)."""
+"""Copy images between repositories and registries (crane copy).
+
+What only some copies need is imported where it is used: a task that has nothing to do costs what is sent for it.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,12 @@ import typing as t
 from .._errors import InvalidInput, NotFound
 from .._kit.copying import Copy, Pair, look_at_pairs, plan_copies
 from .._oci.manifest import Descriptor
-from .._oci.platform import Platform
 from .._oci.reference import Reference
-from .._oci.tagrules import is_digest_tag, rule_chooser
 from .._plan import Draft, Plan
 from .._registry.session import Session
-from .._registry.tags import list_tags
+
+if t.TYPE_CHECKING:
+    from .._oci.platform import Platform
 
 
 def plan_copy(
@@ -60,6 +63,9 @@ def _every_tag(
 
     With rules or platforms, the tags of signatures and the like are left out.
     """
+    from .._oci.tagrules import is_digest_tag, rule_chooser
+    from .._registry.tags import list_tags
+
     if not src or not dest:
         raise InvalidInput("all_tags needs src and dest, both of them repositories.")
     source, target = Reference.parse_repository(src), Reference.parse_repository(dest)
@@ -67,7 +73,7 @@ def _every_tag(
     found = list_tags(session.repository(source))
     if not found:
         raise NotFound(f"{source.name} has no tags to copy.", "NAME_UNKNOWN", source.registry)
-    chosen = tuple(Platform.parse(text) for text in platforms)
+    chosen = _platforms(platforms)
     wanted = [tag for tag in choose(found) if not (chosen and is_digest_tag(tag))]
     return [Pair(source.with_tag(tag), target.with_tag(tag), chosen) for tag in wanted]
 
@@ -78,7 +84,15 @@ def _pair(src: str, dest: str, platforms: list[str]) -> Pair:
     if not target.tag and not target.digest:
         by_digest = source.digest and not source.tag
         target = target.with_digest(str(source.digest)) if by_digest else target.with_tag(source.tag or "latest")
-    return Pair(source, target, tuple(Platform.parse(text) for text in platforms))
+    return Pair(source, target, _platforms(platforms))
+
+
+def _platforms(texts: list[str]) -> tuple[Platform, ...]:
+    if not texts:
+        return ()
+    from .._oci.platform import Platform
+
+    return tuple(Platform.parse(text) for text in texts)
 
 
 def _row(copy: Copy, moves: bool) -> dict[str, t.Any]:

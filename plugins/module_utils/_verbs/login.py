@@ -79,7 +79,7 @@ def plan_login(
 
 def _plan_logout(session: Session, key: str, host: str, kept: list[_Place], preferred: str) -> Plan:
     """Plan the removal of each place; otherwise the credentials of the next one would be used from then on."""
-    where = ", ".join(map(str, kept)) or preferred
+    where = ", ".join(map(str, kept)) or None
     steps = [
         Step(f"Remove the credentials for {key} from {place}.", _store(session, place, key, host, None))
         for place in kept
@@ -87,7 +87,7 @@ def _plan_logout(session: Session, key: str, host: str, kept: list[_Place], pref
     return Plan(
         result={"auth_file": kept[0].file if kept else preferred},
         before=_shown(key, where, kept[0].credential if kept else None),
-        after=_shown(key, where, None),
+        after=_shown(key, None, None),
         steps=tuple(steps),
     )
 
@@ -125,7 +125,7 @@ def _pair(credential: Credential | None) -> t.Any:
     return credential and (credential.username, credential.password, credential.identity_token)
 
 
-def _shown(key: str, where: str, credential: Credential | None) -> dict[str, t.Any]:
+def _shown(key: str, where: str | None, credential: Credential | None) -> dict[str, t.Any]:
     return {"registry": key, "stored_in": where, "username": credential.username if credential else None}
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from .._errors import ContentError, InvalidInput
@@ -14,7 +14,7 @@ from .._kit.image import Image
 from .._oci.config import Changes, edit_config
 from .._oci.image import artifact_type
 from .._oci.manifest import Json, Manifest
-from .._oci.patches import edit_annotations, edit_manifest, patch, strings, words
+from .._oci.patches import Strings, edit_annotations, edit_manifest, patch, strings, words
 from .._oci.reference import Reference
 from .._plan import Plan
 from .._registry.session import Session
@@ -45,83 +45,86 @@ def plan_mutate(
     on_existing: str,
 ) -> Plan:
     """Plan the edit of an image, or of the images of an index. The files to append are read once they are needed."""
-    changes = Changes.parse(
-        labels=labels,
-        env=env,
-        cmd=words("cmd", cmd),
-        entrypoint=words("entrypoint", entrypoint),
-        user=user,
-        workdir=workdir,
-        exposed_ports=exposed_ports,
-        volumes=volumes,
-        stop_signal=stop_signal,
-        platform=set_platform,
-        created=created,
-        config_patch=config_patch,
-    )
-    image_options = {
+    changes: dict[str, t.Any] = {
         "labels": labels,
         "env": env,
-        "cmd": cmd,
-        "entrypoint": entrypoint,
+        "cmd": words("cmd", cmd),
+        "entrypoint": words("entrypoint", entrypoint),
         "user": user,
         "workdir": workdir,
         "exposed_ports": exposed_ports,
         "volumes": volumes,
         "stop_signal": stop_signal,
-        "set_platform": set_platform,
         "created": created,
-        "append": append,
         "config_patch": config_patch,
-        "platforms": platforms,
     }
-    notes, index_notes = strings("annotations", annotations), strings("index_annotations", index_annotations)
-    manifest_change = patch("manifest_patch", manifest_patch)
-    work = Appending(session, append) if append else None
-    edited: set[str] = set()
-    indexes: list[Manifest] = []
-
-    def edit(image: Image, existing: Image | None) -> Edited:
-        edited.add(image.manifest.digest)
-        if changes.platform and len(edited) > 1:
-            text = f"set_platform is for one image, and {name} has more of them to edit; choose one with platforms."
-            raise InvalidInput(text)
-        change = partial(edit_config, changes=changes, what=image.what)
-        new = work.edit(image, existing, change) if work else rewrite(image, change(image.config))
-        manifest = edit_annotations(new.manifest, notes)
-        return replace(new, manifest=edit_manifest(manifest, manifest_change, image.what))
-
-    def edit_index(index: Manifest) -> Manifest:
-        indexes.append(index)
-        return edit_annotations(index, index_notes)
-
-    def edit_artifact(manifest: Manifest) -> Manifest:
-        given = {name: value for name, value in image_options.items() if value not in (None, [], {})}
-        if given:
-            what = f"{name} is no image (its config has the type {artifact_type(manifest)})"
-            text = f"{what}, so it has no {', '.join(given)}; annotations and manifest_patch can change it."
-            raise ContentError(text, "NOT_AN_IMAGE", Reference.parse(name).registry)
-        return edit_manifest(edit_annotations(manifest, notes), manifest_change, name)
-
-    def plan(chosen: list[str]) -> Plan:
-        return plan_edit(
-            session,
-            name=name,
-            dest=dest,
-            platforms=chosen,
-            on_existing=on_existing,
-            edit=edit,
-            edit_index=edit_index,
-            edit_artifact=edit_artifact,
-            extra=lambda found: {"config": found[0].config},
-        )
-
+    for_images = {**changes, "set_platform": set_platform, "append": append, "platforms": platforms}
+    work = _Mutation(
+        name,
+        Changes.parse(**changes, platform=set_platform),
+        Appending(session, append) if append else None,
+        strings("annotations", annotations),
+        strings("index_annotations", index_annotations),
+        patch("manifest_patch", manifest_patch),
+        [option for option, value in for_images.items() if value not in (None, [], {})],
+    )
+    where = {"name": name, "dest": dest, "on_existing": on_existing}
     try:
-        planned = plan(platforms)
+        planned = work.plan(session, platforms=platforms, **where)
     except ContentError as exc:
         if not (set_platform and platforms and exc.code == "PLATFORM_NOT_FOUND"):
             raise
-        planned = plan([set_platform])  # it has its new platform since an earlier run
-    if index_notes and not indexes:
-        raise InvalidInput(f"{name} is a single image, so there is no index for index_annotations.")
+        planned = work.plan(session, platforms=[set_platform], **where)  # it has its new platform since an earlier run
     return planned
+
+
+@dataclass
+class _Mutation:
+    """What is to change in an image, in the index above it, or in a manifest that is no image; and what was edited."""
+
+    name: str
+    changes: Changes
+    appending: Appending | None
+    annotations: Strings
+    index_annotations: Strings
+    manifest_patch: Json
+    for_images: list[str]
+    """The options that were given and that only images have."""
+    edited: set[str] = field(default_factory=set)
+    has_index: bool = False
+
+    def plan(self, session: Session, **where: t.Any) -> Plan:
+        planned = plan_edit(
+            session,
+            edit=self.edit,
+            edit_index=self.edit_index,
+            edit_artifact=self.edit_artifact,
+            extra=lambda found: {"config": found[0].config},
+            **where,
+        )
+        if self.index_annotations and not self.has_index:
+            raise InvalidInput(f"{self.name} is a single image, so there is no index for index_annotations.")
+        return planned
+
+    def edit(self, image: Image, existing: Image | None) -> Edited:
+        self.edited.add(image.manifest.digest)
+        if self.changes.platform and len(self.edited) > 1:
+            text = f"set_platform is for one image, and {self.name} has more of them to edit"
+            raise InvalidInput(f"{text}; choose one with platforms.")
+        change = partial(edit_config, changes=self.changes, what=image.what)
+        new = self.appending.edit(image, existing, change) if self.appending else rewrite(image, change(image.config))
+        return replace(new, manifest=self.edit_manifest(new.manifest, image.what))
+
+    def edit_index(self, index: Manifest) -> Manifest:
+        self.has_index = True
+        return edit_annotations(index, self.index_annotations)
+
+    def edit_artifact(self, manifest: Manifest) -> Manifest:
+        if self.for_images:
+            what = f"{self.name} is no image (its config has the type {artifact_type(manifest)})"
+            text = f"{what}, so it has no {', '.join(self.for_images)}; annotations and manifest_patch can change it."
+            raise ContentError(text, "NOT_AN_IMAGE", Reference.parse(self.name).registry)
+        return self.edit_manifest(manifest, self.name)
+
+    def edit_manifest(self, manifest: Manifest, what: str) -> Manifest:
+        return edit_manifest(edit_annotations(manifest, self.annotations), self.manifest_patch, what)

@@ -42,12 +42,13 @@ def test_an_attestation_with_a_subject_follows_its_image(registry: FakeRegistry)
     subject = {name: registry.descriptor(REPO, digest)[name] for name in ("mediaType", "digest", "size")}
     body = json.dumps({**registry.manifest(REPO, plain["digest"]), "subject": subject}).encode()
     attestation = registry.add_manifest(REPO, body, OCI_MANIFEST)
-    member = {**plain, "digest": attestation, "size": len(body)}
+    member = {**plain, "digest": attestation, "size": len(body), "data": base64.b64encode(body).decode()}
     registry.add_index(REPO, "1", [digest, member])
     assert label(registry)["changed"]
     image, attested = registry.manifest(REPO, "1")["manifests"]
     assert image["digest"] != digest
     assert attested["annotations"][ATTESTED] == image["digest"]
+    assert "data" not in attested
     moved = registry.manifest(REPO, attested["digest"])
     assert (moved["subject"]["digest"], moved["subject"]["size"]) == (image["digest"], image["size"])
     assert complete(registry, REPO, "1")

@@ -97,7 +97,11 @@ def test_a_signature_is_the_same_each_time() -> None:
 
 def test_signing_where_the_library_is_old(monkeypatch) -> None:
     real = ec.ECDSA
-    monkeypatch.setattr(keys.ec, "ECDSA", lambda algorithm: real(algorithm))
+
+    def without_option(algorithm):
+        return real(algorithm)
+
+    monkeypatch.setattr(keys.ec, "ECDSA", without_option)
     key = keys.load_private(private_pem(P256), None, "")
     assert key.public.verify(key.sign(b"a"), b"a")
 
@@ -132,8 +136,11 @@ def test_no_public_key(raw, why):
     ("raw", "why"),
     [
         (public_pem(P256), "'PUBLIC KEY', not a private key"),
-        (private_pem(P256, PKCS8, serialization.BestAvailableEncryption(b"x")), "another way than cosign's"),
-        (private_pem(P256, TRADITIONAL, serialization.BestAvailableEncryption(b"x")), "another way than cosign's"),
+        (private_pem(P256, PKCS8, serialization.BestAvailableEncryption(b"x")), "is not encrypted as cosign does it"),
+        (
+            private_pem(P256, TRADITIONAL, serialization.BestAvailableEncryption(b"x")),
+            "is not encrypted as cosign does it",
+        ),
         (pem.write("PRIVATE KEY", b"x"), "cannot be read"),
         (private_pem(ec.generate_private_key(ec.SECP256K1())), "secp256k1"),
         (pem.write("ENCRYPTED SIGSTORE PRIVATE KEY", b"x"), "not valid JSON"),

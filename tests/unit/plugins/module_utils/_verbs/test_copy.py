@@ -683,3 +683,42 @@ def test_tags_are_chosen_by_rules() -> None:
         assert set(registry.tags(COPY)) == {"1.0.1", "1.1.0"}
         with fails(InvalidInput, "INVALID_OPTION", says="set all_tags: true"):
             copy_plan(session, f"{names[0]}:edge", names[1], tags=rules)
+
+
+@pytest.mark.parametrize(("given", "tag"), [("1.2.1", "1.2.1"), ("", None)])
+def test_a_source_with_a_digest_gives_its_tag_to_the_destination(given: str, tag: str | None) -> None:
+    """The digest says what is read, the tag what the result is called."""
+    with FakeRegistry() as registry:
+        digest = registry.add_image(REPO, "1.2.1", layers=LAYERS)
+        session = make_session(login(registry))
+        src = f"{registry.host}/{REPO}{f':{given}' if given else ''}@{digest}"
+        planned = plan(session, src, f"{registry.host}/{COPY}")
+        apply(session, planned)
+        assert registry.tags(COPY) == ({tag: digest} if tag else {})
+        assert digest in registry.manifests(COPY)
+        assert planned.result["reference"] == f"{registry.host}/{COPY}@{digest}"
+        assert planned.result["images"][0]["dest"] == f"{registry.host}/{COPY}{f':{tag}' if tag else f'@{digest}'}"
+
+
+def test_a_single_image_may_be_for_one_of_the_platforms() -> None:
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", layers=LAYERS, platform="linux/arm64")
+        session, names = make_session(login(registry)), (f"{registry.host}/{REPO}:1", f"{registry.host}/{COPY}")
+        apply(session, plan(session, *names, platforms=["linux/amd64", "linux/arm64"]))
+        assert "1" in registry.tags(COPY)
+        with fails(ContentError, "PLATFORM_NOT_FOUND", says="single image for linux/arm64"):
+            plan(session, *names, platforms=["linux/amd64", "linux/s390x"])
+
+
+def test_tags_of_signatures_are_left_out_where_platforms_are_chosen() -> None:
+    with FakeRegistry() as registry:
+        digest = add_platforms(registry)
+        registry.add_image(REPO, digest.replace(":", "-") + ".sig", layers=LAYERS, platform="unknown/unknown")
+        session, names = make_session(login(registry)), (f"{registry.host}/{REPO}", f"{registry.host}/{COPY}")
+        apply(session, plan(session, *names, all_tags=True, platforms=["linux/amd64"]))
+        assert list(registry.tags(COPY)) == ["1"]
+
+
+def test_no_images_are_nothing_to_do() -> None:
+    planned = plan(make_session(), images=[])
+    assert (planned.changed, planned.result["images"], planned.result["reference"]) == (False, [], None)

@@ -245,11 +245,15 @@ def test_logout_removes_the_login_from_every_file_at_once(clean_environment: Pat
     )
     planned = logout("a.example", None)
     assert len(planned.steps) == 2
+    assert planned.before == {"registry": "a.example", "stored_in": f"{podman}, {docker}", "username": USER}
+    assert planned.after == {"registry": "a.example", "stored_in": None, "username": None}
     apply(make_session(), planned)
     assert json.loads(docker.read_text())["auths"] == {}
     assert set(json.loads(podman.read_text())["auths"]) == {"b.example"}
     assert make_session().credential("a.example", "") is None
-    assert not logout("a.example", None).changed
+    again = logout("a.example", None)
+    assert not again.changed
+    assert again.before == again.after == planned.after
 
 
 def test_logout_removes_what_lies_beside_a_helper(clean_environment: Path) -> None:

@@ -29,6 +29,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     fails,
     login,
     make_session,
+    run_module,
     twice,
 )
 from ansible_collections.quayside.registry.tests.unit.tars import save_tar, tar_of
@@ -298,3 +299,41 @@ def test_docker_stays_docker() -> None:
         registry.add_image(REPO, "1", layers=LAYERS, media="docker")
         run(registry, annotations={"a": "b"}, created="2030-01-01T00:00:00Z")
         assert registry.manifests(REPO)[registry.tags(REPO)["1"]].media_type == DOCKER_MANIFEST
+
+
+def test_a_layer_that_may_not_be_distributed_is_said_where_the_result_goes_elsewhere() -> None:
+    foreign = {
+        "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "digest": "sha256:" + "1" * 64,
+        "size": 10,
+        "urls": ["https://elsewhere.example/layer"],
+    }
+    with FakeRegistry() as registry, FakeRegistry() as other:
+        registry.add_image(REPO, "1", layers=[LAYERS[0], foreign])
+        names = {"name": f"{registry.host}/{REPO}:1", "dest": f"{other.host}/{REPO}:1"}
+        planned = plan_mutate(make_session(), **{**NOTHING, **names, "labels": {"a": "b"}})
+        assert any("may not be distributed" in warning for warning in planned.warnings)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("nginx -g 'daemon off;'", ["nginx", "-g", "daemon off;"]),
+        ("/app --opts=a,b", ["/app", "--opts=a,b"]),
+        (["/app", 8080], ["/app", "8080"]),
+        ([], None),
+    ],
+)
+def test_a_command_may_be_one_string(given: Any, words: list[str] | None) -> None:
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", layers=LAYERS, config={"config": {"Cmd": ["old"]}})
+        result = run_module("oci_mutate", {"name": f"{registry.host}/{REPO}:1", "cmd": given})
+        assert result["config"]["config"].get("Cmd") == words
+
+
+@pytest.mark.parametrize("given", [True, 1.5, ["a", True], [1.10], "a 'b", {"a": "b"}])
+def test_what_is_no_command_is_refused(given: Any) -> None:
+    with FakeRegistry() as registry:
+        result = run_module("oci_mutate", {"name": f"{registry.host}/{REPO}:1", "entrypoint": given})
+        assert (result["failed"], result["error_code"]) == (True, "INVALID_OPTION")
+        assert "entrypoint" in result["msg"]
