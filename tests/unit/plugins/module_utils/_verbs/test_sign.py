@@ -387,6 +387,8 @@ def test_signed_elsewhere(registry: FakeRegistry, ours: Signer, tmp_path: Path) 
         ({"formats": []}, "formats must be"),
         ({"signature": "MEUC"}, "signature needs public_key"),
         ({"key": None}, "Give the private key"),
+        ({"payload_path": "/tmp/x"}, "for a key that is elsewhere"),
+        ({"payload_path": "/tmp/x", "key": None, "state": "absent"}, "for a key that is elsewhere"),
     ],
 )
 def test_malformed(registry: FakeRegistry, ours: Signer, options: dict[str, Any], words: str) -> None:
