@@ -452,3 +452,12 @@ def test_edits_in_place_say_that_signatures_no_longer_fit(registry: FakeRegistry
         result = run_module("oci_mutate", options)
         said = [text for text in result.get("warnings", []) if f"are of {digest} and do not fit" in str(text)]
         assert bool(said) == warned, (formats, label, result)
+
+
+def test_an_index_that_is_changed_in_place_says_it_too(registry: FakeRegistry, ours: Signer) -> None:
+    digest = add_platforms(registry, tag="2")
+    sign(registry, ours, ":2", formats=["bundle"])
+    entry = {"name": registry.host, "username": LOGIN.username, "password": LOGIN.password}
+    options = {"name": f"{registry.host}/{REPO}:2", "annotations": {"a": "b"}, "registries": [entry]}
+    result = run_module("oci_index", options)
+    assert [text for text in result["warnings"] if f"are of {digest} and do not fit" in str(text)]
