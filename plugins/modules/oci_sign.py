@@ -57,7 +57,7 @@ options:
     description:
       - Without a key, the payload of one simple signature is written to this file on the target, and nothing is signed.
       - Sign it elsewhere, with SHA-256, and give O(signature) and O(public_key) to a second task with the same name,
-        O(identities) and O(annotations).
+        O(identities) and O(annotations). There the file is not looked at.
     type: path
   signature:
     description: A signature of the payload, base64 of its DER form. It is verified before it is stored.

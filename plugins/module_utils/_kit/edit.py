@@ -10,7 +10,7 @@ import base64
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from .._errors import ContentError, NotFound, RegistryError
+from .._errors import ContentError, NotFound
 from .._oci.digest import digest_of
 from .._oci.image import attests, build, check_image, not_image
 from .._oci.index import Identity, identity, no_platform, platform_of
@@ -21,7 +21,6 @@ from .._oci.reference import Reference
 from .._oci.walk import below, walk
 from .._plan import Draft, Plan
 from .._registry.client import Repository
-from .._registry.referrers import digest_tag, referrers
 from .._registry.session import Session
 from .._registry.upload import Open
 from .content import Wanted, plan_content
@@ -384,7 +383,7 @@ def _plan(session: Session, seen: _Seen, wish: _Wish, target: Target, settled: b
         after = before
     else:
         draft.note(*wish.notes)
-        draft.warn(*(_signed(target) if seen.in_place else ()))
+        draft.warn(*(target.left_signatures() if seen.in_place else ()))
         plan_content(session, draft, [_wanted(tree, wish, target)])
         draft.do(target.step(wish.root))
     digest = str(target.previous if settled else wish.root.digest)
@@ -396,22 +395,6 @@ def _plan(session: Session, seen: _Seen, wish: _Wish, target: Target, settled: b
         **extra,
     }
     return draft.plan(result, before, after)
-
-
-def _signed(target: Target) -> list[str]:
-    """Say that what is edited in place is signed, as far as that shows without reading the signatures."""
-    repository, digest = target.repository, target.previous
-    if digest is None:
-        return []
-    try:
-        tagged = repository.head(digest_tag(digest) + ".sig", writing=True) is not None
-        kinds = [str(item.json.get("artifactType")) for item in referrers(repository, digest)]
-    except (RegistryError, ContentError):  # nobody asked for this, so it fails nothing
-        return []
-    if not tagged and not any("sigstore.bundle" in kind or "signature" in kind for kind in kinds):
-        return []
-    text = f"{target.reference} has signatures or attestations, which are of {digest} and do not fit what it becomes"
-    return [f"{text}; sign it again."]
 
 
 def _wanted(tree: Tree, wish: _Wish, target: Target) -> Wanted:

@@ -6,12 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from .._errors import InvalidInput, Refused
+from .._errors import ContentError, InvalidInput, Refused, RegistryError
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.reference import Reference
 from .._plan import Cost, Step
 from .._registry.client import Repository
 from .._registry.manifests import find_existing, put
+from .._registry.referrers import digest_tag, referrers
 from .._registry.session import Session
 
 
@@ -79,6 +80,23 @@ class Target:
         run = partial(put, self.repository, self.reference.target, manifest)
         undo = partial(self._restore, manifest.digest) if self.previous and self.reference.tag else None
         return Step(text, run, Cost(bytes_sent=len(manifest.raw)), undo=undo)
+
+    def left_signatures(self) -> list[str]:
+        """Say that what is there, and is to be replaced by an edit of itself, is signed, as far as that shows.
+
+        The signatures are not read, and what cannot be asked for is no matter, since nobody asked for this.
+        """
+        if self.previous is None:
+            return []
+        try:
+            tagged = self.repository.head(f"{digest_tag(self.previous)}.sig", writing=True) is not None
+            kinds = [str(item.json.get("artifactType")) for item in referrers(self.repository, self.previous)]
+        except (RegistryError, ContentError):
+            return []
+        if not tagged and not any("sigstore.bundle" in kind or "signature" in kind for kind in kinds):
+            return []
+        text = f"{self.reference} has signatures or attestations, which are of {self.previous}"
+        return [f"{text} and do not fit what it becomes; sign it again."]
 
     def _restore(self, written: str) -> bool:
         """Point the tag at what it had, if it still has what was written; False where somebody has moved it since."""

@@ -26,6 +26,7 @@ from .._oci.walk import below, walk
 from .._plan import Draft, Plan, Step
 from .._registry.client import Repository
 from .._registry.manifests import find_existing, remove
+from .._registry.referrers import digest_tag
 from .._registry.session import Session
 from .._registry.tags import list_tags
 
@@ -118,6 +119,10 @@ class _Task:
         self.deleted.append(one.digest)
         self.untagged += [tag for tag in same if tag not in self.untagged]
         also = f", and with it the tags {_listed(same)}" if same else ""
+        own = digest_tag(one.digest)
+        for tag in (tag for tag in use.digests if tag.partition(".")[0] == own and tag not in going):
+            text = f"Keep {self.repository.full(tag)}, which holds signatures or the like of {one.digest}"
+            draft.note(f"{text}; delete it too, if nobody needs it.")
         run = partial(_delete, self.repository, one.digest)
         draft.do(Step(f"Delete the manifest {self.repository.full(one.digest)}{also}.", run))
 

@@ -179,6 +179,7 @@ def _plan(session: Session, seen: _Seen, wish: _Wish, target: Target, index: Man
         draft.note(*target.notes(index.digest))
         return draft.plan(result, after, after)
     draft.note(*_changes(seen.base, index))
+    draft.warn(*(target.left_signatures() if seen.in_place else ()))
     plan_content(session, draft, _wanted(seen, target, index))
     step = target.step(index)
     if seen.in_place and on_existing == "replace" and not wish.exclusive and not target.reference.digest:

@@ -87,7 +87,9 @@ def plan_sign(
     references = [Reference.parse(text) for text in ([name] if name is not None else dict.fromkeys(names or []))]
     claimed = None if identities is None else tuple(_identity(Reference.parse(text)) for text in identities)
     _check_annotations(annotations)
-    if payload_path is not None and key is None and key_content is None and signature is None:
+    if payload_path is not None and signature is None:
+        if state == "absent" or not (key is None and key_content is None and public_key is None):
+            raise InvalidInput("payload_path is for a key that is elsewhere; give it without a key, and without state.")
         return _plan_payload(session, references, claimed, annotations, payload_path)
     signer = _open(session, key, key_content, passphrase, formats, annotations, signature, public_key, state)
     images = _images(session, references, claimed, recursive, *(["delete"] if state == "absent" else []))

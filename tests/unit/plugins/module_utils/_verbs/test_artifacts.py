@@ -224,7 +224,7 @@ HOSTILE = [
     "\u202eevil",
     "..\\evil",
     "x" * 300,
-    "/".join("ab" for _ in range(2000)),
+    "/".join("ab" for dummy in range(2000)),
     "\ud800",
 ]
 

@@ -314,3 +314,15 @@ def test_many_users_are_not_all_listed() -> None:
         registry.api.repos[REPO].tags.update({f"t{number}": digest for number in range(600)})
         with fails(Refused, "MANIFEST_SHARED", says="and 595 more"):
             run(registry, "@" + digest)
+
+
+def test_signatures_that_are_left_are_told() -> None:
+    with FakeRegistry(OLD) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        tag = digest.replace(":", "-") + ".sig"
+        registry.add_image(REPO, tag, layers=LAYERS[:1])
+        registry.add_image(REPO, "sha256-" + "0" * 64 + ".sig", layers=LAYERS[1:])
+        planned = run(registry, "@" + digest)
+        kept = [text for text in planned.actions if text.startswith("Keep ")]
+        assert len(kept) == 1 and tag in kept[0]
+        assert tag in registry.tags(REPO)

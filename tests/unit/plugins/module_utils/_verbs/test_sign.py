@@ -387,6 +387,8 @@ def test_signed_elsewhere(registry: FakeRegistry, ours: Signer, tmp_path: Path) 
         ({"formats": []}, "formats must be"),
         ({"signature": "MEUC"}, "signature needs public_key"),
         ({"key": None}, "Give the private key"),
+        ({"payload_path": "/tmp/x"}, "for a key that is elsewhere"),
+        ({"payload_path": "/tmp/x", "key": None, "state": "absent"}, "for a key that is elsewhere"),
     ],
 )
 def test_malformed(registry: FakeRegistry, ours: Signer, options: dict[str, Any], words: str) -> None:
@@ -450,3 +452,12 @@ def test_edits_in_place_say_that_signatures_no_longer_fit(registry: FakeRegistry
         result = run_module("oci_mutate", options)
         said = [text for text in result.get("warnings", []) if f"are of {digest} and do not fit" in str(text)]
         assert bool(said) == warned, (formats, label, result)
+
+
+def test_an_index_that_is_changed_in_place_says_it_too(registry: FakeRegistry, ours: Signer) -> None:
+    digest = add_platforms(registry, tag="2")
+    sign(registry, ours, ":2", formats=["bundle"])
+    entry = {"name": registry.host, "username": LOGIN.username, "password": LOGIN.password}
+    options = {"name": f"{registry.host}/{REPO}:2", "annotations": {"a": "b"}, "registries": [entry]}
+    result = run_module("oci_index", options)
+    assert [text for text in result["warnings"] if f"are of {digest} and do not fit" in str(text)]
