@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ._errors import InvalidInput
-from ._oci.reference import DOCKER_HUB, Reference, parse_host
+from ._oci.reference import DOCKER_HUB, Reference, host_of
 from ._registry.credentials import Credential, RunCommand
 from ._registry.session import Entry, Session
 from ._registry.transport import Settings, Transport
@@ -223,7 +223,7 @@ def read_as(params: Params, registry: str | None) -> str:
 def acted_on(params: Params) -> set[str]:
     """Return the registries that a task acts on: those of its destinations, where it has some."""
     if params.get("registry"):
-        return {parse_host(params["registry"].strip("/").partition("/")[0])}
+        return {host_of(params["registry"])}
     several = [image.get("dest") for image in params.get("images") or []] or params.get("names") or []
     names = [params.get("dest")] if params.get("dest") else several or [params.get("name")]
     return {Reference.parse(name).registry for name in names if name}

@@ -82,10 +82,10 @@ def _refuse_conflicts(copies: list[Copy]) -> None:
     """Refuse a task that wants two different digests under one tag."""
     wanted: dict[Reference, Copy] = {}
     for copy in copies:
-        other = wanted.setdefault(copy.pair.dest, copy)
+        other = wanted.setdefault(copy.target.reference, copy)
         if other.wanted.digest != copy.wanted.digest:
             text = f"{other.pair.src} and {copy.pair.src} have different digests, and both are to become"
-            raise InvalidInput(f"{text} {copy.pair.dest}.")
+            raise InvalidInput(f"{text} {copy.target.reference}.")
 
 
 def plan_copies(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from .._errors import ContentError, InvalidInput, Refused, RegistryError
@@ -25,6 +25,8 @@ class Target:
     found: Descriptor | None
     is_certain: bool = True
     """Is nothing there, where nothing was found? A 403 leaves that open."""
+    expected: str | None = None
+    """The digest that the user wrote beside the tag, or in its place: nothing else may be stored there."""
 
     @classmethod
     def look(cls, repository: Repository, reference: Reference) -> Target:
@@ -33,8 +35,10 @@ class Target:
 
     @classmethod
     def open(cls, session: Session, reference: Reference) -> Target:
-        """Ask what is there, with the rights to write."""
-        return cls.look(session.repository(reference, "pull", "push"), reference)
+        """Ask what is there, with the rights to write. Where there is a tag, that is written, also beside a digest."""
+        repository = session.repository(reference, "pull", "push")
+        target = cls.look(repository, reference.with_tag(reference.tag) if reference.tag else reference)
+        return replace(target, expected=reference.digest)
 
     @property
     def previous(self) -> str | None:
@@ -67,7 +71,7 @@ class Target:
 
     def check_digest(self, digest: str, what: str) -> None:
         """Raise InvalidInput where the reference has another digest than ``what``, which is to be stored there."""
-        if self.reference.digest not in (None, digest):
+        if (self.expected or self.reference.digest) not in (None, digest):
             text = f"{what} cannot be stored as {self.reference}: its digest is {digest}"
             raise InvalidInput(f"{text}, and the digest follows from the content.")
 

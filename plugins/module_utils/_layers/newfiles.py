@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 import typing as t
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,6 +42,9 @@ def parse_file(value: t.Mapping[str, t.Any]) -> NewFile:
         raise InvalidInput(f"The path {printable(path)} in files {exc}.") from None
     if not clean:
         raise InvalidInput(f"The path {printable(path)} in files is the root; give the path of a file.")
+    if any(part.startswith(".wh.") for part in clean.split("/")):
+        text = "has a name with .wh. in front, which removes a file from an image"
+        raise InvalidInput(f"The path {printable(path)} in files {text}; choose another one.")
     if src and not os.path.isfile(src):
         raise InvalidInput(f"{src} is not a file; name a file as src, or give a folder in layers.", "FILE_ERROR")
     mode = _mode(value.get("mode"), path)
@@ -51,12 +55,19 @@ def parse_file(value: t.Mapping[str, t.Any]) -> NewFile:
 
 
 def _mode(value: t.Any, path: str) -> int | None:
-    """Read a mode: an octal text, or the number that YAML makes of one."""
+    """Read a mode: an octal text, or the number that YAML makes of one where it begins with 0."""
+    if value is None:
+        return None
+    number = isinstance(value, int) and not isinstance(value, bool)
     try:
-        mode = value if value is None or isinstance(value, int) else int(str(value), 8)
+        mode = int(value) if number else int(str(value), 8)
     except ValueError:
         mode = -1
-    if mode is not None and not 0 <= mode <= 0o7777:
+    owner, others = mode >> 6 & 7, (mode >> 3 | mode) & 7
+    if number and 0 < mode <= 0o7777 and (mode > 0o777 or others & ~owner):
+        text = f"The mode {mode} of {printable(path)} is {mode:04o} for YAML; write it in quotes, such as '0644'"
+        raise InvalidInput(f"{text}.")
+    if not 0 <= mode <= 0o7777:
         raise InvalidInput(f"The mode {value!r} of {printable(path)} is not an octal one such as '0644'.")
     return mode
 
@@ -86,10 +97,12 @@ def layer_of_files(files: t.Sequence[NewFile], mtime: int, tree: FileTree) -> Ne
 def _places(files: t.Sequence[NewFile], tree: FileTree) -> list[tuple[Slot, NewFile]]:
     """Find out where files go. Raises InvalidInput where they cannot."""
     slots = [(tree.slot(file.path), file) for file in files]
-    paths = {slot.path for slot, dummy in slots}
+    counts = Counter(slot.path for slot, dummy in slots)
     folders = {path for slot, dummy in slots for path, dummy_entry in slot.folders}
-    if len(paths) < len(files) or folders & paths:
-        raise InvalidInput("Each path in files must be there once (links followed), and not below another one.")
+    for path, count in counts.items():
+        if count > 1 or path in folders:
+            text = "Each path in files must be there once (links followed), and not below another one"
+            raise InvalidInput(f"{text}; look at {printable(f'/{path}')}.")
     return slots
 
 

@@ -39,6 +39,11 @@ def parse_host(text: str) -> str:
     return normal_host(text)
 
 
+def host_of(text: str) -> str:
+    """Return the ``host[:port]`` of a registry that may have a path behind it, or raise InvalidInput."""
+    return parse_host(text if "://" in text else text.strip("/").partition("/")[0])
+
+
 def check_tag(tag: str, text: str = "") -> str:
     """Return a valid tag, or raise InvalidInput about it or the reference that it is of."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", tag):

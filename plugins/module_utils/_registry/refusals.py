@@ -129,6 +129,12 @@ def refusal(response: Response, what: str, host: str, base_url: str, who: t.Call
         return answer.error(RegistryError, f"{text} limit, raise it there (client_max_body_size on nginx).")
     if answer.status == 429:
         return _limited(answer, retry_after(response.headers))
+    if answer.status == 400 and answer.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
+        text = f"{plain}. It takes nothing that names what it does not have; where members of an index are missing at"
+        return answer.error(RegistryError, f"{text} its source, choose those that are there (oci_index, platforms).")
+    if answer.status in (500, 502, 503, 504) and not answer.code:
+        text = f"{plain}; the trouble is there, or in what is in front of it, so try again later."
+        return answer.error(RegistryError, text)
     return answer.error(RegistryError, f"{plain}.")
 
 

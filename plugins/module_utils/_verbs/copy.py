@@ -99,7 +99,7 @@ def _row(copy: Copy, moves: bool) -> dict[str, t.Any]:
     digest = copy.wanted.digest if moves else copy.target.previous
     return {
         "src": str(copy.pair.src),
-        "dest": str(copy.pair.dest),
+        "dest": str(copy.target.reference),
         "digest": digest,
         "reference": str(copy.pair.dest.with_digest(str(digest))),
         "previous_digest": copy.target.previous,

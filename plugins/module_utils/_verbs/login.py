@@ -8,7 +8,7 @@ import typing as t
 from functools import partial
 
 from .._errors import Denied, InvalidInput
-from .._oci.reference import check_repository, parse_host
+from .._oci.reference import check_repository, host_of
 from .._plan import Plan, Step
 from .._registry.auth import Registry
 from .._registry.client import Repository
@@ -52,8 +52,8 @@ def plan_login(
 
     Raises Denied where the registry refuses them, CredentialError where a file or helper cannot be read.
     """
-    host, slash, path = registry.strip("/").partition("/")
-    host = parse_host(host)
+    host = host_of(registry)
+    dummy, slash, path = registry.strip("/").partition("/")
     key = host + slash + (check_repository(path) if path else "")
     files = auth_files(auth_file, os.environ)
     helpers = Helpers(session.run)
@@ -143,7 +143,7 @@ def _verify(session: Session, host: str, path: str, wanted: Credential) -> tuple
         raise Denied(text, code or ("UNAUTHORIZED" if response.status == 401 else "DENIED"), host, response.status)
     if response.status != 200:
         raise whole.refusal(response, f"The login at {host}")
-    response.discard()
+    response.read_document(1 << 20, f"The login at {host}")
     if not registry.scheme:
         return (f"{host} did not ask for a login, so the username and password could not be verified.",)
     return ()

@@ -121,7 +121,7 @@ class _Mutation:
 
     def edit_artifact(self, manifest: Manifest) -> Manifest:
         if self.for_images:
-            what = f"{self.name} is no image (its config has the type {artifact_type(manifest)})"
+            what = f"{self.name} is no image (it is of the type {artifact_type(manifest)})"
             text = f"{what}, so it has no {', '.join(self.for_images)}; annotations and manifest_patch can change it."
             raise ContentError(text, "NOT_AN_IMAGE", Reference.parse(self.name).registry)
         return self.edit_manifest(manifest, self.name)

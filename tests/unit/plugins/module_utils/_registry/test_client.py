@@ -324,6 +324,7 @@ REFUSALS: list[tuple[int, type[OCIError], str, str]] = [
     (429, RegistryError, "TOOMANYREQUESTS", "is rate-limiting this host (HTTP 429"),
     (500, RegistryError, "UNKNOWN", "answered HTTP 500"),
     (501, Unsupported, "UNSUPPORTED_BY_REGISTRY", "does not support this (HTTP 501"),
+    (502, RegistryError, "UNKNOWN", "try again later"),
     (503, RegistryError, "UNKNOWN", "answered HTTP 503"),
 ]
 
@@ -335,6 +336,13 @@ def test_refusal_without_words(status: int, kind: type[OCIError], code: str, say
         with fails(kind, code, registry.host, status, says) as caught:
             repository(registry).get("1")
         assert "html" not in str(caught.value)
+
+
+def test_what_names_missing_content() -> None:
+    said = {"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown to registry"}]}
+    code, says = "MANIFEST_BLOB_UNKNOWN", "choose those that are there"
+    with refused(400, said) as registry, fails(RegistryError, code, registry.host, 400, says):
+        repository(registry).get("1")
 
 
 @pytest.mark.parametrize(("status", "kind", "code", "says"), REFUSALS)

@@ -305,13 +305,37 @@ def test_files_go_through_the_links_of_the_image_and_its_folders_stay_as_they_ar
 
 
 @pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"path": "/etc/.wh.passwd"}, "removes a file from an image"),
+        ({"path": "/.wh.a/b"}, "removes a file from an image"),
+        ({"mode": 644}, "The mode 644 of '/x' is 1204 for YAML"),
+        ({"mode": 755}, "is 1363 for YAML"),
+        ({"mode": 444}, "is 0674 for YAML"),
+        ({"mode": True}, "is not an octal one"),
+        ({"mode": "0888"}, "is not an octal one"),
+    ],
+)
+def test_files_that_nobody_means(registry: FakeRegistry, wrong: dict[str, Any], says: str) -> None:
+    registry.add_image(REPO, "1", [SYSTEM])
+    with fails(InvalidInput, "INVALID_OPTION", says=says):
+        plan(registry, files=[{**file("/x"), **wrong}])
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o644, 0o600, "755", "0644", "4755"])
+def test_modes_that_are_octal(registry: FakeRegistry, mode: int | str) -> None:
+    registry.add_image(REPO, "1", [SYSTEM])
+    assert plan(registry, files=[{**file("/x"), "mode": mode}])[1].changed
+
+
+@pytest.mark.parametrize(
     ("paths", "says"),
     [
         (["/etc/passwd/x"], "'/etc/passwd' is no folder in the image"),
         (["/data"], "'/data' is a folder in the image"),
         (["/etc/folder"], "'/etc/folder' is a folder in the image"),
         (["/round/x"], "lies below a loop of symbolic links"),
-        (["/bin/tool", "/usr/bin/tool"], "must be there once (links followed)"),
+        (["/bin/tool", "/usr/bin/tool"], "(links followed), and not below another one; look at '/usr/bin/tool'."),
         (["/bin/tool", "/usr/bin/tool/x"], "not below another one"),
     ],
 )

@@ -700,6 +700,20 @@ def test_a_source_with_a_digest_gives_its_tag_to_the_destination(given: str, tag
         assert planned.result["images"][0]["dest"] == f"{registry.host}/{COPY}{f':{tag}' if tag else f'@{digest}'}"
 
 
+def test_a_destination_with_a_digest_gets_its_tag_and_nothing_else() -> None:
+    with FakeRegistry() as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        other = registry.add_image(REPO, "2", layers=LAYERS[:1])
+        session, dest = make_session(login(registry)), f"{registry.host}/{COPY}:x@{digest}"
+        planned = plan(session, f"{registry.host}/{REPO}:1", dest)
+        apply(session, planned)
+        assert registry.tags(COPY) == {"x": digest}
+        assert planned.result["images"][0]["dest"] == f"{registry.host}/{COPY}:x"
+        assert not plan(session, f"{registry.host}/{REPO}:1", dest).changed
+        with fails(InvalidInput, "INVALID_OPTION", says=f"its digest is {other}"):
+            plan(session, f"{registry.host}/{REPO}:2", dest)
+
+
 def test_a_single_image_may_be_for_one_of_the_platforms() -> None:
     with FakeRegistry() as registry:
         registry.add_image(REPO, "1", layers=LAYERS, platform="linux/arm64")

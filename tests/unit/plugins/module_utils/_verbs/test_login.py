@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     ConnectionFailed,
+    ContentError,
     CredentialError,
     Denied,
     InvalidInput,
@@ -105,6 +106,22 @@ def test_not_a_registry(tmp_path: Path) -> None:
         registry.fault(status=404, body=b"<html>", times=9)
         with fails(RegistryError, "NOT_A_REGISTRY", registry.host, 404):
             plan(registry.host, tmp_path / "auth.json")
+
+
+def test_a_web_page_is_no_registry(tmp_path: Path) -> None:
+    """A login page answers 200 whatever it is asked, and must not be given a password for good."""
+    file = tmp_path / "auth.json"
+    with FakeRegistry() as registry:
+        page = {"status": 200, "body": b"<html>Log in", "headers": {"Content-Type": "text/html"}}
+        registry.fault("GET", "/v2/$", times=9, **page)
+        with fails(ContentError, "NOT_A_REGISTRY", says="answered with a web page"):
+            plan(registry.host, file)
+        assert not file.exists()
+
+
+def test_a_scheme_is_quoted_as_it_was_written(tmp_path: Path) -> None:
+    with fails(InvalidInput, "INVALID_REFERENCE", says="'https://quay.io/' is not a registry"):
+        plan("https://quay.io/", tmp_path / "auth.json")
 
 
 def test_the_rest_of_the_file_stays(tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ def test_artifacts_are_refused() -> None:
     with FakeRegistry() as registry:
         digest = registry.add_image(REPO, layers=LAYERS)
         artifact = registry.add_referrer(REPO, digest, "application/vnd.example", b"x")
-        with fails(ContentError, "NOT_AN_IMAGE", says="is no image (its config has the type application/vnd.example)"):
+        with fails(ContentError, "NOT_AN_IMAGE", says="is no image (it is of the type application/vnd.example)"):
             plan(registry, f"@{artifact}", labels={"a": "b"})
 
 
