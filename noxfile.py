@@ -158,6 +158,9 @@ def stage(name: str) -> Path:
         if not copy.is_file() or fingerprint(copy) != fingerprint(source):
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, copy)
+    if os.environ.get("REGISTRY3") and name.startswith("integration"):  # ansible-test hides the environment
+        config = target / "tests" / "integration" / "integration_config.yml"
+        config.write_text(json.dumps({"registry3": os.environ["REGISTRY3"]}))
     return target
 
 
@@ -309,7 +312,10 @@ def units_target(session: nox.Session) -> None:
 @nox.session
 @each_core()
 def integration(session: nox.Session, core: str) -> None:
-    """Every integration target, against real registries; names after `--` pick some."""
+    """Every integration target, against real registries; names after `--` pick some.
+
+    With `REGISTRY3=path` of a distribution 3, one of the registries is that, and the role runs it, too.
+    """
     debian(session, *TOOLS, "ssh-keygen", "kill")
     controller, target = CORES[core], INTEGRATION_TARGETS[core]
     if target not in PYTHONS:

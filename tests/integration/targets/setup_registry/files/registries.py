@@ -5,7 +5,8 @@
     python registries.py stop FOLDER
 
 `start` makes a folder, starts a docker-registry process for each kind, waits until all answer, and prints as JSON the
-folder and their addresses. `stop` ends the processes and removes the folder. (The role lab_registry is slower, and has
+folder and their addresses. With `REGISTRY3`, the path of a distribution 3, that is what `b` runs; Debian's, which the
+others run, is 2.8. `stop` ends the processes and removes the folder. (The role lab_registry is slower, and has
 tests of its own.)
 """
 
@@ -63,9 +64,11 @@ def launch(kind: str, folder: Path, port: int) -> int:
     config = folder / f"{kind}.yml"
     config.write_text(json.dumps(settings(kind, folder, port)), encoding="utf-8")
     with open(folder / f"{kind}.log", "wb") as log:
-        command = ["docker-registry", "serve", str(config)]
+        program = (kind == "b" and os.environ.get("REGISTRY3")) or "docker-registry"
+        environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
         streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-        return subprocess.Popen(command, start_new_session=True, **streams).pid
+        command = [program, "serve", str(config)]
+        return subprocess.Popen(command, start_new_session=True, env=environment, **streams).pid
 
 
 def wait(kind: str, folder: Path, port: int) -> None:
