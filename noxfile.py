@@ -55,7 +55,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # Commands and files whose package has another name.
 PACKAGES = {"ssh-keygen": "openssh-client", "kill": "procps", KEYRING: "debian-archive-keyring"}
 LIBRARIES = ("requests", "jmespath")
-USERS_OF_CORE = [f"tests/unit/plugins/{kind}" for kind in ("modules", "action", "lookup", "filter", "test")]
+USERS_OF_CORE = [f"tests/unit/plugins/{kind}" for kind in ("modules", "action", "callback", "lookup", "filter", "test")]
 PYTEST = ("pytest", "pytest-timeout", "pytest-xdist", "-r", str(ROOT / "tests" / "unit" / "requirements.txt"))
 
 
