@@ -12,7 +12,7 @@ author: Quayside contributors (@quayside)
 description:
   - Prints a table at the end of a run, with a line for each task of this collection on each host, the sum, and the
     images that were changed, by their digests.
-  - What C(no_log) hides is counted, and not shown. Tasks that were skipped are left out.
+  - In check mode it shows what would move, as the plan foretells it. What C(no_log) hides is counted, and not shown. Tasks that were skipped are left out.
 requirements:
   - C(callbacks_enabled = quayside.registry.transfer) in the section C([defaults]) of C(ansible.cfg), or in the
     environment variable E(ANSIBLE_CALLBACKS_ENABLED)
@@ -114,7 +114,8 @@ class CallbackModule(CallbackBase):
         if found.get("censored"):
             self._hidden += 1
         else:
-            self._rows.append(row(f"{host}: {task.get_name().strip()}", found, time.monotonic() - begun))
+            title = f"{host}: {task.get_name().strip()}{' (foretold)' if task.check_mode else ''}"
+            self._rows.append(row(title, found, time.monotonic() - begun))
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         """Note what a task did before it failed, as far as it says."""

@@ -20,14 +20,15 @@ MOVED = {
 }
 
 
-def played(*results: tuple[str, dict[str, Any]]) -> list[str]:
+def played(*results: tuple[str, dict[str, Any]], check: bool = False) -> list[str]:
     """What is printed after tasks with these actions and results, in lines."""
     said: list[str] = []
     plugin = transfer.CallbackModule()
     plugin._display = mock.Mock(display=said.append, banner=lambda text: said.append(f"{text} *"))
     host = SimpleNamespace(get_name=lambda: "web")
     for number, (action, result) in enumerate(results):
-        task = SimpleNamespace(_uuid=str(number), action=action, resolved_action=action, get_name=lambda: "Copy it")
+        names = {"_uuid": str(number), "action": action, "resolved_action": action, "get_name": lambda: "Copy it"}
+        task = SimpleNamespace(**names, check_mode=check)
         plugin.v2_runner_on_start(host, task)
         ended = plugin.v2_runner_on_failed if result.get("failed") else plugin.v2_runner_on_ok
         ended(SimpleNamespace(_task=task, _host=host, _result=result))
@@ -54,6 +55,11 @@ def test_loops_lists_and_failures_are_summed() -> None:
     assert [line.split()[-2] for line in lines[2:5]] == ["18", "0", "18"]
     assert lines[4].startswith("all")
     assert lines[5:] == ["changed: h/a@sha256:1"]
+
+
+def test_check_mode_is_told() -> None:
+    lines = played(("quayside.registry.oci_tag", {"changed": True, "transfer": MOVED}), check=True)
+    assert lines[2].startswith("web: Copy it (foretold)  ")
 
 
 def test_what_is_hidden_is_counted() -> None:
