@@ -12,7 +12,8 @@ author: Quayside contributors (@quayside)
 description:
   - Prints a table at the end of a run, with a line for each task of this collection on each host, the sum, and the
     images that were changed, by their digests.
-  - In check mode it shows what would move, as the plan foretells it. What C(no_log) hides is counted, and not shown. Tasks that were skipped are left out.
+  - In check mode it shows what would move, as the plan foretells it. What C(no_log) hides is counted, and not shown.
+    Tasks that were skipped are left out.
 requirements:
   - C(callbacks_enabled = quayside.registry.transfer) in the section C([defaults]) of C(ansible.cfg), or in the
     environment variable E(ANSIBLE_CALLBACKS_ENABLED)
