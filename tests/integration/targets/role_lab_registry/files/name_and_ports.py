@@ -21,7 +21,7 @@ def is_free(port: int) -> bool:
     return True
 
 
-# Below the ports that the kernel gives to outgoing connections, so that none takes one before its registry starts.
-candidates = random.sample(range(20000, 32000), 500)
+# Below the ports that the kernel gives to outgoing connections, and apart from those that other targets take.
+candidates = random.sample(range(10000, 20000), 500)
 free = [port for port in candidates if is_free(port)]
 print(json.dumps({"name": f"test-{secrets.token_hex(4)}", "ports": free[: int(sys.argv[1])]}))
