@@ -12,11 +12,12 @@ import typing as t
 import weakref
 from urllib.parse import urlsplit
 
-import urllib3
-from urllib3.util.ssl_ import create_urllib3_context
-
 from .._errors import InvalidInput, MissingLibrary
 from .urls import LOOPBACK, network
+
+with contextlib.suppress(ImportError):  # the transport says that it is missing
+    import urllib3
+    from urllib3.util.ssl_ import create_urllib3_context
 
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
