@@ -80,7 +80,8 @@ options:
   per:
     description:
       - A Python regular expression with one group. O(newest) counts for each value of that group by itself, so
-        V(^v?(\\d+\\.\\d+\)) keeps so many of each minor version. Tags in which it is not found are a group of their own.
+        V(^v?(\\d+\\.\\d+\)) keeps so many of each minor version. Tags in which it is not found are a group of their
+        own.
     type: str
 """
 
