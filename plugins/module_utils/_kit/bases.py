@@ -26,6 +26,8 @@ from .._registry.flights import Flights
 from .._registry.session import Session
 from .image import Image, read_image
 
+_ADVICE = "build it with them, or put it on a base with oci_rebase, which writes them"
+
 Outcome = t.TypeVar("Outcome")
 
 
@@ -98,9 +100,9 @@ def _given(base: Reference, said: Built) -> Built:
     return Built(name, digest or (said.digest if len(ends) == 1 else None))
 
 
-def unknown_base(what: str, option: str) -> InvalidInput:
-    """Return the error for an image that does not tell its base; ``option`` would."""
-    text = f"{what} has no annotations ({BASE_NAME}, {BASE_DIGEST}) that tell its base; give {option}."
+def unknown_base(what: str, advice: str) -> InvalidInput:
+    """Return the error for an image that does not tell its base; ``advice`` ends the sentence."""
+    text = f"{what} has no annotations ({BASE_NAME}, {BASE_DIGEST}) that tell its base; {advice}."
     return InvalidInput(text, "BASE_UNKNOWN")
 
 
@@ -125,19 +127,22 @@ class Bases:
                 raise ContentError(text, "PLATFORM_NOT_FOUND")
         return Base(reference, root.digest, image)
 
-    def standings(self, repository: Repository, root: Manifest, base: Reference | None = None) -> list[Standing]:
+    def standings(
+        self, repository: Repository, root: Manifest, base: Reference | None = None, advice: str = _ADVICE
+    ) -> list[Standing]:
         """Say how an image, or each image of an index, stands to its base; ``base`` names it in place of annotations.
 
-        Costs a HEAD for each base where digests agree; layers are compared only where they do not. Raises InvalidInput
-        (BASE_UNKNOWN), NotFound for a base that is gone, ContentError (NOT_AN_IMAGE, PLATFORM_NOT_FOUND).
+        ``advice`` tells what to do where neither does. Costs a HEAD for each base where digests agree; layers are
+        compared only where they do not. Raises InvalidInput (BASE_UNKNOWN), NotFound for a base that is gone,
+        ContentError (NOT_AN_IMAGE, PLATFORM_NOT_FOUND).
         """
         if not root.is_index:
-            return [self._standing(repository, root, None, root.descriptor, base)]
+            return [self._standing(repository, root, None, root.descriptor, base, advice)]
         found = []
         for platform, item in images_below(repository, root, repository.full(root.digest)):
             manifest = repository.get(item.digest)
             if not not_image(manifest):
-                found.append(self._standing(repository, manifest, platform, item, base))
+                found.append(self._standing(repository, manifest, platform, item, base, advice))
         return found
 
     def _standing(
@@ -147,6 +152,7 @@ class Bases:
         listed: Platform | None,
         item: Descriptor,
         base: Reference | None,
+        advice: str,
     ) -> Standing:
         what = repository.full(manifest.digest)
         with repository.named():
@@ -155,7 +161,7 @@ class Bases:
         if base:
             built = _given(base, built)
         if built.name is None:
-            raise unknown_base(what, "base, its name,")
+            raise unknown_base(what, advice)
         latest = self._head(built.name)
         standing = Standing(what, listed, built.name, built.digest, latest)
         if built.digest == latest:

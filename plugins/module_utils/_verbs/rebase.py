@@ -37,7 +37,7 @@ def plan_rebase(
         old_named, new_named = built.old, built.name
         wanted = new_given or new_named
         if wanted is None:
-            raise unknown_base(image.what, "new_base")
+            raise unknown_base(image.what, "give new_base")
         new = bases.read(wanted, image.platform)
         notes = {BASE_NAME: _base_name(wanted, new_named), BASE_DIGEST: new.digest}
         try:
@@ -85,7 +85,7 @@ def _old(image: Image, new: Base, notes: Json, named: Reference | None, bases: B
     if named is None:
         if done:
             return None
-        raise unknown_base(image.what, "old_base")
+        raise unknown_base(image.what, "give old_base")
     old = bases.read(named, image.platform)
     why = not_based_on(image.diff_ids, old.image.diff_ids)
     if done and (why or len(new.image.diff_ids) >= len(old.image.diff_ids)):
