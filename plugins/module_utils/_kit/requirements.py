@@ -75,7 +75,7 @@ def parse_requirements(options: t.Mapping[str, t.Any] | None, what: str, now: fl
     given = {key: value for key, value in (options or {}).items() if value not in (None, [], {}, False)}
     trusts = [parse_trust(trust) for trust in given.get("signatures", ())]
     demands = [Demand(trust, now=now) for trust in trusts]
-    said = {
+    said: Json = {
         key: given[key]
         for key in ("labels", "annotations", "platforms", "referrers", "base_current", "age")
         if key in given
