@@ -224,8 +224,8 @@ def read_as(params: Params, registry: str | None) -> str:
     """
     if not registry or not registry.startswith((DOCKER_HUB, "registry-1.docker.io")):
         return ""
-    images = [image[key] for image in params.get("images") or [] for key in ("src", "dest") if image.get(key)]
-    names = [params.get(key) for key in ("name", "src", "dest", "old_base", "new_base")]
+    images = _named(params, "src", "dest", "name")
+    names = [params.get(key) for key in ("name", "src", "dest", "old_base", "new_base", "base", "other")]
     for text in [*images, *(params.get("names") or []), *(name for name in names if name)]:
         reference = Reference.parse(text)
         if reference.registry == DOCKER_HUB and not text.lower().startswith((f"{DOCKER_HUB}/", "index.docker.io/")):
@@ -237,6 +237,12 @@ def acted_on(params: Params) -> set[str]:
     """Return the registries that a task acts on: those of its destinations, where it has some."""
     if params.get("registry"):
         return {host_of(params["registry"])}
-    several = [image.get("dest") for image in params.get("images") or []] or params.get("names") or []
+    several = _named(params, "dest") or _named(params, "name") or params.get("names") or []
     names = [params.get("dest")] if params.get("dest") else several or [params.get("name")]
     return {Reference.parse(name).registry for name in names if name}
+
+
+def _named(params: Params, *keys: str) -> list[str]:
+    """Return what the option ``images`` names under these keys, be it one name or a list of them."""
+    values = [image[key] for image in params.get("images") or [] for key in keys if image.get(key)]
+    return [name for value in values for name in (value if isinstance(value, list) else [value])]

@@ -17,6 +17,8 @@ from .target import Target
 
 if t.TYPE_CHECKING:
     from .._oci.platform import Platform
+    from .content import Manifests
+    from .referrers import Beside
 
 Choose = t.Callable[[Repository, Reference, "tuple[Platform, ...]"], Manifest]
 """Returns what a source becomes when some platforms alone are wanted: see ``choose_platforms``."""
@@ -101,27 +103,44 @@ def plan_copies(
     ``landed`` are all that the destination has or will have: with ``repair``, what is below them is looked at too;
     with ``referrers``, their signatures and the like are merged with those that are there.
     """
-    from .content import Wanted, plan_content
-
-    needs = []
-    for copy in landed if repair else moving:
-        known = {copy.filtered.digest: copy.filtered} if copy.filtered else {}
-        needs.append(Wanted(copy.source, copy.target.repository, copy.wanted, known))
-    if referrers:
-        from .referrers import find_beside, find_referrers, list_steps
-
-        extra, subjects = find_referrers(session, _subjects(landed))
-        beside = find_beside(session, draft, subjects)
-        manifests = plan_content(session, draft, [*needs, *extra, *(one.wanted() for one in beside)], repair)
-        draft.do(*list_steps(extra, manifests))
-        draft.do(*(one.target.step(one.manifest) for one in beside))
-    else:
-        manifests = plan_content(session, draft, needs, repair)
+    arriving, subjects = landed if repair else moving, landed if referrers else []
+    manifests, _beside = plan_arrivals(session, draft, arriving, subjects, repair)
     tags = [(copy.target, manifests[str(copy.target.repository), copy.wanted.digest]) for copy in moving]
     draft.do(*(target.step(manifest) for target, manifest in tags))
 
 
-def _subjects(copies: list[Copy]) -> list[t.Any]:
+def plan_arrivals(
+    session: Session,
+    draft: Draft,
+    arriving: t.Sequence[Copy],
+    subjects: t.Sequence[Copy],
+    repair: bool = False,
+    by_digest: bool = False,
+) -> tuple[Manifests, list[Beside]]:
+    """Plan what moves the content of ``arriving``, then what refers to ``subjects`` and to their members; no tags.
+
+    With ``by_digest``, what arrives is stored by its digest. Return the manifests that were read, and what the
+    destination is to have under cosign's tags where it lacks something there.
+    """
+    from .content import Wanted, plan_content
+
+    needs = []
+    for copy in arriving:
+        known = {copy.filtered.digest: copy.filtered} if copy.filtered else {}
+        needs.append(Wanted(copy.source, copy.target.repository, copy.wanted, known, by_digest=by_digest))
+    if not subjects:
+        return plan_content(session, draft, needs, repair), []
+    from .referrers import find_beside, find_referrers, list_steps
+
+    extra, found = find_referrers(session, _subjects(subjects))
+    beside = find_beside(session, draft, found)
+    manifests = plan_content(session, draft, [*needs, *extra, *(one.wanted() for one in beside)], repair)
+    draft.do(*list_steps(extra, manifests))
+    draft.do(*(one.target.step(one.manifest) for one in beside))
+    return manifests, beside
+
+
+def _subjects(copies: t.Sequence[Copy]) -> list[t.Any]:
     """Return the digests that signatures may be for: of what is copied, and of its members."""
     from .._oci.mediatype import INDEXES
     from .._oci.parts import members

@@ -11,13 +11,21 @@ from dataclasses import dataclass
 from functools import partial
 
 from .._errors import Denied, NotFound, Refused, Unsupported
+from .._oci.image import artifact_type
 from .._oci.manifest import Manifest
 from .._oci.parts import members, parts
 from .._oci.reference import Reference
 from .._plan import Cost, Draft, Step
 from .._registry.client import Repository
 from .._registry.manifests import put
-from .._registry.referrers import COSIGN_SUFFIXES, digest_tag, merged_index, referrers_by_api, referrers_by_tag
+from .._registry.referrers import (
+    COSIGN_SUFFIXES,
+    digest_tag,
+    get_tagged,
+    merged_index,
+    referrers_by_api,
+    referrers_by_tag,
+)
 from .._registry.referrers import referrers as list_referrers
 from .._registry.session import Session
 from .._registry.tags import list_tags
@@ -25,6 +33,7 @@ from .content import Manifests, Wanted
 from .signatures import merged_signatures
 from .target import Target
 
+EMPTY = "application/vnd.oci.empty.v1+json"
 _RACES = 5  # with other writers of one list
 
 
@@ -124,6 +133,26 @@ def _beside(subject: Subject, tag: str) -> Beside | str | None:
         return merged
     manifest, local = merged
     return None if manifest.digest == target.previous else Beside(subject, target, manifest, local)
+
+
+def referrer_types(repository: Repository, digest: str) -> set[str]:
+    """Return the artifact types of what refers to a digest; of what is under cosign's tags, its layers' media types.
+
+    A referrer that is listed without a type, or with that of its empty config, is read itself.
+    """
+    types = set()
+    for item in list_referrers(repository, digest):
+        said: str | None = item.json.get("artifactType")
+        if not said or said == EMPTY:
+            try:
+                said = artifact_type(repository.get(item.digest))
+            except NotFound:  # a list may name what is gone
+                continue
+        types.add(str(said))
+    for suffix in COSIGN_SUFFIXES:
+        manifest = get_tagged(repository, digest_tag(digest) + suffix)
+        types.update(layer.media_type for layer in (parts(manifest, "layers") if manifest else ()))
+    return types
 
 
 def list_steps(referrers: list[Wanted], manifests: Manifests) -> list[Step]:

@@ -280,7 +280,8 @@ def plan_additions(
             payloads = {digest_of(one.payload): one.payload for one in each.signed}
             repository = each.tag.subject.repository
             local = _openers({**config, **payloads})
-            wanted.append(Wanted(repository, repository, manifest.descriptor, {manifest.digest: manifest}, local))
+            fresh = build({**manifest.json, "layers": each.layers()}, manifest.media_type)  # the others are there
+            wanted.append(Wanted(repository, repository, fresh.descriptor, {fresh.digest: fresh}, local))
             steps.append(_simple_step(each, manifest, outcome))
     plan_content(session, draft, wanted)
     draft.do(*steps)

@@ -5,62 +5,37 @@ from __future__ import annotations
 
 import os
 import typing as t
-from dataclasses import dataclass, field
 
 from .._archives.atomic import check_file, digest_of_file, write_file
 from .._errors import InvalidInput
+from .._kit.own_signatures import (
+    Row,
+    Signer,
+    ToSign,
+    check_annotations,
+    new_bundle,
+    new_simples,
+    signature_row,
+    with_members,
+)
 from .._kit.signing import (
-    NewBundle,
     NewSimple,
     Shelf,
     Subject,
-    bundle_manifest,
     is_repeatable,
     open_key,
     open_public_key,
     plan_additions,
     plan_removals,
 )
-from .._kit.verifying import Place
 from .._oci.digest import digest_of
-from .._oci.image import attests
-from .._oci.manifest import Descriptor
 from .._oci.mediatype import INDEXES
 from .._oci.reference import Reference
-from .._oci.walk import below, walk
 from .._plan import Draft, Outcome, Plan, Step
 from .._registry.session import Session
 from .._trust import simple
 from .._trust.judge import Signature
-from .._trust.keys import PrivateKey, PublicKey
-from .._trust.signing import Simple, sign_bundle, sign_simple, signed_elsewhere
 from .._trust.statement import SIGNED
-
-Row = dict[str, t.Any]
-
-
-@dataclass(frozen=True)
-class _Image:
-    """One image to sign, and the names under which simple signatures sign it."""
-
-    subject: Subject
-    identities: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Signer:
-    """Who signs, and how: with a private key, or elsewhere, with a signature of one payload."""
-
-    public: PublicKey
-    formats: t.Collection[str]
-    annotations: t.Mapping[str, str]
-    private: PrivateKey | None = None
-    signature: str = field(default="", repr=False)
-
-    def simple(self, digest: str, identity: str) -> Simple:
-        if self.private:
-            return sign_simple(self.private, digest, identity, self.annotations)
-        return signed_elsewhere(self.public, simple.build_payload(digest, identity, self.annotations), self.signature)
 
 
 def plan_sign(
@@ -86,7 +61,7 @@ def plan_sign(
     """
     references = [Reference.parse(text) for text in ([name] if name is not None else dict.fromkeys(names or []))]
     claimed = None if identities is None else tuple(_identity(Reference.parse(text)) for text in identities)
-    _check_annotations(annotations)
+    check_annotations(annotations)
     if payload_path is not None and signature is None:
         if state == "absent" or not (key is None and key_content is None and public_key is None):
             raise InvalidInput("payload_path is for a key that is elsewhere; give it without a key, and without state.")
@@ -103,12 +78,6 @@ def plan_sign(
     return _plan_present(session, draft, references, images, shelves, signer)
 
 
-def _check_annotations(annotations: dict[str, t.Any]) -> None:
-    for key, text in annotations.items():
-        if not isinstance(text, str):
-            raise InvalidInput(f"annotations: {key!r} must be a text; put {text!r} in quotes.")
-
-
 def _open(
     session: Session,
     key: str | None,
@@ -119,22 +88,22 @@ def _open(
     signature: str | None,
     public_key: str | None,
     state: str,
-) -> _Signer:
+) -> Signer:
     if not formats:
         raise InvalidInput("formats must be bundle, simple or both.")
     if public_key is None:
         if signature is not None:
             raise InvalidInput("signature needs public_key, which verifies it before it is stored.")
         private = open_key(session, key, key_content, passphrase)
-        return _Signer(private.public, formats, annotations, private)
+        return Signer(private.public, formats, annotations, private)
     public = open_public_key(public_key, "public_key")
     if state == "absent":
-        return _Signer(public, formats, annotations)
+        return Signer(public, formats, annotations)
     if not signature:
         raise InvalidInput("public_key goes with signature, which was made elsewhere, or with state: absent.")
     if "simple" not in formats:
         raise InvalidInput("signature is one of a simple payload; formats must have simple.")
-    return _Signer(public, ("simple",), annotations, None, signature)
+    return Signer(public, ("simple",), annotations, None, signature)
 
 
 def _identity(reference: Reference) -> str:
@@ -149,33 +118,19 @@ def _claim(reference: Reference) -> str:
 
 def _images(
     session: Session, references: list[Reference], claimed: tuple[str, ...] | None, recursive: bool, *rights: str
-) -> list[_Image]:
+) -> list[ToSign]:
     """Resolve the names; what several names stand for is one image that claims them all."""
     found: dict[tuple[str, str], tuple[Subject, list[str]]] = {}
     subjects = session.map(lambda reference: Subject.find(session, reference, *rights), references)
     for reference, subject in zip(references, subjects):
         own = claimed if claimed is not None else (_claim(reference),)
-        for each in _with_members(session, subject) if recursive else [subject]:
+        for each in with_members(session, subject) if recursive else [subject]:
             entry = found.setdefault((str(each.repository), each.digest), (each, []))
             entry[1].extend(identity for identity in own if identity not in entry[1])
-    return [_Image(subject, tuple(claims)) for subject, claims in found.values()]
+    return [ToSign(subject, tuple(claims)) for subject, claims in found.values()]
 
 
-def _with_members(session: Session, subject: Subject) -> list[Subject]:
-    """Return an image, and the manifests and indexes below it, but attestations."""
-    repository = subject.repository
-
-    def children(level: list[Descriptor]) -> list[list[Descriptor]]:
-        indexes = [item.digest for item in level if item.media_type in INDEXES]
-        read = dict(zip(indexes, session.map(repository.get, indexes)))
-        inside = [below(read[item.digest])[0] if item.digest in read else [] for item in level]
-        return [[item for item in items if not attests(item)] for items in inside]
-
-    ordered = walk([subject.descriptor], children, lambda item: item.digest, str(subject))
-    return [subject, *(Subject(repository, item) for item in ordered if item.digest != subject.digest)]
-
-
-def _warn(draft: Draft, images: list[_Image], recursive: bool, signer: _Signer) -> None:
+def _warn(draft: Draft, images: list[ToSign], recursive: bool, signer: Signer) -> None:
     for image in images:
         if image.subject.descriptor.media_type in INDEXES and "simple" in signer.formats and not recursive:
             text = f"{image.subject} is an index, and podman reads the signatures of its members alone"
@@ -189,9 +144,9 @@ def _plan_present(
     session: Session,
     draft: Draft,
     references: list[Reference],
-    images: list[_Image],
+    images: list[ToSign],
     shelves: list[Shelf],
-    signer: _Signer,
+    signer: Signer,
 ) -> Plan:
     repeatable = signer.private is None or is_repeatable(signer.private)
     rows: list[Row] = []
@@ -201,11 +156,11 @@ def _plan_present(
         there = shelf.by(signer.public, signer.annotations)
         before[str(image.subject)] = _lines(signature for _place, signature in there)
         if "bundle" in signer.formats and signer.private:
-            row, new = _bundle(image, there, signer.private, signer.annotations)
+            row, new = new_bundle(image, there, signer.private, signer.annotations)
             rows.append(row)
             bundles += new
         if shelf.tag:
-            made, signed = _simples(image, there, signer)
+            made, signed = new_simples(image, there, signer)
             rows += made
             simples += [NewSimple(shelf.tag, tuple(signed))] if signed else []
     after = {name: list(lines) for name, lines in before.items()}
@@ -223,47 +178,11 @@ def _unknown(row: Row) -> Row:
     return {**row, "digest": None} if (row["format"], row["status"]) == ("bundle", "created") else row
 
 
-def _bundle(
-    image: _Image, there: list[tuple[Place, Signature]], key: PrivateKey, annotations: t.Mapping[str, str]
-) -> tuple[Row, list[NewBundle]]:
-    current = [place for place, signature in there if signature.format == "bundle" and signature.verified]
-    if current:
-        manifest = current[0].manifest
-        return _row(image.subject, "bundle", manifest.digest if manifest else None, None, "current"), []
-    raw = sign_bundle(key, image.subject.digest, annotations)
-    new = NewBundle(image.subject, raw, bundle_manifest(image.subject, raw, SIGNED), "signature")
-    return _row(image.subject, "bundle", new.manifest.digest, None, "created"), [new]
-
-
-def _simples(image: _Image, there: list[tuple[Place, Signature]], signer: _Signer) -> tuple[list[Row], list[Simple]]:
-    rows, fresh = [], []
-    for identity in image.identities:
-        current = [
-            place
-            for place, signature in there
-            if signature.format == "simple" and signature.verified and _same(signature.claimed_reference, identity)
-        ]
-        if current and current[0].layer:
-            rows.append(_row(image.subject, "simple", current[0].layer.digest, identity, "current"))
-            continue
-        made = signer.simple(image.subject.digest, identity)
-        fresh.append(made)
-        rows.append(_row(image.subject, "simple", digest_of(made.payload), identity, "created"))
-    return rows, fresh
-
-
-def _same(claimed: str | None, identity: str) -> bool:
-    try:
-        return claimed is not None and Reference.parse(claimed) == Reference.parse(identity)
-    except InvalidInput:
-        return False
-
-
 # --- absent
 
 
 def _plan_absent(
-    session: Session, draft: Draft, references: list[Reference], shelves: list[Shelf], signer: _Signer
+    session: Session, draft: Draft, references: list[Reference], shelves: list[Shelf], signer: Signer
 ) -> Plan:
     rows: list[Row] = []
     before: dict[str, list[str]] = {}
@@ -273,7 +192,7 @@ def _plan_absent(
         for place, signature in ours:
             holder = place.layer if place.tag else place.manifest
             digest = holder.digest if holder else None
-            rows.append(_row(shelf.subject, signature.format, digest, signature.claimed_reference, "removed"))
+            rows.append(signature_row(shelf.subject, signature.format, digest, signature.claimed_reference, "removed"))
         plan_removals(session, draft, shelf, [place for place, _signature in ours])
     after: dict[str, list[str]] = {name: [] for name in before}
     return draft.plan({**_single(references, shelves), "signatures": rows}, before, after)
@@ -307,17 +226,7 @@ def _plan_payload(
 # --- results
 
 
-def _row(subject: Subject, kind: str, digest: str | None, claimed: str | None, status: str) -> Row:
-    return {
-        "format": kind,
-        "digest": digest,
-        "reference": str(subject),
-        "claimed_reference": claimed,
-        "status": status,
-    }
-
-
-def _single(references: list[Reference], found: t.Sequence[_Image | Shelf]) -> dict[str, t.Any]:
+def _single(references: list[Reference], found: t.Sequence[ToSign | Shelf]) -> dict[str, t.Any]:
     """Return the results about the only image; null where there are several."""
     one = found[0].subject if len(references) == 1 and found else None
     return {

@@ -146,6 +146,16 @@ def add_bases(place: Place) -> None:
     place.registry.add_image("base/os", "2", layers=[b"newer layer " * 100])
 
 
+def add_on_bases(place: Place) -> None:
+    """An image on an old base, and one on the newest, which say so."""
+    add_bases(place)
+    for tag in ("1", "2"):
+        name, digest = place.name(f"base/os:{tag}"), place.registry.tags("base/os")[tag]
+        notes = {"org.opencontainers.image.base.name": name, "org.opencontainers.image.base.digest": digest}
+        place.registry.add_image("team/based", tag, layers=LAYERS[:1], annotations=notes)
+    place.registry.add_image("base/os", "1", layers=[b"newest layer " * 100])
+
+
 KEYS = PLUGINS.parent / "tests" / "unit" / "plugins" / "module_utils" / "_trust" / "vectors" / "keys"
 PASSPHRASE = "quayside test 1"
 SIGNER = {"key_content": (KEYS / "go-p256.key").read_text(encoding="ascii"), "passphrase": PASSPHRASE}
@@ -379,6 +389,18 @@ CASES: dict[str, list[Case]] = {
             lambda place: {"dest": place.name("team/new"), "layers": [str(place.folder / "site")], "format": "docker"},
             {"dest": "UPPER/x"},
             stock=lambda place: place.folder.joinpath("site").mkdir(exist_ok=True),
+        ),
+    ],
+    "oci_base_info": [
+        Case(lambda place: {"name": place.name("team/based:1")}, {"name": "UPPER/x"}, stock=add_on_bases),
+        Case(
+            lambda place: {
+                "name": place.name("team/based:2"),
+                "base": place.name("base/os:1"),
+                "platforms": ["linux/amd64"],
+            },
+            {"base": "x:"},
+            stock=add_on_bases,
         ),
     ],
     "oci_blob": [

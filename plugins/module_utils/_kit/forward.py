@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which version a moving tag shows: what its image says it is, else the newest of the tags that it stands for."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .._oci.image import not_image
+from .._oci.manifest import Manifest
+from .._oci.moving import VERSION, newest
+from .._oci.parts import parts
+from .._oci.version import Version
+from .._registry.client import Repository
+from .._registry.session import Session
+from .._registry.tags import list_tags
+from .bases import images_below
+from .image import read_config
+
+
+@dataclass(frozen=True)
+class Moving:
+    """A moving tag of a repository, the template that it was made of, and the digest that it has (None: absent)."""
+
+    repository: Repository
+    template: str
+    tag: str
+    digest: str | None
+
+
+def shown_versions(session: Session, tags: t.Sequence[Moving]) -> list[Version | None]:
+    """Return the version that each tag shows, or None. Only where an image does not say are tags listed, once."""
+    labels = session.map(_labelled, tags)
+    silent = {str(each.repository): each.repository for each, label in zip(tags, labels) if label is None}
+    listed = dict(zip(silent, session.map(list_tags, silent.values())))
+    return [label or newest(listed[str(each.repository)], each.template, each.tag) for each, label in zip(tags, labels)]
+
+
+def _labelled(moving: Moving) -> Version | None:
+    """Return the version that the image at a tag says it is (``org.opencontainers.image.version``)."""
+    if moving.digest is None:
+        return None
+    repository = moving.repository
+    manifest = repository.get(moving.digest)
+    said = (manifest.json.get("annotations") or {}).get(VERSION)
+    if said is None and manifest.is_index:
+        for _platform, item in images_below(repository, manifest, repository.full(moving.digest)):
+            said = _own(repository, repository.get(item.digest))
+            break
+    elif said is None:
+        said = _own(repository, manifest)
+    return Version.parse(said) if isinstance(said, str) else None
+
+
+def _own(repository: Repository, manifest: Manifest) -> str | None:
+    """Return what one image says, in an annotation or a label."""
+    said: str | None = (manifest.json.get("annotations") or {}).get(VERSION)
+    if said is None and not not_image(manifest) and parts(manifest, "config"):
+        inner = read_config(repository, manifest, repository.full(manifest.digest)).get("config")
+        labels = inner.get("Labels") if isinstance(inner, dict) else None
+        said = labels.get(VERSION) if isinstance(labels, dict) else None
+    return said

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tags of a release: what each has, what it is to have, and what becomes of it."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from .._errors import InvalidInput, Refused
+from .._oci.manifest import Json
+from .._oci.moving import breadth, fill_backup, why_not
+from .._oci.reference import Reference
+from .._oci.version import Version
+from .._registry.client import Repository
+from .._registry.manifests import find_existing
+from .._registry.session import Session
+from .forward import Moving, shown_versions
+from .moves import PLANNED, Move, changed
+from .release import BACKUP, MOVING, TAG, Resolved
+
+_SHOWN = 12  # failures of which a message tells
+_LENGTH = 400  # characters of one of them
+
+CREATED, MOVED, CURRENT, REPAIRED, KEPT, REFUSED = "created", "moved", "current", "repaired", "kept", "refused"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tag of the release: what it had, what it is to have, and what becomes of it."""
+
+    resolved: Resolved
+    repository: Repository
+    tag: str
+    kind: str
+    previous: str | None
+    wanted: str
+    template: str = ""
+    status: str = CURRENT
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.repository.full(self.tag)
+
+    @property
+    def writes(self) -> bool:
+        return self.status in (CREATED, MOVED)
+
+    @property
+    def digest(self) -> str | None:
+        """What the tag has when the release is through."""
+        return self.previous if self.status in (KEPT, REFUSED, PLANNED) else self.wanted
+
+    @property
+    def move(self) -> Move:
+        return Move(self.repository, self.tag, self.previous, self.wanted)
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The repository and the digest that arrives there."""
+        return str(self.repository), self.wanted
+
+    def result(self) -> Json:
+        return row_result(self, self.status, self.digest, self.reason)
+
+
+def row_result(row: Row, status: str, digest: str | None, reason: str) -> Json:
+    return {
+        "src": str(row.resolved.item.src) if row.kind != BACKUP else row.repository.full(row.wanted),
+        "dest": str(row.repository),
+        "tag": row.tag,
+        "kind": row.kind,
+        "digest": digest,
+        "previous_digest": row.previous,
+        "status": status,
+        "reason": reason or None,
+    }
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What may become of tags: options of the release. ``expected`` is what they must be, by name (None: absent)."""
+
+    on_existing: str
+    moving: str
+    backup: str | None
+    expected: t.Mapping[str, str | None]
+
+    @classmethod
+    def parse(cls, on_existing: str, moving: str, backup: str | None, expected: t.Mapping[str, t.Any] | None) -> Rules:
+        """Read the options. Raises InvalidInput."""
+        if backup:
+            fill_backup(backup, "x")
+        return cls(on_existing, moving, backup, _expected(expected))
+
+
+def _expected(given: t.Mapping[str, t.Any] | None) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for text, digest in (given or {}).items():
+        reference = Reference.parse(text)
+        if reference.digest or not (digest is None or isinstance(digest, str)):
+            raise InvalidInput(f"expect_previous: {text} must be a name with a tag, and have a digest or null.")
+        found[str(reference.tagged)] = digest or None
+    return found
+
+
+# --- look: what is at each destination
+
+
+def look_at_tags(session: Session, resolved: t.Sequence[Resolved]) -> list[Row]:
+    """Return a row for each tag, moving ones last and the broader the later, with one HEAD for each."""
+    rows: dict[str, Row] = {}
+    for kind in (TAG, MOVING):
+        for one in resolved:
+            for dest in one.item.dests:
+                repository = session.repository(dest.repository, "pull", "push")
+                pairs = [("", tag) for tag in dest.tags] if kind == TAG else one.item.moving
+                for template, tag in pairs:
+                    row = Row(one, repository, tag, kind, None, one.wanted.digest, template)
+                    _refuse_conflict(rows.setdefault(row.name, row), row)
+    found = session.map(lambda row: find_existing(row.repository, row.tag), rows.values())
+    return [replace(row, previous=head.digest if head else None) for row, head in zip(rows.values(), found)]
+
+
+def _refuse_conflict(other: Row, row: Row) -> None:
+    if other.wanted != row.wanted:
+        text = f"{other.resolved.item.src} and {row.resolved.item.src} have different digests, and both are to become"
+        raise InvalidInput(f"{text} {row.name}.", "CONFLICT")
+
+
+def in_order(rows: t.Iterable[Row]) -> list[Row]:
+    """Return rows in the order in which they are written: backups, tags, then moving ones, the broader the later."""
+    kinds = (BACKUP, TAG, MOVING)
+    return sorted(rows, key=lambda row: (kinds.index(row.kind), breadth(row.tag) if row.kind == MOVING else 0))
+
+
+def as_planned(row: Row) -> Row:
+    """Return a row of a release that was not begun."""
+    return row if row.previous == row.wanted else replace(row, status=PLANNED)
+
+
+def sentences(texts: t.Sequence[str]) -> str:
+    short = [text if len(text) <= _LENGTH else f"{text[:_LENGTH]}..." for text in texts[:_SHOWN]]
+    more = [f"And {len(texts) - _SHOWN} more."] if len(texts) > _SHOWN else []
+    return " ".join(short + more)
+
+
+def untouched(rows: t.Sequence[Row]) -> Json:
+    """Return the results of a task that has written nothing."""
+    return {"images": [row.result() for row in rows], "rolled_back": False, "left": [], "journal": None}
+
+
+# --- decide: what becomes of each tag
+
+
+def decide(session: Session, rules: Rules, rows: list[Row]) -> list[Row]:
+    """Return the rows with what becomes of them; behind them the backups of what moves."""
+    versions = _shown(session, rules, rows)
+    decided = [_decided(rules, row, versions) for row in rows]
+    return [*decided, *_backups(session, rules, decided)]
+
+
+def _shown(session: Session, rules: Rules, rows: list[Row]) -> dict[str, Version | None]:
+    """Return the versions that moving tags show which have another digest, where that matters."""
+    asked = [row for row in rows if row.kind == MOVING and row.previous != row.wanted and rules.moving == "forward"]
+    tags = [Moving(row.repository, row.template, row.tag, row.previous) for row in asked]
+    return dict(zip((row.name for row in asked), shown_versions(session, tags)))
+
+
+def _decided(rules: Rules, row: Row, versions: t.Mapping[str, Version | None]) -> Row:
+    if row.previous == row.wanted:
+        return row
+    if row.kind == MOVING:
+        why = _why_not_forward(row, versions[row.name]) if row.name in versions else ""
+        if why:
+            return replace(row, status=KEPT, reason=f"{why} (moving: forward).")
+    elif row.previous and rules.on_existing != "replace":
+        why = f"it has the digest {row.previous}, and on_existing is '{rules.on_existing}'."
+        return replace(row, status=KEPT if rules.on_existing == "keep" else REFUSED, reason=why)
+    return replace(row, status=MOVED if row.previous else CREATED)
+
+
+def _why_not_forward(row: Row, shown: Version | None) -> str:
+    item = row.resolved.item
+    version = Version.parse(item.version) if item.version else None
+    if version:
+        return why_not(row.tag, version, shown)
+    if shown:
+        said = f"{item.version!r} is no version" if item.version else "nothing says its version"
+        text = f"Whether {item.src} may move {row.name} forward is not known: {said}"
+        raise InvalidInput(f"{text}. Give version, or set moving: any.", "VERSION_NEEDED")
+    return ""
+
+
+def _backups(session: Session, rules: Rules, rows: list[Row]) -> list[Row]:
+    """Return a row for each tag that keeps what another one had."""
+    if not rules.backup:
+        return []
+    taken = {row.name: row for row in rows}
+    made: dict[str, Row] = {}
+    for row in rows:
+        tag = fill_backup(rules.backup, row.tag)
+        if row.status != MOVED:
+            continue
+        backup = replace(row, tag=tag, kind=BACKUP, previous=None, wanted=str(row.previous), template="")
+        _refuse_conflict(taken.get(backup.name, backup), backup)
+        if backup.name not in taken:
+            made[backup.name] = backup
+    found = session.map(lambda row: find_existing(row.repository, row.tag), made.values())
+    there = [replace(row, previous=head.digest if head else None) for row, head in zip(made.values(), found)]
+    return [replace(row, status=CURRENT if row.previous == row.wanted else _status(row)) for row in there]
+
+
+def _status(row: Row) -> str:
+    return MOVED if row.previous else CREATED
+
+
+def check_expected(rules: Rules, rows: list[Row]) -> None:
+    """Raise Refused (DESTINATION_CHANGED) unless each tag is what the user expects, or is right already."""
+    known = {row.name for row in rows}
+    if rules.backup:
+        known |= {row.repository.full(fill_backup(rules.backup, row.tag)) for row in rows if row.kind != BACKUP}
+    strange = sorted(rules.expected.keys() - known)
+    if strange:
+        raise InvalidInput(f"expect_previous names {strange[0]}, which this task does not write.")
+    wrong = {
+        row.name: changed(row.name, rules.expected[row.name], row.previous, row.repository.registry.host)
+        for row in rows
+        if row.name in rules.expected and row.previous not in (rules.expected[row.name], row.wanted)
+    }
+    if wrong:
+        host = next(iter(wrong.values())).registry
+        _refuse(rows, {name: str(exc) for name, exc in wrong.items()}, "DESTINATION_CHANGED", host)
+
+
+def check_refused(rows: list[Row]) -> None:
+    """Raise Refused (TAG_EXISTS) that names all tags which may not move."""
+    refused = {row.name: f"{row.name} exists already: {row.reason}" for row in rows if row.status == REFUSED}
+    if refused:
+        host = next(row for row in rows if row.name in refused).repository.registry.host
+        _refuse(rows, refused, "TAG_EXISTS", host)
+
+
+def _refuse(rows: list[Row], reasons: t.Mapping[str, str], code: str, host: str | None) -> None:
+    seen = [
+        replace(row, status=REFUSED, reason=reasons[row.name])
+        if row.name in reasons
+        else (replace(row, status=PLANNED) if row.writes else row)
+        for row in rows
+    ]
+    raise Refused(f"{sentences(list(reasons.values()))} Nothing was written.", code, host, details=untouched(seen))
