@@ -3,8 +3,8 @@
 
 Ansible parses each block of YAML in the guides and in the modules' EXAMPLES, and every option in them must be one that
 the module has. The playbooks of "Getting started" are run as they stand: twice, the second time nothing changes, then
-in check mode, and what removes it all; between, those of "Sign and verify". Extra variables make the port, the
-registry's name and the file others.
+in check mode, and what removes it all; between, those of "Sign and verify" and of "Release, mirror, and tidy up".
+Extra variables make the port, the registry's name and the file others.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path.cwd()
+GUIDES = ROOT / "docs" / "docsite" / "rst"
 NAMESPACE = "quayside.registry."
 BLOCK = re.compile(r"^\.\. code-block:: yaml(?:\+jinja)?\n\n((?: {4}.*\n|\n)+)", re.MULTILINE)
 
@@ -31,7 +32,7 @@ def main() -> None:
     modules = sorted(NAMESPACE + path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
     command = ("ansible-doc", "--json", *modules)
     docs = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    guides = sorted((ROOT / "docs" / "docsite" / "rst").glob("*.rst"))
+    guides = sorted(GUIDES.glob("*.rst"))
     blocks = [(path.name, block) for path in guides for block in blocks_of(path)]
     blocks += [(f"{name}, EXAMPLES", entry["examples"]) for name, entry in docs.items()]
     complaints: list[str] = []
@@ -40,7 +41,7 @@ def main() -> None:
         if not plays or complaints:
             raise SystemExit("\n".join(complaints) or "The guides hold no playbook.")
         subprocess.run(("ansible-playbook", "--syntax-check", *map(str, plays)), check=True)
-        ran = follow(blocks_of(ROOT / "docs" / "docsite" / "rst" / "getting_started.rst"), Path(name))
+        ran = follow(blocks_of(GUIDES / "getting_started.rst"), Path(name))
     print(f"result: {len(blocks)} blocks of YAML are right, and the first playbook ran {ran} tasks twice")
 
 
@@ -93,6 +94,7 @@ def follow(blocks: list[str], folder: Path) -> int:
             if run(first, variables, *options)[1]:
                 raise SystemExit(f"The first playbook changed something when it ran again, with {options}.")
         sign(folder, f"127.0.0.1:{port}/prod/hello:1.0")
+        release(folder, port)
     finally:
         run(last, variables)
     left = [str(path) for path in Path("/").glob("etc/lab-registry-guides*")] + [str(p) for p in folder.glob("*.tar")]
@@ -104,7 +106,7 @@ def follow(blocks: list[str], folder: Path) -> int:
 def sign(folder: Path, image: str) -> None:
     """Do what "Sign and verify" says: make a key, sign, and deploy, twice; another image must be refused."""
     variables = {"signing_folder": str(folder), "signing_image": image, "vault_release_passphrase": "of the guide"}
-    blocks = blocks_of(ROOT / "docs" / "docsite" / "rst" / "signing.rst")[:3]
+    blocks = blocks_of(GUIDES / "signing.rst")[:3]
     for number, (block, changes) in enumerate(zip(blocks, (True, True, False))):
         playbook = folder / f"sign{number}.yml"
         playbook.write_text(block, encoding="utf-8")
@@ -115,6 +117,35 @@ def sign(folder: Path, image: str) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if not done.returncode or "is not verified: It has no signature." not in done.stdout:
         raise SystemExit(f"{other['signing_image']} was not refused:\n{done.stdout}")
+
+
+def release(folder: Path, port: int) -> None:
+    """Do what "Release, mirror, and tidy up" says, each play twice: the second time, nothing changes."""
+    variables = {"signing_folder": str(folder), "registry_port": port, "vault_release_passphrase": "of the guide"}
+    plays = {yaml.safe_load(block)[0]["name"]: block for block in blocks_of(GUIDES / "releases.rst")}
+    newer = {"version": "1.1.0"}
+    steps: list[tuple[str, dict[str, t.Any]]] = [
+        ("Build and sign two versions", {}),
+        ("Release", {}),
+        ("Release", newer),
+        ("Roll back", {}),
+        ("Release by a role", {}),
+        ("Roll back", {}),
+        ("Release", newer),
+        ("Mirror", {}),
+        ("Tidy up", {}),
+        ("Think better of it", {}),
+        ("Look", {}),
+    ]
+    for number, (name, more) in enumerate(steps):
+        playbook = folder / f"release{number}.yml"
+        playbook.write_text(plays[name], encoding="utf-8")
+        changed = [bool(run(playbook, {**variables, **more})[1]) for _ in range(2)]
+        if changed != [name != "Look", False]:
+            raise SystemExit(f"The play {name!r} does not change what it should, once.")
+    left = set(plays) - {name for name, _ in steps} - {"Share the work among the hosts of a group"}
+    if left:
+        raise SystemExit(f"Nobody runs the plays {left}.")
 
 
 def run(playbook: Path, variables: dict[str, t.Any], *options: str) -> tuple[int, int]:
