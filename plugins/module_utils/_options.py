@@ -224,7 +224,8 @@ def read_as(params: Params, registry: str | None) -> str:
     """
     if not registry or not registry.startswith((DOCKER_HUB, "registry-1.docker.io")):
         return ""
-    images = [image[key] for image in params.get("images") or [] for key in ("src", "dest") if image.get(key)]
+    pairs = [*(params.get("images") or []), *(params.get("sources") or [])]
+    images = [_named(pair[key]) for pair in pairs for key in ("src", "dest") if pair.get(key)]
     names = [params.get(key) for key in ("name", "src", "dest", "old_base", "new_base")]
     for text in [*images, *(params.get("names") or []), *(name for name in names if name)]:
         reference = Reference.parse(text)
@@ -233,10 +234,16 @@ def read_as(params: Params, registry: str | None) -> str:
     return ""
 
 
+def _named(text: str) -> str:
+    """Return a name that can be read as an image's, for one that stands for all below a prefix."""
+    return f"{text[:-1]}all" if text.endswith("/*") else text
+
+
 def acted_on(params: Params) -> set[str]:
     """Return the registries that a task acts on: those of its destinations, where it has some."""
     if params.get("registry"):
         return {host_of(params["registry"])}
-    several = [image.get("dest") for image in params.get("images") or []] or params.get("names") or []
+    pairs = [*(params.get("images") or []), *(params.get("sources") or [])]
+    several = [_named(pair["dest"]) for pair in pairs if pair.get("dest")] or params.get("names") or []
     names = [params.get("dest")] if params.get("dest") else several or [params.get("name")]
     return {Reference.parse(name).registry for name in names if name}

@@ -17,6 +17,7 @@ from .target import Target
 
 if t.TYPE_CHECKING:
     from .._oci.platform import Platform
+    from .content import Manifests, Planned
 
 Choose = t.Callable[[Repository, Reference, "tuple[Platform, ...]"], Manifest]
 """Returns what a source becomes when some platforms alone are wanted: see ``choose_platforms``."""
@@ -41,6 +42,11 @@ class Copy:
     wanted: Descriptor
     filtered: Manifest | None = None
     """The index that was made of the source's, where only some of its platforms are wanted."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The repository and digest that name its content at the destination."""
+        return str(self.target.repository), self.wanted.digest
 
 
 def look_at_pairs(session: Session, pairs: t.Sequence[Pair]) -> list[Copy]:
@@ -95,11 +101,14 @@ def plan_copies(
     landed: list[Copy],
     repair: bool = False,
     referrers: bool = False,
-) -> None:
-    """Plan what moves content, then what hangs on it, then the tags of ``moving``.
+    planned: Planned | None = None,
+    tags: t.Mapping[str, frozenset[str]] | None = None,
+) -> Manifests:
+    """Plan what moves content, then what hangs on it, then the tags of ``moving``; return the manifests that were read.
 
     ``landed`` are all that the destination has or will have: with ``repair``, what is below them is looked at too;
-    with ``referrers``, their signatures and the like are merged with those that are there.
+    with ``referrers``, their signatures and the like are merged with those that are there. ``planned`` is what other
+    plans of this task do before, and ``tags`` are lists that are known, by the names of source repositories.
     """
     from .content import Wanted, plan_content
 
@@ -111,14 +120,15 @@ def plan_copies(
         from .referrers import find_beside, find_referrers, list_steps
 
         extra, subjects = find_referrers(session, _subjects(landed))
-        beside = find_beside(session, draft, subjects)
-        manifests = plan_content(session, draft, [*needs, *extra, *(one.wanted() for one in beside)], repair)
+        beside = find_beside(session, draft, subjects, tags)
+        needs += [*extra, *(one.wanted() for one in beside)]
+        manifests = plan_content(session, draft, needs, repair, planned)
         draft.do(*list_steps(extra, manifests))
-        draft.do(*(one.target.step(one.manifest) for one in beside))
+        draft.do(*(one.step() for one in beside))
     else:
-        manifests = plan_content(session, draft, needs, repair)
-    tags = [(copy.target, manifests[str(copy.target.repository), copy.wanted.digest]) for copy in moving]
-    draft.do(*(target.step(manifest) for target, manifest in tags))
+        manifests = plan_content(session, draft, needs, repair, planned)
+    draft.do(*(copy.target.step(manifests[copy.key]) for copy in moving))
+    return manifests
 
 
 def _subjects(copies: list[Copy]) -> list[t.Any]:
