@@ -71,7 +71,8 @@ options:
             default: version
             choices: [version, alphabetical]
           per:
-            description: A Python regular expression with one group; O(sources[].tags.newest) counts for each of its values.
+            description:
+              - A Python regular expression with one group; O(sources[].tags.newest) counts for each of its values.
             type: str
       repositories:
         description: Choose repositories below a prefix, by what follows the prefix in their names.
@@ -112,7 +113,8 @@ options:
         description:
           - Bring also what refers to the images, such as signatures, attestations, and SBOMs, before their tags. They
             are merged with those that are there.
-          - With O(compare=digests) that is done when an image is copied. What is added later comes with O(compare=deep).
+          - With O(compare=digests) that is done when an image is copied. What is added later comes with
+            O(compare=deep).
         type: bool
         default: false
       on_existing:
@@ -134,7 +136,7 @@ options:
             type: list
             elements: str
           certificate:
-            description: Whose certificates count, for bundles that were signed without a key. See M(quayside.registry.oci_verify).
+            description: Whose certificates count, for bundles that were signed without a key.
             type: dict
             suboptions:
               identity:
@@ -150,7 +152,7 @@ options:
                 description: The same as a Python regular expression, which must match all of it.
                 type: str
               trusted_root:
-                description: The path of the C(trusted_root.json) that the certificate, the log and the time must come from.
+                description: The path of the C(trusted_root.json) that all of it must come from.
                 type: path
           policy_path:
             description: The path of a C(policy.json) as podman and skopeo read it, instead of all else.
@@ -204,8 +206,8 @@ options:
             O(sources[].tags.newest) merely does not pick any more is kept.
           - Nothing is deleted where a list of a source failed, was cut off, or matched nothing; each source is asked
             again for just what is to go. Repositories that are gone from the source stay.
-          - A tag with a name that O(sources[].rename_tags) made is deleted where its expression can be turned round, which is so
-            for letters, digits and groups, such as V(^v(.*\)$).
+          - A name that O(sources[].rename_tags) made is deleted where its expression can be turned round, which is so
+            for one of letters, digits and groups, such as V(^v(.*\)$).
           - Tags for signatures and the like go along with their image, unless something that is kept needs them.
         type: bool
         default: false
@@ -218,7 +220,8 @@ options:
     default: digests
     choices: [digests, deep]
   max_deletions:
-    description: The most tags that one run may delete. Where there are more, none is deleted and the task fails (V(GUARD)).
+    description:
+      - The most tags that one run may delete. Where there are more, none is deleted and the task fails (V(GUARD)).
     type: int
     default: 10
   max_share:

@@ -38,7 +38,7 @@ class Place:
         if host == "localhost" or re.search(r"[.:\[]", host):
             registry = parse_host(host)
         else:
-            registry, path = DOCKER_HUB, base
+            registry, path = DOCKER_HUB, check_repository(base, text)
         return cls(text, PREFIX, registry, check_repository(path, text) if path else "")
 
     @property

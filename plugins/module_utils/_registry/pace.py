@@ -12,9 +12,9 @@ import threading
 import time
 import typing as t
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from .._errors import RegistryError
-from .urls import address
 
 SPENT = "TOOMANYREQUESTS"
 """The code of the error for what is not asked for any more."""
@@ -54,7 +54,7 @@ class Pace:
 
         ``end`` has to follow.
         """
-        host = address(url)
+        host = urlsplit(url).netloc
         with self._lock:
             budget = self._budgets.setdefault(host, _Budget())
             now = self._clock()
@@ -82,7 +82,7 @@ class Pace:
         remaining = headers.get("RateLimit-Remaining", "")
         found = re.match(r"\s*(\d+)", remaining)
         with self._lock:
-            budget = self._budgets[address(url)]
+            budget = self._budgets[urlsplit(url).netloc]
             if _counts(budget, method, url):
                 budget.under_way -= 1
             if not found:
