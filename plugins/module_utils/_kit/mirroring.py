@@ -108,6 +108,8 @@ class Board:
 
     def problem(self, repository: str, digests: t.Iterable[str]) -> OCIError | None:
         """Return why one of these digests could not be completed in the repository, if so."""
+        if not self.failed:
+            return None
         return next((self.failed[repository, one] for one in digests if (repository, one) in self.failed), None)
 
     def _run(self, step: ContentStep) -> Outcome | None:

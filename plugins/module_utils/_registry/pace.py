@@ -32,6 +32,16 @@ class _Budget:
     resets: float | None = None
     pulls_only: bool = False
     under_way: int = 0
+    pulls_under_way: int = 0
+
+    def counts(self, method: str, url: str) -> bool:
+        """Is this one of the requests that are limited, as far as that is known?"""
+        return not self.pulls_only or _is_pull(method, url)
+
+    def move(self, method: str, url: str, by: int) -> None:
+        """Count requests that are under way, before it is known which of them are limited."""
+        self.under_way += by
+        self.pulls_under_way += by if _is_pull(method, url) else 0
 
 
 class Pace:
@@ -60,14 +70,14 @@ class Pace:
             now = self._clock()
             at = max(now, budget.next, self._free_at(host, budget, method, url, now))
             budget.next = at + self._interval
-            if _counts(budget, method, url):
-                budget.under_way += 1
-                budget.left = None if budget.left is None else budget.left - 1
+            budget.move(method, url, 1)
+            if budget.left is not None and budget.counts(method, url):
+                budget.left -= 1
         if at > now:
             self._wait(at - now)
 
     def _free_at(self, host: str, budget: _Budget, method: str, url: str, now: float) -> float:
-        if budget.left is None or budget.left > 0 or not _counts(budget, method, url):
+        if budget.left is None or budget.left > 0 or not budget.counts(method, url):
             return now
         if budget.resets is not None and budget.resets - now <= _LONGEST_WAIT:
             budget.left = None  # the next answer tells
@@ -83,21 +93,20 @@ class Pace:
         found = re.match(r"\s*(\d+)", remaining)
         with self._lock:
             budget = self._budgets[urlsplit(url).netloc]
-            if _counts(budget, method, url):
-                budget.under_way -= 1
+            budget.move(method, url, -1)
             if not found:
                 return
             window = re.search(r";\s*w=(\d+)", remaining)
             budget.pulls_only = bool(window)
             # Of those that are under way, nobody knows whether they were counted already.
-            budget.left = int(found[1]) - budget.under_way
+            budget.left = int(found[1]) - (budget.pulls_under_way if window else budget.under_way)
             budget.limit = f"RateLimit-Remaining: {remaining.strip()}"
             resets = _reset(headers.get("RateLimit-Reset", "")) or (float(window[1]) if window else None)
             budget.resets = None if resets is None else self._clock() + resets
 
 
-def _counts(budget: _Budget, method: str, url: str) -> bool:
-    return not budget.pulls_only or (method == "GET" and "/manifests/" in url)
+def _is_pull(method: str, url: str) -> bool:
+    return method == "GET" and "/manifests/" in url
 
 
 def _reset(text: str) -> float | None:

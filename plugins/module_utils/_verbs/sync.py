@@ -18,62 +18,17 @@ from .._kit.copying import Choose, Copy, Pair
 from .._kit.extras import Extra, Guards, Origin, Scope, confirm, plan_removal
 from .._kit.ledger import Ledger
 from .._kit.lockfile import Locked, lock_writer, read_lock
-from .._kit.mirroring import Board, Mirror, Reader, gather, look_at, tag_key
+from .._kit.mirror_report import COPIED, CURRENT, DRIFTED, KEPT, SKIPPED, UPDATED, Image, Loss, Report
+from .._kit.mirroring import Board, Mirror, Reader, gather, look_at
 from .._kit.rules import Route, Rule, Shard, find_routes, parse_rule
 from .._oci.manifest import Descriptor
 from .._oci.places import IMAGE, REPOSITORY
 from .._oci.reference import Reference
 from .._oci.tagrules import rule_chooser
 from .._plan import Draft, Outcome, Plan, Step
-from .._registry.pace import SPENT, Pace
+from .._registry.pace import Pace
 from .._registry.session import Session
 from .._registry.tags import list_tags
-
-COPIED, UPDATED, CURRENT, DRIFTED, KEPT, SKIPPED, FAILED = (
-    "copied",
-    "updated",
-    "current",
-    "drifted",
-    "kept",
-    "skipped",
-    "failed",
-)
-_LENGTH = 400  # characters of the first failure that the message tells
-
-Row = dict[str, t.Any]
-
-
-@dataclass
-class _Image:
-    """One image of a mirror, and what is known of it by now; ``status`` is what is planned."""
-
-    rule: Rule
-    src: Reference
-    dest: Reference
-    copy: Copy | None = None
-    status: str = ""
-    reason: str = ""
-    error: OCIError | None = None
-
-    @property
-    def moves(self) -> bool:
-        return self.status in (COPIED, UPDATED)
-
-    @property
-    def wanted(self) -> str | None:
-        return self.copy.wanted.digest if self.copy else self.src.digest
-
-    @property
-    def previous(self) -> str | None:
-        return self.copy.target.previous if self.copy else None
-
-
-@dataclass(frozen=True)
-class _Loss:
-    """What failed that is no image: a list, or a deletion."""
-
-    reference: str
-    error: OCIError
 
 
 @dataclass(frozen=True)
@@ -129,26 +84,21 @@ class _Task:
     settings: _Settings
     clocks: Clocks
     draft: Draft = field(default_factory=Draft)
-    images: list[_Image] = field(default_factory=list)
-    losses: list[_Loss] = field(default_factory=list)
-    extras: list[Extra] = field(default_factory=list)
-    guard: str = ""
     routes: dict[str, list[tuple[Route, list[str] | None]]] = field(default_factory=dict)
     """By destination: what leads there, and the tags of its source, None where they are not known."""
     blind: list[Rule] = field(default_factory=list)
     """Rules of whose repositories nothing is known."""
     tags: dict[str, frozenset[str]] = field(default_factory=dict)
     readers: dict[str, Reader] = field(default_factory=dict)
-    ended: bool = False
-    """Did it end at the first failure? A lock of some images would be taken for one of all."""
 
     def __post_init__(self) -> None:
         self.board = Board(self.settings.keep_going)
         self.mirror = Mirror(self.session, self.draft, self.board)
+        self.report = Report(self.board, self.mirror.rests_on)
 
     def plan(self) -> Plan:
         path, locked = self.settings.lock_path, self.settings.locked
-        write = lock_writer(path, lambda: None if self.ended else self.lock()) if path and not locked else None
+        write = lock_writer(path, self.report.lock) if path and not locked else None
         if path and locked:
             self._take_lock(read_lock(path))
         else:
@@ -175,7 +125,7 @@ class _Task:
             if rule is None:
                 text = f"The lock has {one.src} for {one.dest}, and none of sources leads from there to there"
                 raise InvalidInput(f"{text}; write the lock anew, without locked.")
-            self.images.append(_Image(rule, one.src, one.dest))
+            self.report.images.append(Image(rule, one.src, one.dest))
 
     def _find_images(self) -> None:
         """Ask for the lists that the rules need, and choose from them."""
@@ -208,11 +158,11 @@ class _Task:
     def _choose(self, route: Route, tags: list[str]) -> None:
         rule, src = route.rule, route.rule.src
         if src.kind == IMAGE:
-            self.images.append(_Image(rule, src.reference, _destination(rule)))
+            self.report.images.append(Image(rule, src.reference, _destination(rule)))
             return
         chosen = rule.choose(tags)
         if src.kind == REPOSITORY and not tags and self.tags.get(route.src.name) is None:
-            if not any(loss.reference == route.src.name for loss in self.losses):
+            if not any(loss.reference == route.src.name for loss in self.report.losses):
                 self._lose(route.src.name, NotFound(f"{route.src.name} has no tags.", "NAME_UNKNOWN", src.registry))
         elif src.kind == REPOSITORY and not chosen:
             self.draft.warn(f"The rules choose none of the {len(tags)} tags of {route.src.name}.")
@@ -222,7 +172,7 @@ class _Task:
             except InvalidInput as exc:
                 self._lose(str(route.src.with_tag(tag)), exc)
                 continue
-            self.images.append(_Image(rule, route.src.with_tag(tag), dest))
+            self.report.images.append(Image(rule, route.src.with_tag(tag), dest))
 
     def _reader(self, reference: Reference) -> Reader:
         if reference.name not in self.readers:
@@ -232,18 +182,18 @@ class _Task:
     def _look(self) -> None:
         """Find out what both sides hold."""
         choose: Choose | None = None
-        if any(image.rule.platforms for image in self.images):
+        if any(image.rule.platforms for image in self.report.images):
             from .._kit.image import choose_platforms
 
             choose = choose_platforms
-        for image in self.images:
+        for image in self.report.images:
             self._reader(image.src)  # before threads ask for it
 
-        def look(image: _Image) -> Copy:
+        def look(image: Image) -> Copy:
             pair = Pair(image.src, image.dest, image.rule.platforms)
             return look_at(self.session, self._reader(image.src), pair, choose)
 
-        for image, found in zip(self.images, gather(self.session, look, self.images)):
+        for image, found in zip(self.report.images, gather(self.session, look, self.report.images)):
             if isinstance(found, OCIError):
                 self._fail(image, found)
             else:
@@ -252,9 +202,9 @@ class _Task:
 
     def _find_conflicts(self) -> None:
         """Let images fail that want one name and have two digests; one that is there twice counts once."""
-        wanted: dict[Reference, list[_Image]] = {}
-        doubles: list[_Image] = []
-        for image in self.images:
+        wanted: dict[Reference, list[Image]] = {}
+        doubles: list[Image] = []
+        for image in self.report.images:
             wanted.setdefault(image.dest, []).append(image)
         for dest, several in wanted.items():
             digests = {image.wanted for image in several if image.copy}
@@ -265,12 +215,12 @@ class _Task:
                     self._fail(image, InvalidInput(text, "CONFLICT"))
             arrived = [image for image in several if image.copy] if len(digests) == 1 else []
             doubles += arrived[1:]
-        self.images = [image for image in self.images if not any(image is double for double in doubles)]
+        self.report.images = [image for image in self.report.images if not any(image is double for double in doubles)]
 
     # what is to be done
 
     def _settle(self) -> None:
-        for image in self.images:
+        for image in self.report.images:
             if image.error or not image.copy:
                 continue
             target, digest = image.copy.target, image.copy.wanted.digest
@@ -292,12 +242,12 @@ class _Task:
 
     def _judge(self) -> None:
         """Let through only what is verified and old enough; what would not be written is not looked at."""
-        asked = [image for image in self.images if image.moves and (image.rule.trust or image.rule.age)]
+        asked = [image for image in self.report.images if image.moves and (image.rule.trust or image.rule.age)]
         if not asked:
             return
         from .._kit.verifying import verify
 
-        def one(image: _Image) -> str:
+        def one(image: Image) -> str:
             """Say why an image is too young; nothing where it is not."""
             signed = None
             src = t.cast(Copy, image.copy).pair.src
@@ -317,7 +267,7 @@ class _Task:
             elif found:
                 image.status, image.reason = SKIPPED, found
 
-    def _too_young(self, image: _Image, signed: float | None) -> str:
+    def _too_young(self, image: Image, signed: float | None) -> str:
         age, src = image.rule.age, t.cast(Copy, image.copy).pair.src
         if age is None:
             return ""
@@ -333,10 +283,10 @@ class _Task:
     def _bring(self) -> None:
         """Plan what moves content and tags; with ``deep``, what is there is looked at too."""
         deep = self.settings.deep
-        todo = [image for image in self.images if image.moves or (deep and image.status == CURRENT)]
+        todo = [image for image in self.report.images if image.moves or (deep and image.status == CURRENT)]
         by_name = {image.dest: image for image in todo}
 
-        def image_of(copy: Copy) -> _Image:
+        def image_of(copy: Copy) -> Image:
             return by_name[copy.pair.dest]
 
         for referrers in (False, True):
@@ -352,10 +302,10 @@ class _Task:
         for image in todo:
             if image.status == CURRENT and image.copy:
                 name = image.copy.key[0]
-                if any((name, digest) in self.mirror.touched for digest in self._rests_on(image)):
+                if any((name, digest) in self.mirror.touched for digest in self.report.below(image)):
                     image.status, image.reason = UPDATED, "some of what it needs was missing"
 
-    def _rests_on(self, image: _Image) -> frozenset[str]:
+    def _rests_on(self, image: Image) -> frozenset[str]:
         return self.mirror.rests_on.get(image.copy.key, frozenset()) if image.copy else frozenset()
 
     # what is to go
@@ -369,10 +319,11 @@ class _Task:
             else:
                 found += answer[0]
                 shares.append(answer[1])
-        self.guard = self.settings.guards.too_many(found, shares)
-        if self.guard:
-            kept = f"nothing was deleted: {self.guard}"
-            self.extras = [one if one.kept else replace(one, kept=kept) for one in found]
+        self.report.guard = self.settings.guards.too_many(found, shares)
+        if self.report.guard:
+            self.draft.note(f"Keep all tags that no source has any more: {self.report.guard}.")
+            kept = f"nothing was deleted: {self.report.guard}"
+            self.report.extras = [one if one.kept else replace(one, kept=kept) for one in found]
             return
         sure = confirm(self.session, found)
         for scope in scopes:
@@ -385,7 +336,7 @@ class _Task:
             except OCIError as exc:
                 self._lose(str(scope.repository), exc)
                 continue
-            self.extras += extras
+            self.report.extras += extras
             self.draft.do(*map(self.board.guarded, steps))
 
     def _scope(self, name: str, routes: list[tuple[Route, list[str] | None]]) -> Scope | None:
@@ -398,7 +349,7 @@ class _Task:
         if unknown:
             self.draft.warn(f"Nothing is deleted in {name}, since it is not known what {unknown[0]} has.")
             return None
-        has: set[str] = {image.dest.tag for image in self.images if image.dest.name == name and image.dest.tag}
+        has: set[str] = {image.dest.tag for image in self.report.images if image.dest.name == name and image.dest.tag}
         sure: list[tuple[Route, Reader]] = []
         for route, tags in routes:
             has.update(route.rule.renames.names(tags or []))
@@ -413,144 +364,42 @@ class _Task:
             ]
 
         repository = self.session.repository(dest, "pull", "push", "delete")
-        moving = [image for image in self.images if image.moves and image.dest.name == name and image.dest.tag]
-        moves = {str(image.dest.tag): (str(image.wanted), self._rests_on(image)) for image in moving}
+        moving = [image for image in self.report.images if image.moves and image.dest.name == name and image.dest.tag]
+        moves = {str(image.dest.tag): (str(image.wanted), self.report.below(image)) for image in moving}
         return Scope(repository, has, origins, moves)
 
     # what failed
 
-    def _fail(self, image: _Image, error: OCIError) -> None:
+    def _fail(self, image: Image, error: OCIError) -> None:
         if not self.settings.keep_going:
             raise error
-        image.error = error
-        image.status, image.reason = (SKIPPED if error.code == SPENT else FAILED), str(error)
+        image.fail(error)
 
     def _lose(self, reference: str, error: OCIError) -> None:
         if not self.settings.keep_going:
             raise error
-        self.losses.append(_Loss(reference, error))
+        self.report.losses.append(Loss(reference, error))
 
-    # what is told
+    # the plan
 
     def _plan(self) -> Plan:
-        plan = self.draft.plan(self._results(), self._before(), self._after())
-        if self.guard:
-            plan = replace(plan, notes=(*plan.notes, f"Delete nothing: {self.guard}."))
+        report = self.report
+        plan = self.draft.plan(report.results(), report.before(), report.after())
         steps = plan.steps
         if steps:
             steps = (*steps[:-1], replace(steps[-1], run=partial(self._run_last, steps[-1]), stage=""))
-        return replace(plan, steps=steps, recover=self._recover, judge=self._verdict)
+        report.notes = plan.notes
+        return replace(plan, steps=steps, recover=self._recover, judge=report.verdict)
 
     def _run_last(self, step: Step) -> Outcome:
         """Run the last step, and tell what became of all."""
         outcome = step.run() or Outcome()
-        return Outcome(outcome.cost, self._results(), self._after())
+        return Outcome(outcome.cost, self.report.results(), self.report.after())
 
     def _recover(self, error: OCIError, done: t.Sequence[Step]) -> OCIError:
-        self.ended = True
-        error.details = {**self._results(), **self._told(), **error.details}
+        self.report.ended = True
+        error.details = {**self.report.results(), **self.report.told(), **error.details}
         return error
-
-    def _told(self) -> dict[str, t.Any]:
-        return {"changed": bool(self.board.done), "actions": list(self.board.done.values())}
-
-    def _error(self, image: _Image) -> OCIError | None:
-        """Return why an image did not arrive, be it in the plan or when that was applied."""
-        if image.error or not image.moves or not image.copy:
-            return image.error
-        own = {*self._rests_on(image), tag_key(image.dest.target)}
-        return self.board.problem(image.copy.key[0], own)
-
-    def _became(self, image: _Image) -> tuple[str, str]:
-        """Return the status of an image by now, and why it has that."""
-        error = self._error(image)
-        if error and error.code != SPENT:
-            return FAILED, str(error)
-        if error:
-            return SKIPPED, str(error)
-        tag = (image.copy.key[0], tag_key(image.dest.target)) if image.copy else ("", "")
-        if self.ended and image.moves and image.previous != image.wanted and tag not in self.board.done:
-            return SKIPPED, "the task ended before"
-        return image.status, image.reason
-
-    def _results(self) -> dict[str, t.Any]:
-        lists: dict[str, list[Row]] = {name: [] for name in (COPIED, UPDATED, DRIFTED, "deleted", KEPT, SKIPPED)}
-        failures = [_row(loss.reference, None, str(loss.error)) for loss in self.losses]
-        images = []
-        for image in self.images:
-            status, reason = self._became(image)
-            there = image.wanted if status in (COPIED, UPDATED) else image.previous
-            images.append(_image_row(image, status, there))
-            if status == FAILED:
-                failures.append(_row(str(image.dest), image.wanted, reason))
-            elif status != CURRENT:
-                digest = image.wanted if status == SKIPPED else there
-                lists[status].append(_row(str(image.dest), digest, reason))
-        for extra in self.extras:
-            key = str(extra.scope.repository), extra.key
-            error = self.board.failed.get(key)
-            if error:
-                failures.append(_row(extra.reference, extra.digest, str(error)))
-            elif extra.kept:
-                lists[KEPT].append(_row(extra.reference, extra.digest, extra.kept))
-            elif not self.ended or key in self.board.done:
-                lists["deleted"].append(_row(extra.reference, extra.digest, extra.reason))
-        return {**lists, "failures": failures, "images": images, "lock": self.lock()}
-
-    def lock(self) -> list[Row]:
-        """Return what was resolved, but for what failed or is left out."""
-        rows = []
-        for image in self.images:
-            if image.copy and self._became(image)[0] not in (FAILED, SKIPPED):
-                rows.append(Locked(image.copy.pair.src, image.dest, image.copy.wanted.digest).row())
-        return rows
-
-    def _before(self) -> dict[str, str | None]:
-        return self._sides(lambda image, status: image.previous, lambda extra: extra.digest)
-
-    def _after(self) -> dict[str, str | None]:
-        return self._sides(lambda image, status: image.wanted, lambda extra: None)
-
-    def _sides(
-        self, of_image: t.Callable[[_Image, str], str | None], of_extra: t.Callable[[Extra], str | None]
-    ) -> dict[str, str | None]:
-        """Return a side of the diff: what was planned to change, as it is on that side."""
-        found: dict[str, str | None] = {}
-        for image in self.images:
-            if image.moves:
-                status = self._became(image)[0]
-                found[str(image.dest)] = of_image(image, status) if status in (COPIED, UPDATED) else image.previous
-        for extra in self.extras:
-            if not extra.kept:
-                failed = (str(extra.scope.repository), extra.key) in self.board.failed
-                found[extra.reference] = extra.digest if failed else of_extra(extra)
-        return found
-
-    def _verdict(self, result: t.Mapping[str, t.Any]) -> OCIError | None:
-        """Return how the task ends, where not all of it was done."""
-        errors = [loss.error for loss in self.losses]
-        errors += [error for image in self.images if (error := self._error(image)) and error.code != SPENT]
-        errors += [
-            error for one in self.extras if (error := self.board.failed.get((str(one.scope.repository), one.key)))
-        ]
-        failures: list[Row] = result["failures"]
-        said = []
-        if failures:
-            first = f"{failures[0]['reference']}: {failures[0]['reason']}"
-            short = first if len(first) <= _LENGTH else f"{first[:_LENGTH]}..."
-            said.append(
-                f"{len(failures)} failed of {len(self.images)} images; failures tells why. The first is {short}"
-            )
-        if self.guard:
-            said.append(f"Nothing was deleted: {self.guard}. If that is meant, raise the limit.")
-        if not said:
-            return None
-        codes = {error.code for error in errors}
-        code = "CONFLICT" if codes == {"CONFLICT"} else "PARTIAL" if errors else "GUARD"
-        hosts, statuses = {error.registry for error in errors}, {error.status for error in errors}
-        host, status = (one.pop() if len(one) == 1 else None for one in (hosts, statuses))
-        details = self._told() if self.board.ran else {}
-        return Refused(" ".join(said), code, t.cast("str | None", host), t.cast("int | None", status), details)
 
 
 def _destination(rule: Rule) -> Reference:
@@ -559,19 +408,3 @@ def _destination(rule: Rule) -> Reference:
     if dest.tag or dest.digest:
         return dest
     return dest.with_tag(rule.renames.new(src.tag)) if src.tag else dest.with_digest(str(src.digest))
-
-
-def _row(reference: str, digest: str | None, reason: str) -> Row:
-    return {"reference": reference, "digest": digest, "reason": reason}
-
-
-def _image_row(image: _Image, status: str, digest: str | None) -> Row:
-    return {
-        "src": str(image.src),
-        "dest": str(image.dest),
-        "digest": digest,
-        "reference": str(image.dest.with_digest(digest)) if digest else None,
-        "previous_digest": image.previous,
-        "changed": status in (COPIED, UPDATED),
-        "status": status,
-    }

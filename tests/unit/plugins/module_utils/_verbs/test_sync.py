@@ -1113,3 +1113,32 @@ def test_nothing_to_do(mirror: Mirror) -> None:
     session = mirror.session()
     plan = plan_sync(session, **{**OPTIONS, "sources": []})
     assert (plan.changed, plan.result["images"]) == (False, [])
+
+
+# --- how fast
+
+
+def test_what_a_registry_does_not_allow_any_more_is_left_for_later(mirror: Mirror) -> None:
+    """Docker Hub counts manifests that are pulled; the last one is asked for, and not one more."""
+    digests = add(mirror.source, *(f"1.{number}" for number in range(6)))
+    mirror.source.quirks = Quirks(pull_quota=4, rate_limit_headers=True)
+    found = mirror.run()
+    assert "failed" not in found
+    assert (len(found["copied"]), len(found["skipped"])) == (4, 2)
+    assert all("allows no more manifests" in row["reason"] for row in found["skipped"])
+    assert [warning for warning in mirror.warnings if "run this task again later" in warning]
+    assert 429 not in {request.status for request in mirror.source.requests}
+    assert len(mirror.dest.tags(COPY)) == 4
+    mirror.source.quirks = Quirks()
+    assert names(mirror.exact()["copied"]) == names(found["skipped"])
+    assert mirror.dest.tags(COPY) == digests
+
+
+def test_so_many_requests_a_second(mirror: Mirror) -> None:
+    sleeps: list[float] = []
+    add(mirror.source, "1.0", "1.1")
+    mirror.run(session=mirror.session(sleeps=sleeps, jobs=1), requests_per_second=0.1)
+    counts = len(mirror.source.requests), len(mirror.dest.requests)
+    assert len(sleeps) == sum(counts) - 2
+    # Nobody really slept, so that each turn is later than the one before.
+    assert max(sleeps) == pytest.approx((max(counts) - 1) * 10, abs=9)
