@@ -243,6 +243,11 @@ def acted_on(params: Params) -> set[str]:
 
 
 def _named(params: Params, *keys: str) -> list[str]:
-    """Return what the option ``images`` names under these keys, be it one name or a list of them."""
-    values = [image[key] for image in params.get("images") or [] for key in keys if image.get(key)]
-    return [name for value in values for name in (value if isinstance(value, list) else [value])]
+    """Return what ``images`` and ``sources`` name under these keys, be it one name or a list of them.
+
+    What stands for all below a prefix, such as ``registry.example/team/*``, becomes a name that can be read as one.
+    """
+    entries = [*(params.get("images") or []), *(params.get("sources") or [])]
+    values = [entry[key] for entry in entries for key in keys if entry.get(key)]
+    names = [name for value in values for name in (value if isinstance(value, list) else [value])]
+    return [f"{name[:-1]}all" if name.endswith("/*") else name for name in names]

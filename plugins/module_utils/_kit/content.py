@@ -42,6 +42,31 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class ContentStep(Step):
+    """A step that completes content, named by its repository and digest (``key``), on top of what is ``below`` it.
+
+    Below are digests in the same repository.
+    """
+
+    key: tuple[str, str] = ("", "")
+    below: t.Collection[str] = ()
+
+
+@dataclass
+class Planned:
+    """What steps that were planned before will have stored when later ones run, by repository and digest.
+
+    ``at`` names a repository for the blobs of each host, from which others may mount them.
+    """
+
+    keys: set[tuple[str, str]] = field(default_factory=set)
+    at: dict[tuple[str, str], Repository] = field(default_factory=dict)
+
+    def copy(self) -> Planned:
+        return Planned(set(self.keys), dict(self.at))
+
+
+@dataclass(frozen=True)
 class _Need:
     """One piece of content that ``dest`` may lack, and who wants it."""
 
@@ -69,12 +94,20 @@ class _Need:
         return known or self.wanted.source.get(self.item.digest)
 
 
-def plan_content(session: Session, draft: Draft, wanted: t.Sequence[Wanted], repair: bool = False) -> Manifests:
+def plan_content(
+    session: Session,
+    draft: Draft,
+    wanted: t.Sequence[Wanted],
+    repair: bool = False,
+    planned: Planned | None = None,
+) -> Manifests:
     """Plan what makes every wanted manifest complete, each piece once, and return the manifests that were read.
 
     What a repository has by digest is taken to be complete, as registries check it when it is put; ``repair`` looks
-    below it all the same. Raises NotFound for what the source does not have either.
+    below it all the same. What is ``planned`` already is not planned again, and what is now is added to it. Raises
+    NotFound for what the source does not have either.
     """
+    planned = planned or Planned()
     manifests: Manifests = {}
     needed: list[_Need] = []
     missing: set[tuple[str, str]] = set()
@@ -84,7 +117,7 @@ def plan_content(session: Session, draft: Draft, wanted: t.Sequence[Wanted], rep
     roots = {(str(want.dest), want.root.digest): want.by_digest for want in in_order}
 
     def children(level: list[_Need]) -> list[list[_Need]]:
-        present = session.map(lambda need: need.dest.head(need.item.digest, writing=True) is not None, level)
+        present = session.map(partial(_has_manifest, planned.keys), level)
         missing.update(need.key for need, there in zip(level, present) if not there)
         read = [need for need in level if repair or need.key in missing or need.key in roots]
         manifests.update(zip((need.key for need in read), session.map(_Need.get, read)))
@@ -98,28 +131,38 @@ def plan_content(session: Session, draft: Draft, wanted: t.Sequence[Wanted], rep
 
     first = [_Need(want.root, want) for want in wanted]
     ordered = walk(first, children, lambda need: need.key, wanted[0].root.digest if wanted else "")
-    _plan_blobs(session, draft, list({need.key: need for need in needed}.values()))
+    _plan_blobs(session, draft, list({need.key: need for need in needed}.values()), planned)
     puts = [need for need in ordered if need.key in missing and (need.key in inner or roots[need.key])]
     puts.sort(key=lambda need: manifests[need.key].is_index)  # images side by side, then indexes, which need them
     draft.do(*(_put_step(need, manifests[need.key]) for need in puts))
+    planned.keys.update(need.key for need in puts)
     return manifests
+
+
+def _has_manifest(planned: t.Collection[tuple[str, str]], need: _Need) -> bool:
+    return need.key in planned or need.dest.head(need.item.digest, writing=True) is not None
 
 
 def _put_step(need: _Need, manifest: Manifest) -> Step:
     kind = "index" if manifest.is_index else "manifest"
-    return Step(
+    inside, blobs = below(manifest)
+    return ContentStep(
         f"Put the {kind} {need.dest}@{manifest.digest}.",
         lambda: put(need.dest, manifest.digest, manifest),
         Cost(bytes_sent=len(manifest.raw)),
         stage="" if manifest.is_index else f"manifests of {need.dest}",
+        key=need.key,
+        below=[item.digest for item in inside + blobs],
     )
 
 
-def _plan_blobs(session: Session, draft: Draft, needs: list[_Need]) -> None:
+def _plan_blobs(session: Session, draft: Draft, needs: list[_Need], planned: Planned) -> None:
     """Add the steps for blobs: those that are sent first, then those that are mounted from where they are by then."""
+    needs = [need for need in needs if need.key not in planned.keys]
     present = session.map(lambda need: has_blob(need.dest, need.item.digest), needs)
     draft.skip(sum(present))
-    at = {(need.dest.registry.host, need.item.digest): need.dest for need, there in zip(needs, present) if there}
+    at = planned.at
+    at.update({(need.dest.registry.host, need.item.digest): need.dest for need, there in zip(needs, present) if there})
     mounts = []
     for need in (need for need, there in zip(needs, present) if not there):
         digest, source = need.item.digest, need.source
@@ -134,6 +177,7 @@ def _plan_blobs(session: Session, draft: Draft, needs: list[_Need]) -> None:
             at[slot] = need.dest
             draft.do(_push_step(need))
     draft.do(*mounts)
+    planned.keys.update(need.key for need in needs)
 
 
 def _opener(need: _Need) -> Open:
@@ -142,11 +186,12 @@ def _opener(need: _Need) -> Open:
 
 def _push_step(need: _Need) -> Step:
     size = need.item.size
-    return Step(
+    return ContentStep(
         f"Send the blob {need.item.digest} ({size} bytes) to {need.dest}.",
         lambda: upload_blob(need.dest, need.item, _opener(need)),
         Cost(bytes_sent=size, bytes_received=0 if need.local else size, blobs_pushed=1),
         stage="blobs",
+        key=need.key,
     )
 
 
@@ -158,4 +203,4 @@ def _mount_step(need: _Need, source: Repository) -> Step:
         return Outcome(Cost(blobs_pushed=1))
 
     text = f"Mount the blob {need.item.digest} from {source.name} in {need.dest}."
-    return Step(text, run, Cost(blobs_mounted=1), stage="mounts")
+    return ContentStep(text, run, Cost(blobs_mounted=1), stage="mounts", key=need.key)

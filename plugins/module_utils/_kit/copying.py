@@ -17,7 +17,7 @@ from .target import Target
 
 if t.TYPE_CHECKING:
     from .._oci.platform import Platform
-    from .content import Manifests
+    from .content import Manifests, Planned
     from .referrers import Beside
 
 Choose = t.Callable[[Repository, Reference, "tuple[Platform, ...]"], Manifest]
@@ -43,6 +43,11 @@ class Copy:
     wanted: Descriptor
     filtered: Manifest | None = None
     """The index that was made of the source's, where only some of its platforms are wanted."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The repository and digest that name its content at the destination."""
+        return str(self.target.repository), self.wanted.digest
 
 
 def look_at_pairs(session: Session, pairs: t.Sequence[Pair]) -> list[Copy]:
@@ -97,16 +102,19 @@ def plan_copies(
     landed: list[Copy],
     repair: bool = False,
     referrers: bool = False,
-) -> None:
-    """Plan what moves content, then what hangs on it, then the tags of ``moving``.
+    planned: Planned | None = None,
+    tags: t.Mapping[str, frozenset[str]] | None = None,
+) -> Manifests:
+    """Plan what moves content, then what hangs on it, then the tags of ``moving``; return the manifests that were read.
 
     ``landed`` are all that the destination has or will have: with ``repair``, what is below them is looked at too;
-    with ``referrers``, their signatures and the like are merged with those that are there.
+    with ``referrers``, their signatures and the like are merged with those that are there. ``planned`` is what other
+    plans of this task do before, and ``tags`` are lists that are known, by the names of source repositories.
     """
     arriving, subjects = landed if repair else moving, landed if referrers else []
-    manifests, _beside = plan_arrivals(session, draft, arriving, subjects, repair)
-    tags = [(copy.target, manifests[str(copy.target.repository), copy.wanted.digest]) for copy in moving]
-    draft.do(*(target.step(manifest) for target, manifest in tags))
+    manifests, _beside = plan_arrivals(session, draft, arriving, subjects, repair, planned=planned, tags=tags)
+    draft.do(*(copy.target.step(manifests[copy.key]) for copy in moving))
+    return manifests
 
 
 def plan_arrivals(
@@ -116,11 +124,14 @@ def plan_arrivals(
     subjects: t.Sequence[Copy],
     repair: bool = False,
     by_digest: bool = False,
+    planned: Planned | None = None,
+    tags: t.Mapping[str, frozenset[str]] | None = None,
 ) -> tuple[Manifests, list[Beside]]:
     """Plan what moves the content of ``arriving``, then what refers to ``subjects`` and to their members; no tags.
 
-    With ``by_digest``, what arrives is stored by its digest. Return the manifests that were read, and what the
-    destination is to have under cosign's tags where it lacks something there.
+    With ``by_digest``, what arrives is stored by its digest. ``planned`` and ``tags`` are as in `plan_copies`.
+    Return the manifests that were read, and what the destination is to have under cosign's tags where it lacks
+    something there.
     """
     from .content import Wanted, plan_content
 
@@ -129,14 +140,15 @@ def plan_arrivals(
         known = {copy.filtered.digest: copy.filtered} if copy.filtered else {}
         needs.append(Wanted(copy.source, copy.target.repository, copy.wanted, known, by_digest=by_digest))
     if not subjects:
-        return plan_content(session, draft, needs, repair), []
+        return plan_content(session, draft, needs, repair, planned), []
     from .referrers import find_beside, find_referrers, list_steps
 
     extra, found = find_referrers(session, _subjects(subjects))
-    beside = find_beside(session, draft, found)
-    manifests = plan_content(session, draft, [*needs, *extra, *(one.wanted() for one in beside)], repair)
+    beside = find_beside(session, draft, found, tags)
+    needs += [*extra, *(one.wanted() for one in beside)]
+    manifests = plan_content(session, draft, needs, repair, planned)
     draft.do(*list_steps(extra, manifests))
-    draft.do(*(one.target.step(one.manifest) for one in beside))
+    draft.do(*(one.step() for one in beside))
     return manifests, beside
 
 

@@ -15,6 +15,7 @@ from .._oci.image import artifact_type
 from .._oci.manifest import Manifest
 from .._oci.parts import members, parts
 from .._oci.reference import Reference
+from .._oci.walk import below
 from .._plan import Cost, Draft, Step
 from .._registry.client import Repository
 from .._registry.manifests import put
@@ -29,7 +30,7 @@ from .._registry.referrers import (
 from .._registry.referrers import referrers as list_referrers
 from .._registry.session import Session
 from .._registry.tags import list_tags
-from .content import Manifests, Wanted
+from .content import ContentStep, Manifests, Wanted
 from .signatures import merged_signatures
 from .target import Target
 
@@ -61,6 +62,15 @@ class Beside:
     local: t.Mapping[str, bytes]
     """Blobs of the manifest that were made here."""
 
+    def step(self) -> Step:
+        """Return the step that puts it there; it is a part of what completes its subject."""
+        step = self.target.step(self.manifest)
+        inside, blobs = below(self.manifest)
+        key = str(self.subject.dest), self.subject.digest
+        return ContentStep(
+            step.text, step.run, step.cost, undo=step.undo, key=key, below=[item.digest for item in inside + blobs]
+        )
+
     def wanted(self) -> Wanted:
         """Return the content that the destination needs for it."""
         openers = {digest: partial(_one, raw) for digest, raw in self.local.items()}
@@ -89,18 +99,23 @@ def find_referrers(session: Session, subjects: t.Iterable[Subject]) -> tuple[lis
     return list(wanted.values()), list(seen.values())
 
 
-def find_beside(session: Session, draft: Draft, subjects: list[Subject]) -> list[Beside]:
+def find_beside(
+    session: Session, draft: Draft, subjects: list[Subject], tags: t.Mapping[str, frozenset[str]] | None = None
+) -> list[Beside]:
     """Return cosign's tags for the subjects of which the destination lacks something; ``draft`` gets what is odd.
 
-    The list of tags is one request for many subjects; where it is refused, each tag is asked for.
+    The list of tags is one request for many subjects, none where ``tags`` has it by the name of the repository; where
+    it is refused, each tag is asked for.
     """
     sources = {str(subject.source): subject.source for subject in subjects}
-    listed = dict(zip(sources, session.map(_tags, sources.values())))
+    listed: dict[str, frozenset[str] | None] = dict(tags or {})
+    unlisted = [name for name in sources if name not in listed]
+    listed.update(zip(unlisted, session.map(lambda name: _tags(sources[name]), unlisted)))
     asked = []
     for subject in subjects:
-        tags = [digest_tag(subject.digest) + suffix for suffix in COSIGN_SUFFIXES]
+        own = [digest_tag(subject.digest) + suffix for suffix in COSIGN_SUFFIXES]
         known = listed[str(subject.source)]
-        asked += [(subject, tag) for tag in tags if known is None or tag in known]
+        asked += [(subject, tag) for tag in own if known is None or tag in known]
     found = session.map(lambda pair: _beside(*pair), asked)
     for (subject, tag), one in zip(asked, found):
         if isinstance(one, str):
@@ -155,7 +170,7 @@ def referrer_types(repository: Repository, digest: str) -> set[str]:
     return types
 
 
-def list_steps(referrers: list[Wanted], manifests: Manifests) -> list[Step]:
+def list_steps(referrers: list[Wanted], manifests: Manifests) -> list[ContentStep]:
     """Return the steps that list referrers under their subject's tag, where the destination has no referrers API."""
     by_subject: dict[tuple[str, str], list[Manifest]] = {}
     repositories = {str(want.dest): want.dest for want in referrers}
@@ -173,11 +188,13 @@ def list_steps(referrers: list[Wanted], manifests: Manifests) -> list[Step]:
         if old is None or new.digest != old.digest:
             tag = digest_tag(digest)
             steps.append(
-                Step(
+                ContentStep(
                     f"List {len(members(new))} referrers of {digest} under {repository.full(tag)}.",
                     partial(put_list, repository, digest, found),
                     Cost(bytes_sent=len(new.raw), bytes_received=len(new.raw) + (len(old.raw) if old else 0)),
                     stage="lists of referrers",
+                    key=(name, digest),
+                    below=[manifest.digest for manifest in found],
                 )
             )
     return steps

@@ -94,4 +94,8 @@ class Retries:
 
     def wait(self, seconds: float) -> None:
         """Wait, and some jitter more, for something that is no trouble, such as other writers; it costs no patience."""
-        self._sleep(seconds + random.random() * _FIRST_WAIT)
+        self.rest(seconds + random.random() * _FIRST_WAIT)
+
+    def rest(self, seconds: float) -> None:
+        """Wait exactly so long; it costs no patience."""
+        self._sleep(seconds)

@@ -28,6 +28,14 @@ _LEAST_SECRET = 8  # characters; what is shorter may be a word, and masking it w
 _COUNTERS = ("requests", "bytes_sent", "bytes_received", "blobs_pushed", "blobs_mounted", "blobs_skipped")
 
 
+class Turns(t.Protocol):
+    """Who says when a request may be sent, where a task has a budget of them: see ``pace``."""
+
+    def begin(self, method: str, url: str) -> None: ...
+
+    def end(self, method: str, url: str, headers: Headers) -> None: ...
+
+
 class Settings(t.NamedTuple):
     """How to reach one registry. ``plain_http`` None means: http on loopback, https elsewhere.
 
@@ -106,6 +114,7 @@ class Transport(Retries):
         self.counters = SimpleNamespace(**dict.fromkeys(_COUNTERS, 0))
         self.secrets: set[str] = set()  # what must not be shown
         self.warnings: list[str] = []
+        self.pace: Turns | None = None
         self._lock = threading.Lock()
         self._contexts: dict[tuple[t.Any, ...], t.Any] = {}
         self._managers: dict[tuple[t.Any, ...], urllib3.PoolManager] = {}
@@ -177,7 +186,10 @@ class Transport(Retries):
     def _once(
         self, method: str, url: str, settings: Settings, headers: dict[str, str], body: Body, sent_by: str
     ) -> Response:
+        if self.pace:
+            self.pace.begin(method, url)
         self.count(requests=1)
+        told: Headers = {}
         try:
             raw = self._manager(url, settings).request(
                 method,
@@ -190,8 +202,12 @@ class Transport(Retries):
                 decode_content=False,
                 enforce_content_length=True,
             )
+            told = raw.headers
         except (OSError, urllib3.exceptions.HTTPError) as exc:
             raise failure(exc, url, sent_by) from None
+        finally:
+            if self.pace:
+                self.pace.end(method, url, told)
         response = Response(raw, url, "Authorization" in headers, sent_by)
         if response.status == 407:
             response.discard()

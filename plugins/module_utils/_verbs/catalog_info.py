@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import typing as t
 
-from .._errors import Denied, InvalidInput, NotFound, Unsupported
+from .._errors import InvalidInput
+from .._kit.repositories import list_repositories
 from .._oci.patterns import pattern_filter
 from .._oci.query import compile_query
 from .._oci.reference import parse_host
-from .._registry.catalog import catalog
 from .._registry.session import Session
 
 
@@ -29,19 +29,5 @@ def catalog_info(
     if limit is not None and limit < 1:
         raise InvalidInput(f"limit must be at least 1, not {limit}.")
     host = parse_host(registry)
-    names: list[str] = []
-    source = session.registry(host)
-    try:
-        for page in catalog(source):
-            names += [name for name in page if name.startswith(prefix or "") and fits(name)]
-            if limit is not None and len(names) >= limit:
-                break
-    except (Denied, NotFound, Unsupported) as exc:
-        # A token server that knows who asks answers the same as one that does not, but for the login itself.
-        if exc.status == 401 and (source.scheme == "basic" or source.refused_login):
-            raise
-        text = f"{host} does not show its catalog: {exc} Many registries offer none (Docker Hub, GHCR), or to"
-        text += " administrators only; name the repositories instead."
-        raise Unsupported(text, registry=host, status=exc.status) from None
-    found = sorted(names)[:limit]
+    found = list_repositories(session, host, lambda name: name.startswith(prefix or "") and fits(name), limit)
     return {"repositories": found, "query_result": search(found)}

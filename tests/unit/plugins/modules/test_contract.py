@@ -156,6 +156,12 @@ def add_on_bases(place: Place) -> None:
     place.registry.add_image("base/os", "1", layers=[b"newest layer " * 100])
 
 
+def add_mirror(place: Place) -> None:
+    """A mirror with a tag too many, and one that has moved."""
+    place.registry.add_image("mirror/app", "v1.9", layers=LAYERS)
+    place.registry.add_image("mirror/app", "v1.2.3", layers=LAYERS[:1])
+
+
 KEYS = PLUGINS.parent / "tests" / "unit" / "plugins" / "module_utils" / "_trust" / "vectors" / "keys"
 PASSPHRASE = "quayside test 1"
 SIGNER = {"key_content": (KEYS / "go-p256.key").read_text(encoding="ascii"), "passphrase": PASSPHRASE}
@@ -616,6 +622,37 @@ CASES: dict[str, list[Case]] = {
             },
             {"new_base": "x:"},
             stock=add_bases,
+        ),
+    ],
+    "oci_sync": [
+        Case(
+            lambda place: {
+                "sources": [{"src": place.name("team/*"), "dest": place.name("mirror/*")}],
+                "keep_going": False,
+            },
+            {"sources": [{"src": "UPPER/x", "dest": "x"}]},
+            HIDDEN,
+        ),
+        Case(
+            lambda place: {
+                "sources": [
+                    {
+                        "src": place.name(REPO),
+                        "dest": place.name("mirror/app"),
+                        "tags": {"include": ["^1"]},
+                        "rename_tags": [{"match": "^", "to": "v"}],
+                        "referrers": True,
+                        "delete_extra": True,
+                    },
+                    {"src": place.name(f"{REPO}:1"), "dest": place.name("mirror/app:v1"), "on_existing": "report"},
+                ],
+                "max_share": 100,
+                "lock_path": str(place.folder / "lock.json"),
+                "compare": "deep",
+                "shard": {"index": 0, "count": 1},
+            },
+            {"sources": [{"src": "x/*", "dest": "x"}]},
+            stock=add_mirror,
         ),
     ],
     "oci_tag": [

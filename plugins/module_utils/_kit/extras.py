@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a mirror has and its sources no longer do: found, guarded, and removed.
+
+Nothing is removed on the word of a list alone: each source is asked again for just what is to go.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+from functools import partial
+
+from .._errors import OCIError, Refused
+from .._oci.tagrules import is_digest_tag
+from .._plan import Outcome
+from .._registry.client import Repository
+from .._registry.manifests import remove
+from .._registry.referrers import digest_tag
+from .._registry.session import Session
+from .._registry.tags import list_tags
+from .content import ContentStep
+from .mirroring import gather, tag_key
+from .removing import Use, deletes_tags_with_manifest, listed, look_at_tags, untag
+
+Origin = tuple[Repository, str]
+"""A source, and the tag that it would have."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A destination, the names that the sources' tags ``has`` there, and where a tag of a rule would come from.
+
+    ``moves`` are the tags that the task sets there: the digest of each, and what it rests on.
+    """
+
+    repository: Repository
+    has: t.Collection[str]
+    origins: t.Callable[[str], list[Origin]]
+    moves: t.Mapping[str, tuple[str, frozenset[str]]]
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A tag of a destination that its sources do not have; ``kept`` says why it stays all the same."""
+
+    scope: Scope
+    tag: str
+    digest: str | None = None
+    kept: str = ""
+    reason: str = "no source has it any more"
+    key: str = ""
+    """What stands for its removal among the digests of the repository."""
+
+    @property
+    def reference(self) -> str:
+        return self.scope.repository.full(self.tag)
+
+
+@dataclass(frozen=True)
+class Guards:
+    """How much may be deleted: of a whole task, in percent of the tags of a repository, and never what is protected."""
+
+    deletions: int
+    share: int
+    protected: t.Callable[[t.Iterable[str]], list[str]]
+
+    def find(self, scope: Scope) -> tuple[list[Extra], str]:
+        """Return the tags that the sources do not have, and why they are too many for the repository, if they are."""
+        tags = [tag for tag in list_tags(scope.repository) if not is_digest_tag(tag)]
+        protected = set(self.protected(tags))
+        found = [Extra(scope, tag) for tag in tags if tag not in scope.has and scope.origins(tag)]
+        extras = [replace(one, kept="it is protected") if one.tag in protected else one for one in found]
+        going = sum(not one.kept for one in extras)
+        if going * 100 <= self.share * len(tags):
+            return extras, ""
+        return extras, f"{going} of the {len(tags)} tags of {scope.repository}, and max_share is {self.share} percent"
+
+    def too_many(self, extras: t.Sequence[Extra], shares: t.Sequence[str]) -> str:
+        """Return why nothing may be deleted, where that is so."""
+        going = sum(not one.kept for one in extras)
+        more = [f"{going} tags in all, and max_deletions is {self.deletions}"] if going > self.deletions else []
+        return "; ".join([*filter(None, shares), *more])
+
+
+def confirm(session: Session, extras: t.Sequence[Extra]) -> list[Extra]:
+    """Ask the sources for what is to go; where one of them has some of it, or does not say, all of that scope stays."""
+    asked = [(one, origin) for one in extras if not one.kept for origin in one.scope.origins(one.tag)]
+    found = gather(session, lambda pair: pair[1][0].look(pair[1][1]), asked)
+    doubts: dict[str, str] = {}
+    for (one, (source, tag)), answer in zip(asked, found):
+        if isinstance(answer, OCIError):
+            doubts[str(one.scope.repository)] = f"{source.full(tag)} could not be looked at again: {answer}"
+        elif answer[0] or not answer[1]:
+            doubts[str(one.scope.repository)] = f"{source.full(tag)} is there or may be, so its list was not whole"
+    return [replace(one, kept=doubts.get(str(one.scope.repository), "")) if not one.kept else one for one in extras]
+
+
+def plan_removal(session: Session, scope: Scope, extras: t.Sequence[Extra]) -> tuple[list[Extra], list[ContentStep]]:
+    """Return what becomes of the extras of one scope, digest tags that go along among them, and the steps.
+
+    Raises what the destination answers.
+    """
+    going = {one.tag for one in extras if not one.kept}
+    if not going:
+        return list(extras), []
+    found = look_at_tags(session, scope.repository)
+    use = Use(
+        {**found.digests, **{tag: digest for tag, (digest, dummy) in scope.moves.items()}},
+        {**found.holds, **{tag: inside - {digest} for tag, (digest, inside) in scope.moves.items()}},
+    )
+    along = _digest_tags(use, going)
+    every = [*extras, *(Extra(scope, tag, reason=f"it belongs to {digest}") for tag, digest in along.items())]
+    known = [replace(one, digest=use.digests.get(one.tag)) for one in every]
+    there = [one for one in known if one.kept or one.digest]  # others may have removed some meanwhile
+    if deletes_tags_with_manifest(scope.repository):
+        return _with_manifests(scope, there, use, found)
+    done = [one if one.kept else replace(one, key=f"delete {tag_key(one.tag)}") for one in there]
+    return done, [_untag_step(session, one) for one in done if not one.kept]
+
+
+def _digest_tags(use: Use, going: t.Collection[str]) -> dict[str, str]:
+    """Return the digest tags of what goes, and of its members, as far as nothing that stays needs those."""
+    gone, needed = set[str](), set[str]()
+    for tag, digest in use.digests.items():
+        if not is_digest_tag(tag):
+            (gone if tag in going else needed).update({digest, *use.holds.get(tag, ())})
+    owners = {digest_tag(digest): digest for digest in gone - needed}
+    return {tag: owners[own] for tag in use.digests if (own := tag.partition(".")[0]) in owners and is_digest_tag(tag)}
+
+
+def _untag_step(session: Session, extra: Extra) -> ContentStep:
+    repository, tag, digest = extra.scope.repository, extra.tag, str(extra.digest)
+
+    def run() -> Outcome | None:
+        if _is_still(repository, tag, digest):
+            untag(session, repository, tag, digest, force=False)
+        return None
+
+    text = f"Remove the tag {extra.reference}; where its registry cannot do that, delete {digest}"
+    key = str(repository), extra.key
+    return ContentStep(f"{text}, unless something else uses it.", run, key=key)
+
+
+def _with_manifests(scope: Scope, extras: list[Extra], use: Use, found: Use) -> tuple[list[Extra], list[ContentStep]]:
+    """Where a tag goes with its manifest alone, all that points at the manifest has to go."""
+    going = {one.tag for one in extras if not one.kept}
+    while True:  # what stays for the sake of one may hold another
+        stays = {tag for tag in going if set(use.others(use.digests[tag], going)) - going}
+        if not stays:
+            break
+        going -= stays
+    done = []
+    for one in extras:
+        if not one.kept and one.tag not in going:
+            others = use.others(str(one.digest), going | {one.tag})
+            why = f"its registry does not delete tags alone, and its manifest is also that of {listed(others)}"
+            done.append(replace(one, kept=why))
+        else:
+            done.append(one if one.kept else replace(one, key=f"delete {one.digest}"))
+    steps = []
+    for digest in dict.fromkeys(str(one.digest) for one in done if not one.kept):
+        same = [one.tag for one in done if not one.kept and one.digest == digest]
+        # Tags that move away from it first have to have done so.
+        before = [tag_key(tag) for tag in scope.moves if digest in (found.digests.get(tag), *found.holds.get(tag, ()))]
+        run = partial(_delete, scope.repository, digest, same)
+        text = f"Delete the manifest {scope.repository.full(digest)}, and with it the tags {listed(same)}."
+        key = str(scope.repository), f"delete {digest}"
+        steps.append((use.depth(digest), ContentStep(text, run, key=key, below=before)))
+    return done, [step for dummy, step in sorted(steps, key=lambda pair: pair[0])]
+
+
+def _delete(repository: Repository, digest: str, tags: t.Sequence[str]) -> None:
+    still = [_is_still(repository, tag, digest) for tag in tags]
+    if any(still):
+        remove(repository, digest)
+
+
+def _is_still(repository: Repository, tag: str, digest: str) -> bool:
+    """Look again; False where somebody has removed the tag. Raises Refused where it was moved."""
+    now = repository.head(tag)
+    if now is not None and now.digest != digest:
+        text = f"{repository.full(tag)} has become {now.digest} meanwhile, so it was not deleted"
+        raise Refused(f"{text}; run this task again.", "TAG_MOVED", repository.registry.host)
+    return now is not None
