@@ -167,8 +167,9 @@ class Judge:
         return kept
 
     def used(self) -> dict[str, str]:
-        """Return the digests that are in use, which nothing may remove, with what says so."""
-        return {digest: text for digest in self._graph.nodes if (text := self._used_digest(digest))}
+        """Return the digests that are in use, which nothing may remove, with what needs them."""
+        found = {digest: self._used_digest(digest) for digest in self._graph.nodes}
+        return {digest: f"what is in use ({text})" for digest, text in found.items() if text}
 
     def _apply(self, rule: Rule, digests: t.Mapping[str, str]) -> dict[str, Reason]:
         found = self._session.map(lambda pair: rule(*pair), list(digests.items()))
