@@ -13,7 +13,7 @@ from .._errors import NotFound, RegistryError, Unsupported
 from .._oci.tagrules import is_digest_tag
 from .._plan import Draft, Outcome, Step
 from .._registry.client import Repository
-from .._registry.manifests import put, remove
+from .._registry.manifests import find_existing, put, remove
 from .._registry.session import Session
 from .._registry.tags import list_tags
 from .fates import Fates
@@ -120,7 +120,7 @@ class Clearing:
         manifest = self.graph.nodes[digest].manifest
         stay = [tag for tag in self.graph.named(digest) if tag in self.fates.kept]
         for target in (digest, *stay):
-            if manifest and self.repository.head(target) is None:
+            if manifest and find_existing(self.repository, target) is None:
                 put(self.repository, target, manifest)
 
     def _delete_first(self, digest: str) -> Outcome | None:
@@ -150,7 +150,7 @@ class Clearing:
 
     def _has_moved(self, tag: str) -> bool:
         """Does a tag point at something else by now? Then it is left, and said. One that is gone has not moved."""
-        found = self.repository.head(tag)
+        found = find_existing(self.repository, tag)
         if found is None or found.digest == self.graph.tags[tag]:
             return False
         self._leave(tag, "moved", f"It was moved to {found.digest} while this task ran.")
@@ -159,7 +159,7 @@ class Clearing:
     def _look_again(self) -> None:
         """Find what tags that are new, or were moved since, have come to need: to promote is to move tags."""
         tags = list_tags(self.repository, whole=True)
-        heads = self.session.map(self.repository.head, tags)
+        heads = self.session.map(partial(find_existing, self.repository), tags)
         fresh = [tag for tag, head in zip(tags, heads) if head and self.graph.tags.get(tag) != head.digest]
         now = Graph(self.repository)
         now.look(self.session, fresh)
