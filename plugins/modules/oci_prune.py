@@ -9,8 +9,8 @@ short_description: Delete old images of a container registry (OCI, Docker), and 
 version_added: 0.1.0
 author: Quayside contributors (@quayside)
 description:
-  - Deletes the tags that O(select) chooses and no rule in O(keep) or O(protect) keeps, and their manifests where nothing
-    that stays needs them. What is kept is whole afterwards, with its members, signatures and other referrers.
+  - Deletes the tags that O(select) chooses and no rule in O(keep) or O(protect) keeps, and their manifests where
+    nothing that stays needs them. What is kept is whole afterwards, with its members, signatures and other referrers.
   - All that hangs together is looked at before anything is deleted. That is the tags, members of indexes, what refers
     to images (by the referrers API or by tags such as C(sha256-HEX.sig)), and digests that tags share.
   - To keep wins over to delete, always. One rule in O(keep) is enough, and what is not known is kept.
@@ -92,8 +92,8 @@ options:
     suboptions:
       newest:
         description:
-          - Keep so many of the selected tags, the highest versions. Tags that are no versions are not among them, unless
-            O(keep.sort_by=alphabetical).
+          - Keep so many of the selected tags, the highest versions. Tags that are no versions are not among them,
+            unless O(keep.sort_by=alphabetical).
         type: int
       per:
         description:
@@ -138,8 +138,8 @@ options:
           - What runs somewhere, as hosts report it. That may be a digest, the ID of an image, or a reference, short or
             in full, with a tag, a digest or both.
           - The digest of an index and that of one of its members both keep the whole index, under each of its tags.
-          - Of names, the path and the tag are compared, and not the registry, which may have several addresses. V(app:1)
-            is V(registry.example/team/app:1), too.
+          - Of names, the path and the tag are compared, and not the registry, which may have several addresses.
+            V(app:1) is V(registry.example/team/app:1), too.
         type: list
         elements: str
       signed_by:
@@ -330,8 +330,8 @@ deleted:
     digest: &digest {type: str, description: The digest.}
     rule:
       description:
-        - What it is deleted for. V(select) (its tags go), V(freed) (it was a member of a deleted index), V(referrers) (it
-          refers to what is deleted), or V(untagged).
+        - What it is deleted for. V(select) (its tags go), V(freed) (it was a member of a deleted index), V(referrers)
+          (it refers to what is deleted), or V(untagged).
       type: str
     reason: &reason {type: str, description: The same as a sentence.}
 untagged:
@@ -374,8 +374,8 @@ broken:
     missing: {type: list, elements: str, description: The digests of the missing members.}
 bytes_freed:
   description:
-    - The size of the blobs that none of the manifests which stay in these repositories use. The registry frees them when
-      it collects garbage, unless another repository has them.
+    - The size of the blobs that none of the manifests which stay in these repositories use. The registry frees them
+      when it collects garbage, unless another repository has them.
   type: int
   returned: success
 undo_path: {type: str, returned: success, description: "Where it was saved, or null where nothing was."}
@@ -391,7 +391,7 @@ actions:
   type: list
   elements: str
   returned: success
-  sample: ["Remove the tag localhost:5000/team/app:1.3.0.", "Delete the manifest localhost:5000/team/app@sha256:98d6..."]
+  sample: ["Remove the tag localhost:5000/team/app:1.3.0.", "Delete the manifest localhost:5000/team/app@sha256:98d6."]
 diff:
   description: The digest of each tag and manifest that goes or comes back.
   type: dict

@@ -78,7 +78,9 @@ def tag_of(digest: str) -> str:
 def add_list(registry: FakeRegistry, subject: str, repo: str = REPO) -> None:
     """The tag that lists the referrers of a digest where there is no API, made anew of all that refer to it."""
     found = [digest for digest in registry.manifests(repo) if subject_of(registry, digest, repo) == subject]
-    entries = [{name: registry.descriptor(repo, each)[name] for name in ("mediaType", "size", "digest")} for each in found]
+    entries = [
+        {name: registry.descriptor(repo, each)[name] for name in ("mediaType", "size", "digest")} for each in found
+    ]
     body = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
     registry.add_manifest(repo, body, tag=tag_of(subject))
 

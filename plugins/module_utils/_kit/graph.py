@@ -79,7 +79,7 @@ class Graph:
 
     def look(self, session: Session, tags: t.Sequence[str]) -> None:
         """Read what is under these tags and below that. Raises what a registry answers but that something is absent."""
-        found = session.map(partial(_read, self.repository), tags)
+        found = session.map(partial(_read_tag, self.repository), tags)
         for tag, node in zip(tags, found):
             if node is None:
                 self.broken_tags.append(tag)
@@ -207,10 +207,16 @@ def _read(repository: Repository, target: str) -> Node | None:
         return _unreadable(repository, target, exc)
 
 
+def _read_tag(repository: Repository, tag: str) -> Node | None:
+    """Read what is under a tag that is listed; some registries deny what is of a media type that was not asked for."""
+    problem = ContentError("the registry has it in none of the known formats")
+    return _read(repository, tag) or _unreadable(repository, tag, problem)
+
+
 def _unreadable(repository: Repository, target: str, problem: ContentError) -> Node | None:
     """Return the node of what cannot be understood: whatever looks like a digest in it may be needed by somebody."""
     what = repository.full(target)
-    response = repository.request("GET", f"manifests/{target}", headers={"Accept": ACCEPT})
+    response = repository.request("GET", f"manifests/{target}", headers={"Accept": f"{ACCEPT}, */*"})
     if response.status != 200:
         refused = repository.refusal(response, what)
         if isinstance(refused, NotFound):
