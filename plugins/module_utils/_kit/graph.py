@@ -101,7 +101,7 @@ class Graph:
             near = {digest for node in self.nodes.values() for digest in (*node.holds, node.subject) if digest}
             near.update(digest for found in self._listed.values() for digest in found)
             unread = sorted(near - self.nodes.keys())
-            asked = sorted(self.nodes.keys() - self._listed.keys()) if beside and self._api is not False else []
+            asked = self._unasked() if beside and self._api is not False else []
             if not unread and not asked:
                 return
             for node in session.map(self._node, unread):
@@ -109,6 +109,11 @@ class Graph:
             self._ask(session, asked)
         what = f"What hangs together in {self.repository}"
         raise ContentError(f"{what} is nested more than {_ROUNDS} deep.", "MANIFEST_INVALID")
+
+    def _unasked(self) -> list[str]:
+        """Return the manifests whose referrers were not asked for yet. Of what is missing, some registries know none."""
+        there = (digest for digest, node in self.nodes.items() if node.problem != MISSING)
+        return sorted(digest for digest in there if digest not in self._listed)
 
     def _ask(self, session: Session, digests: list[str]) -> None:
         if digests and self._api is None:  # whether there is the API at all, the first answer tells

@@ -120,7 +120,14 @@ def _signed_by(options: Options) -> t.Callable[[Session, Reference], bool]:
     from .verifying import verify
 
     trust = parse_trust(options)
-    return lambda session, reference: verify(session, reference, trust).verified
+
+    def is_signed(session: Session, reference: Reference) -> bool:
+        verdicts = verify(session, reference, trust)
+        for warning in verdicts.warnings:
+            session.transport.warn(warning)
+        return verdicts.verified
+
+    return is_signed
 
 
 class Judge:
