@@ -111,7 +111,7 @@ class Graph:
         raise ContentError(f"{what} is nested more than {_ROUNDS} deep.", "MANIFEST_INVALID")
 
     def _unasked(self) -> list[str]:
-        """Return the manifests whose referrers were not asked for yet. Of what is missing, some registries know none."""
+        """Return the manifests whose referrers were not asked for yet; of what is missing, not all know any."""
         there = (digest for digest, node in self.nodes.items() if node.problem != MISSING)
         return sorted(digest for digest in there if digest not in self._listed)
 
