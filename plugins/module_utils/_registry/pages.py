@@ -31,29 +31,36 @@ def next_page(repository: Repository, response: Response) -> str:
 
 
 def pages(
-    repository: Repository, path: str, key: str, what: str, fits: t.Callable[[str], bool]
+    repository: Repository, path: str, key: str, what: str, fits: t.Callable[[str], bool], whole: bool = False
 ) -> t.Iterator[set[str]]:
     """Yield pages, each name once, following ``Link``; where there is none, ``last`` after a full page.
 
     Names that do not fit what is listed are left out, with a warning: the verbs put names into the paths of URLs. So is
-    null, which some registries list. Raises RegistryError and ContentError.
+    null, which some registries list. With ``whole`` they raise ContentError (LIST_INCOMPLETE), and the list is only
+    believed to end where nothing comes after its last name. Raises RegistryError and ContentError.
     """
-    url = f"{path}?n={_PAGE}"
+    url, last, asked_for_more = f"{path}?n={_PAGE}", "", False
     visited: set[str] = set()
     seen: set[str] = set()
     misfits: set[str] = set()
     while url and url not in visited:
+        bare = url.replace(f"n={_PAGE}&", "") if asked_for_more and whole else "" if visited else path
         visited.add(url)
-        bare = path if len(visited) == 1 else ""
         listed, response = repository.registry.transport.again(partial(_page, repository, url, bare, key, what))
         names = [name for name in listed if name is not None]
         misfits |= {name for name in names if not fits(name)}
+        if whole and (misfits or len(names) < len(listed)):
+            raise ContentError(f"{what} has names in it that cannot be such.", "LIST_INCOMPLETE")
         fresh = {*names} - seen - misfits
         seen |= fresh
         yield fresh
+        last = names[-1] if names else last
         url = next_page(repository, response)
-        if not url and fresh and len(listed) == _PAGE:
-            url = f"{path}?n={_PAGE}&last={quote(names[-1], safe='')}"
+        ends = not url or (whole and url in visited)
+        doubtful = (fresh or not asked_for_more) if whole else (fresh and len(listed) == _PAGE)
+        asked_for_more = bool(ends and doubtful and last)
+        if asked_for_more:
+            url = f"{path}?n={_PAGE}&last={quote(last, safe='')}"
     if misfits:
         repository.registry.transport.warn(_misfit_warning(what, sorted(misfits)))
 

@@ -66,7 +66,7 @@ def get_tagged(repository: Repository, tag: str) -> Manifest | None:
         return None
 
 
-def _why_no_list(manifest: Manifest, digest: str) -> str:
+def why_no_list(manifest: Manifest, digest: str) -> str:
     """Say why what is at the tag of a digest is no list of its referrers; nothing where it is one."""
     if manifest.digest == digest:
         return "the image itself, as GitLab answers"
@@ -86,7 +86,7 @@ def referrers_by_tag(repository: Repository, digest: str) -> Manifest | None:
     found = get_tagged(repository, tag)
     if found is None:
         return None
-    why = _why_no_list(found, digest)
+    why = why_no_list(found, digest)
     if why:
         text = f"{repository.full(tag)} should be the list of what refers to {digest}, but is {why}; it was left alone."
         raise ContentError(text, "NOT_A_REFERRERS_LIST", repository.registry.host)

@@ -20,9 +20,14 @@ def is_tag(name: str) -> bool:
     return True
 
 
-def list_tags(repository: Repository) -> list[str]:
-    """Return all tags, sorted; an unknown repository has none. Raises Denied, RegistryError, ContentError."""
+def list_tags(repository: Repository, whole: bool = False) -> list[str]:
+    """Return all tags, sorted; an unknown repository has none. Raises Denied, RegistryError, ContentError.
+
+    ``whole`` is for those who delete what is not in it: a list that may have been cut off raises ContentError, see
+    ``pages``.
+    """
+    what = f"The list of tags of {repository}"
     try:
-        return sorted(chain(*pages(repository, "tags/list", "tags", f"The list of tags of {repository}", is_tag)))
+        return sorted(chain(*pages(repository, "tags/list", "tags", what, is_tag, whole)))
     except NotFound:
         return []

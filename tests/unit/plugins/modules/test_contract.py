@@ -207,6 +207,17 @@ sign_images = made(REPO, _sign)
 push_artifact = made("team/files", _push)
 
 
+def prune(place: Place) -> None:
+    """Delete an image, of which the manifests are saved."""
+    results(run_module("oci_prune", {**place.entry(), **prune_args(place)}))
+    place.registry.reset_log()
+
+
+def prune_args(place: Place, **changes: Any) -> Args:
+    common = {"name": place.name(REPO), "undo_path": str(place.folder / "undo")}
+    return {**common, "select": {"include": [r"^1\.2"]}, **changes}
+
+
 def make_key(place: Place) -> None:
     results(run_module("oci_key", {"path": str(place.folder / "there.key"), "passphrase": PASSPHRASE}))
 
@@ -231,7 +242,7 @@ OFFLINE: dict[str, None] = dict.fromkeys(
 )
 HIDDEN = {name: ("UNSUPPORTED_BY_REGISTRY", int(name) if name.isdigit() else 401) for name in ("401", "403")}
 
-# What a registry's own list of referrers is long, when it is read back, nobody knows before.
+# How long a registry's own lists of referrers and tags are, when they are read back, nobody knows before.
 READ_BACK = frozenset(("transfer",))
 LOCAL = frozenset(("oci_key",))  # these talk to no registry
 
@@ -654,6 +665,21 @@ CASES: dict[str, list[Case]] = {
             {"sources": [{"src": "x/*", "dest": "x"}]},
             stock=add_mirror,
         ),
+    ],
+    "oci_prune": [
+        Case(lambda place: prune_args(place), {"name": "UPPER/x"}, volatile=READ_BACK),
+        Case(
+            lambda place: {
+                "names": [place.name(REPO), place.name("team/none")],
+                "select": {"exclude": ["x"], "age": {"duration": "1d", "clock": ["created"]}},
+                "keep": {"semver": ["1.2.x"], "in_use": ["sha256:" + "0" * 64], "signed_by": {"keys": [VERIFIER]}},
+                "delete_untagged": "freed",
+            },
+            {"names": ["x:1"]},
+            volatile=READ_BACK,
+            stock=sign_images,
+        ),
+        Case(lambda place: prune_args(place, state="restored"), {"name": "x@y"}, stock=prune),
     ],
     "oci_tag": [
         Case(lambda place: {"name": place.name(f"{REPO}:1"), "tags": ["2"]}, {"name": "UPPER/x"}),

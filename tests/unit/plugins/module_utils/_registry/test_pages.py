@@ -157,3 +157,45 @@ def test_catalog_is_read_no_further_than_needed() -> None:
             registry.create_repo(name)
         assert next(catalog(make_session().registry(registry.host))) == {"a"}
         assert registry.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("quirks", "requests"),
+    [
+        (Quirks(), 2),
+        (Quirks(page_limit=10), 4),
+        (Quirks(page_limit=10, link="none"), 4),
+        (Quirks(page_limit=10, link="loop"), 7),
+        (Quirks(tags_unpaginated=True), 2),
+        (Quirks(tags_unsorted=True), 2),
+        (Quirks(page_max=10), 4),
+        (Quirks(page_max=10, link="none", page_limit=10), 8),
+    ],
+    ids=switches,
+)
+def test_whole_lists_end_where_nothing_comes_after_the_last_name(quirks: Quirks, requests: int) -> None:
+    with stocked(quirks) as registry:
+        assert list_tags(repository(registry), whole=True) == TAGS
+        assert registry.count() == requests
+
+
+def test_whole_lists_go_on_behind_a_page_without_names() -> None:
+    with stocked(Quirks(page_limit=10)) as registry:
+        registry.fault("GET", "last=", status=200, body={"name": REPO, "tags": None})
+        assert list_tags(repository(registry), whole=True) == TAGS
+
+
+@pytest.mark.parametrize("name", [None, "../x"])
+def test_whole_lists_have_no_names_that_are_none(name: str | None) -> None:
+    with (
+        stocked(Quirks(listed_too=(name,))) as registry,
+        fails(ContentError, "LIST_INCOMPLETE", says="has names in it that cannot be such"),
+    ):
+        list_tags(repository(registry), whole=True)
+
+
+def test_no_tags_are_a_whole_list() -> None:
+    with FakeRegistry(Quirks(tags_null=True)) as registry:
+        registry.create_repo(REPO)
+        assert list_tags(repository(registry), whole=True) == []
+        assert registry.count() == 1
