@@ -84,10 +84,12 @@ def plan_content(session: Session, draft: Draft, wanted: t.Sequence[Wanted], rep
     roots = {(str(want.dest), want.root.digest): want.by_digest for want in in_order}
 
     def children(level: list[_Need]) -> list[list[_Need]]:
-        present = session.map(lambda need: need.dest.head(need.item.digest, writing=True) is not None, level)
+        present = session.map(
+            lambda need: need.dest.head(need.item.digest, writing=True) is not None, level, "manifests"
+        )
         missing.update(need.key for need, there in zip(level, present) if not there)
         read = [need for need in level if repair or need.key in missing or need.key in roots]
-        manifests.update(zip((need.key for need in read), session.map(_Need.get, read)))
+        manifests.update(zip((need.key for need in read), session.map(_Need.get, read, "manifests")))
         found = []
         for need in level:
             inside, blobs = below(manifests[need.key]) if repair or need.key in missing else ([], [])
@@ -117,7 +119,7 @@ def _put_step(need: _Need, manifest: Manifest) -> Step:
 
 def _plan_blobs(session: Session, draft: Draft, needs: list[_Need]) -> None:
     """Add the steps for blobs: those that are sent first, then those that are mounted from where they are by then."""
-    present = session.map(lambda need: has_blob(need.dest, need.item.digest), needs)
+    present = session.map(lambda need: has_blob(need.dest, need.item.digest), needs, "blobs")
     draft.skip(sum(present))
     at = {(need.dest.registry.host, need.item.digest): need.dest for need, there in zip(needs, present) if there}
     mounts = []
