@@ -58,8 +58,8 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.creden
     normal_key,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._registry.pages import next_page, pages
-from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import merged_index
 from ansible_collections.quayside.registry.plugins.module_utils._registry.progress import Progress
+from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import merged_index
 from ansible_collections.quayside.registry.plugins.module_utils._registry.refusals import read_error
 from ansible_collections.quayside.registry.plugins.module_utils._registry.retry import retry_after
 from ansible_collections.quayside.registry.plugins.module_utils._registry.tags import list_tags

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a task is, and what it waits for: its threads write it, and who wants to tell reads it. Nothing here prints."""
+"""How far a task is, and what it waits for: its threads write that, who wants to tell reads it. Nothing here prints."""
 
 from __future__ import annotations
 
