@@ -38,18 +38,22 @@ def _looked(now: Figures) -> list[str]:
     if now.steps.total:
         return []
     seen = [f"looked at {_of(now.looked)} {now.kind}"] if now.kind else []
-    return [*seen, f"{now.requests} requests"]
+    return [*seen, _many(now.requests, "request")]
 
 
 def _written(now: Figures) -> list[str]:
     """Tell steps only while no blob is on its way, as these are the longest part of most steps."""
     if not now.steps.total:
         return []
-    images = [f"{now.images} images"] if now.images > 1 else []
+    images = [_many(now.images, "image")] if now.images else []
     blobs = [f"{_of(now.blobs)} blobs"] if now.blobs.total else []
     size = [f"{in_words(now.bytes.done)} of {in_words(now.bytes.total)}"] if now.bytes.total else []
     steps = [f"{_of(now.steps)} steps"] if now.blobs.done >= now.blobs.total else []
     return [*images, *blobs, *size, *steps]
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def _of(amount: Amount) -> str:
@@ -61,7 +65,7 @@ def _waits(wait: Wait | None, time: float, moves: bool) -> str:
     since = time - wait.since if wait else 0.0
     if wait and wait.seconds is not None:
         left = max(0.0, wait.seconds - since)
-        return f"; waiting {wait.seconds:.0f} s {wait.words}, {left:.0f} s left" if wait.seconds >= 1 else ""
+        return f"; waiting {wait.seconds:.0f} s, {wait.words}, {left:.0f} s left" if wait.seconds >= 1 else ""
     return f"; waiting {wait.words} for {since:.0f} s" if wait and since >= _OPEN_WAIT and not moves else ""
 
 

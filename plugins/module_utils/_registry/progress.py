@@ -17,9 +17,10 @@ class Amount(t.NamedTuple):
 
 
 class Wait(t.NamedTuple):
-    """What a thread waits for, in words that follow "waiting", since when, and for how many seconds (None: open).
+    """What a thread waits for, in words that follow "waiting" or "waiting 2 s,", since when, and for how many seconds.
 
-    Its words hold the names of hosts, and nothing else that a user or a server said.
+    There are no seconds where nobody knows how long it takes. The words hold names of hosts, and nothing else that a
+    user or a server said.
     """
 
     words: str

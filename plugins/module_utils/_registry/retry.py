@@ -84,19 +84,20 @@ class Retries:
     def pause_after(self, response: t.Any, tried: int) -> bool:
         """Wait after an answer that may pass, for as long as it asks; False when that is too long."""
         asked, host = retry_after(response.headers), address(response.url)
-        why = f"before another try, after {host} answered HTTP {response.status}"
-        return self._pause(tried, asked, why if asked is None else f"as {host} asked (HTTP {response.status})")
+        why = f"as {host} {'answered' if asked is None else 'asked with'} HTTP {response.status}"
+        return self._pause(tried, asked, why)
 
     def pause(self, tried: int, exc: OCIError) -> bool:
         """Wait after trouble, for a growing, jittered time; False when that is too long."""
-        return self._pause(tried, None, f"before another try, after trouble with {exc.registry or 'a server'}")
+        return self._pause(tried, None, f"after trouble with {exc.registry or 'a server'}")
 
     def _pause(self, tried: int, asked: float | None, why: str) -> bool:
         wait = _FIRST_WAIT * 2**tried if asked is None else asked
         if wait > min(_MAX_WAIT, self._patience):
             return False
         self._patience -= wait
-        self.wait(wait, why)
+        with self.progress.waiting(why, wait):
+            self._rest(wait)
         return True
 
     def give_up(self) -> None:
@@ -104,7 +105,10 @@ class Retries:
         self._patience = -1.0
         self._given_up.set()
 
-    def wait(self, seconds: float, why: str = "before another look") -> None:
+    def wait(self, seconds: float) -> None:
         """Wait, and some jitter more, for something that is no trouble, such as other writers; it costs no patience."""
-        with self.progress.waiting(why, seconds):
-            self._sleep(seconds + random.random() * _FIRST_WAIT)
+        with self.progress.waiting("to look again"):
+            self._rest(seconds)
+
+    def _rest(self, seconds: float) -> None:
+        self._sleep(seconds + random.random() * _FIRST_WAIT)

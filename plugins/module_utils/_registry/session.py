@@ -92,7 +92,7 @@ class Session:
         """
         waiting = deque(enumerate(items))
         progress = self.transport.progress
-        if kind:
+        if kind and waiting:
             progress.look(kind, len(waiting))
         several = len(waiting) > 1
         outcomes: dict[int, Outcome] = {}
