@@ -12,6 +12,7 @@ author: Quayside contributors (@quayside)
 description:
   - Prints a table at the end of a run, with a line for each task of this collection on each host, the sum, and the
     images that were changed, by their digests.
+  - Of the C(seconds) of a task, C(waited) are those that a registry asked it to wait, or that followed trouble.
   - In check mode it shows what would move, as the plan foretells it. What C(no_log) hides is counted, and not shown.
     Tasks that were skipped are left out.
 requirements:
@@ -34,8 +35,16 @@ from ansible.plugins.callback import CallbackBase
 
 from ..plugin_utils._progress import in_words
 
-COUNTS = ("bytes_sent", "bytes_received", "blobs_pushed", "blobs_mounted", "blobs_skipped", "requests")
-HEADINGS = ("sent", "received", "pushed", "mounted", "skipped", "requests", "seconds")
+COUNTS = (
+    "bytes_sent",
+    "bytes_received",
+    "blobs_pushed",
+    "blobs_mounted",
+    "blobs_skipped",
+    "requests",
+    "seconds_waited",
+)
+HEADINGS = ("sent", "received", "pushed", "mounted", "skipped", "requests", "waited", "seconds")
 
 
 @dataclasses.dataclass(frozen=True)

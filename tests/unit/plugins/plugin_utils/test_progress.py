@@ -88,7 +88,8 @@ def test_the_speed_is_that_since_the_line_before() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "words"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (310_400_000, "310 MB"), (1.2e9, "1.2 GB")]
+    ("size", "words"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (99_949, "99.9 kB"), (123_456, "123 kB"), (5 * 10**12, "5.0 TB")],
 )
 def test_sizes_in_words(size: float, words: str) -> None:
     assert in_words(size) == words
