@@ -31,7 +31,8 @@ def line(title: str, now: Figures, before: Figures | None = None) -> str:
     parts = [f"{now.time - now.begun:.0f} s", *_looked(now), *_written(now)]
     if moved and took > 0:
         parts.append(f"{in_words(moved / took)}/s")
-    return f"{title}: {', '.join(parts)}{_waits(now.wait, now.time, bool(moved))}"
+    text = f"{title}: {', '.join(parts)}{_waits(now.wait, now.time, bool(moved))}"
+    return "".join(filter(str.isprintable, text))  # a server may have named a host
 
 
 def _looked(now: Figures) -> list[str]:

@@ -125,6 +125,8 @@ class Progress:
         finally:
             with self._lock:
                 self._waits[me].pop()
+                if not self._waits[me]:
+                    del self._waits[me]
                 self._pause(0 if seconds is None else -1)
 
     def _pause(self, change: int) -> None:
@@ -142,7 +144,7 @@ class Progress:
     def figures(self) -> Figures:
         """Return how far the task is now. Of several waits the longest that was set counts, then the oldest."""
         with self._lock:
-            waits = [stack[-1] for stack in self._waits.values() if stack]
+            waits = [stack[-1] for stack in self._waits.values()]
             waits.sort(key=lambda wait: (-(wait.seconds or 0), wait.since))
             sent = sum(stream.at for stream in self._streams)
             return Figures(

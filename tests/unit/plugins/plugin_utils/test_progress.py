@@ -56,6 +56,10 @@ LINES = {
         "10 s, 3 images, 3 of 9 blobs, 50.0 MB of 1.2 GB, 5.0 MB/s;"
         " waiting 30 s, as r.example:443 asked with HTTP 429, 0 s left",
     ),
+    "a host that would colour the terminal": (
+        AT_FIRST._replace(**wait("for an answer of \x1b[31mr\n", 100, None)),
+        "3 s, 0 requests; waiting for an answer of [31mr for 3 s",
+    ),
     "a short wait": (AT_FIRST._replace(**wait("after trouble with r", 103, 0.5)), "3 s, 0 requests"),
     "an answer": (
         AT_FIRST._replace(**wait("for an answer of r", 100.5, None)),
