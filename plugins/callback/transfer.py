@@ -12,6 +12,7 @@ author: Quayside contributors (@quayside)
 description:
   - Prints a table at the end of a run, with a line for each task of this collection on each host, the sum, and the
     images that were changed, by their digests.
+  - Of the C(seconds) of a task, C(waited) are those that a registry asked it to wait, or that followed trouble.
   - In check mode it shows what would move, as the plan foretells it. What C(no_log) hides is counted, and not shown.
     Tasks that were skipped are left out.
 requirements:
@@ -32,8 +33,18 @@ import typing as t
 
 from ansible.plugins.callback import CallbackBase
 
-COUNTS = ("bytes_sent", "bytes_received", "blobs_pushed", "blobs_mounted", "blobs_skipped", "requests")
-HEADINGS = ("sent", "received", "pushed", "mounted", "skipped", "requests", "seconds")
+from ..plugin_utils._progress import in_words
+
+COUNTS = (
+    "bytes_sent",
+    "bytes_received",
+    "blobs_pushed",
+    "blobs_mounted",
+    "blobs_skipped",
+    "requests",
+    "seconds_waited",
+)
+HEADINGS = ("sent", "received", "pushed", "mounted", "skipped", "requests", "waited", "seconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +60,6 @@ class Row:
         """Return the row as texts, in the order of HEADINGS, with the title in front."""
         sizes = [in_words(size) for size in self.counts[:2]]
         return [self.title, *sizes, *map(str, self.counts[2:]), f"{self.seconds:.1f}"]
-
-
-def in_words(size: int) -> str:
-    """Return a number of bytes as people say it: ``12.3 MB``."""
-    number, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if number < 999.5:
-            break
-        number, unit = number / 1000, larger
-    return f"{number:.0f} {unit}" if unit == "B" or number >= 99.95 else f"{number:.1f} {unit}"
 
 
 def row(title: str, result: t.Mapping[str, t.Any], seconds: float) -> Row:

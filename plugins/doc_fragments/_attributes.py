@@ -11,7 +11,9 @@ attributes:
   check_mode:
     description: Can run in C(check_mode), and tells what it would do without changing anything.
     support: full
-    details: The result is that of the real run. Figures in RV(ignore:transfer) other than C(requests) are a forecast.
+    details:
+      - The result is that of the real run. Figures in RV(ignore:transfer) other than C(requests) and C(seconds_waited)
+        are a forecast.
   diff_mode:
     description: Tells what has changed, or would change, when in diff mode.
     support: full

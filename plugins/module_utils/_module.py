@@ -13,6 +13,7 @@ from ansible.module_utils import basic
 from . import _runner
 from ._errors import MissingLibrary, OCIError
 from ._options import SHARED, TOGETHER, Declaration, check_strings, read_as, session_from
+from ._registry.progress import Progress
 from ._registry.session import Session
 
 
@@ -52,8 +53,11 @@ class _Attributes:
         return t.cast("dict[str, t.Any]", self._module.load_file_common_arguments(self._module.params, path))
 
 
-def run(declaration: Declaration) -> None:
-    """Be a module: parse the options, let the verb look or plan, apply what it planned, and exit."""
+def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = None) -> None:
+    """Be a module: parse the options, let the verb look or plan, apply what it planned, and exit.
+
+    ``watch`` is given what tells at any time how far it is, before anything is asked for.
+    """
     constraints = dict(declaration.constraints)
     constraints["required_together"] = TOGETHER + constraints.get("required_together", [])
     spec = {**SHARED, **declaration.options}
@@ -75,6 +79,8 @@ def run(declaration: Declaration) -> None:
     try:
         check_strings(spec, basic._load_params())
         session = session_from(module.params, lambda command, text: _run_command(module, command, text))
+        if watch:
+            watch(session.transport.progress)
         attributes = _Attributes(module) if declaration.file else None
         mode = {"check": module.check_mode, "diff": module._diff}
         result = _runner.run(declaration, session, module.params, **mode, attributes=attributes)

@@ -101,10 +101,11 @@ class Plan:
         """Return what applying would move."""
         return sum((step.cost for step in self.steps), self.skipped)
 
-    def apply(self, map_steps: Map) -> Outcome:
+    def apply(self, map_steps: Map, note: t.Callable[[Step], None] | None = None) -> Outcome:
         """Do the steps in order, those of a stage through ``map_steps``; return what they moved and what they learned.
 
-        What a step raises ends it; the steps after that one are not run.
+        What a step raises ends it; the steps after that one are not run. ``note`` is called with each that was done, in
+        the thread that did it.
         """
         cost, result, after = self.skipped, dict(self.result), self.after
         done: list[Step] = []
@@ -112,6 +113,8 @@ class Plan:
         def run(step: Step) -> Outcome:
             outcome = step.run() or Outcome()
             done.append(step)
+            if note:
+                note(step)
             return outcome
 
         try:

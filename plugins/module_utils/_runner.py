@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ._errors import OCIError
 from ._options import Declaration, Params
-from ._plan import Plan, Step
+from ._plan import Cost, Outcome, Plan, Step
 from ._registry.session import Session
 
 Result = dict[str, t.Any]
@@ -80,7 +80,22 @@ def _run(
 
 
 def _with_transfer(session: Session, result: Result) -> Result:
-    return {**result, "transfer": vars(session.transport.counters)}
+    waited = round(session.transport.progress.paused())
+    return {**result, "transfer": {**vars(session.transport.counters), "seconds_waited": waited}}
+
+
+def _apply(session: Session, plan: Plan) -> Outcome:
+    """Apply a plan, and let it be known how far that is."""
+    progress = session.transport.progress
+    costs = [step.cost for step in plan.steps]
+    images = sum(isinstance(row, dict) and bool(row.get("changed")) for row in plan.result.get("images") or ())
+    size = sum(cost.bytes_sent for cost in costs if _blobs(cost))
+    progress.plan(images, len(costs), sum(map(_blobs, costs)), size)
+    return plan.apply(session.map, lambda step: progress.step(_blobs(step.cost)))
+
+
+def _blobs(cost: Cost) -> int:
+    return cost.blobs_pushed + cost.blobs_mounted
 
 
 def finish(session: Session, plan: Plan, check: bool, diff: bool) -> Result:
@@ -88,7 +103,7 @@ def finish(session: Session, plan: Plan, check: bool, diff: bool) -> Result:
     result, after, cost = plan.result, plan.after, plan.cost()
     moved = vars(cost)
     if plan.changed and not check:
-        done = plan.apply(session.map)
+        done = _apply(session, plan)
         result, after = done.result, done.after
         moved = {name: count for name, count in vars(done.cost).items() if name.startswith("blobs_")}
         # The bytes were counted on the wire.

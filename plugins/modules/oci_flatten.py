@@ -117,6 +117,7 @@ transfer:
     blobs_pushed: {type: int, description: Blobs sent.}
     blobs_mounted: {type: int, description: Blobs mounted from another repository.}
     blobs_skipped: {type: int, description: Blobs that were there.}
+    seconds_waited: {type: int, description: Seconds of waiting that a registry asked for or that followed trouble.}
 """
 
 from ..module_utils._main import run

@@ -2,9 +2,9 @@
 """Runs modules of this collection inside the controller where nobody can tell, and sends them as always elsewhere.
 
 Sending a module costs a third of a second: it is zipped, copied, started and compiled. Where a task would run with the
-controller's own interpreter on the controller's own machine anyway, its worker process, which was forked for it, calls
-the module's ``main`` itself. Options go in and results come out as the same JSON, through AnsibleModule, so defaults,
-masks, warnings and errors are the module's.
+controller's own interpreter on the controller's own machine anyway, its worker process, which was forked for it, runs
+the module's declaration itself. Options go in and results come out as the same JSON, through AnsibleModule, so
+defaults, masks, warnings and errors are the module's. What takes long says where it is meanwhile.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import sys
 import types
 import typing as t
 
+from ansible import constants as C
+from ansible.errors import AnsibleActionFail
 from ansible.module_utils import basic
 from ansible.module_utils.common import json as common_json
 from ansible.module_utils.common import warnings
@@ -26,8 +28,14 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
 
+from ..module_utils import _module
+from ._progress import Teller
+
 COLLECTION = "quayside.registry"
 _SWITCH = "quayside_registry_in_process"
+_PROGRESS = "quayside_registry_progress"
+# Lines that are no results go where warnings go. Workers have no terminal, so this is found out in their parent.
+_TERMINAL = bool(sys.__stderr__ and sys.__stderr__.isatty())
 _PROFILE = "legacy"  # how ansible-core 2.19 and later write the options and results of modules in collections
 display = Display()
 try:
@@ -82,13 +90,28 @@ class InProcess(ActionBase):
         }
         return next((reason for reason, holds in reasons.items() if holds), "")
 
+    def _is_told(self, variables: dict[str, t.Any]) -> bool:
+        """Is it to be said where this task is? One that hides its results hides that too. Raises AnsibleActionFail."""
+        wish = self._templar.template(variables.get(_PROGRESS, "auto"))
+        try:
+            told = _TERMINAL or display.verbosity > 0 if wish == "auto" else boolean(wish)
+        except TypeError:
+            raise AnsibleActionFail(f"{_PROGRESS} is {wish!r}; set it to true, false or auto.") from None
+        return bool(told) and not self._task.no_log
+
+    def _title(self, name: str, variables: dict[str, t.Any]) -> str:
+        host, other = variables.get("inventory_hostname"), self._task.delegate_to
+        return f"{name} [{host} -> {other}]" if other else f"{name} [{host}]"
+
     def _run_here(self, name: str, variables: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Call the module's ``main`` and read what it prints, as if it had been sent."""
+        """Run the module's declaration and read what it prints, as if it had been sent."""
         options = dict(self._task.args)
         self._update_module_args(f"{COLLECTION}.{name}", options, variables)
         output = io.StringIO()
-        with _as_module(options), contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
-            self.module.main()
+        teller = Teller(self._title(name, variables), _tell) if self._is_told(variables) else None
+        printed, ended = contextlib.redirect_stdout(output), contextlib.suppress(SystemExit)
+        with _as_module(options), printed, ended, teller or contextlib.nullcontext():
+            _module.run(self.module.DECLARATION, teller.watch if teller else None)
         text = output.getvalue()
         answer = {"rc": 0, "stdout": text, "stdout_lines": text.splitlines(), "stderr": "", "stderr_lines": []}
         if not hasattr(common_json, "get_module_encoder"):
@@ -99,6 +122,11 @@ class InProcess(ActionBase):
                 found.remove_internal_keys()
                 return t.cast("dict[str, t.Any]", found.as_result_dict(for_round_trip=True))
         return t.cast("dict[str, t.Any]", wrap_var(found))
+
+
+def _tell(line: str) -> None:
+    """Let the controller's main process print a line."""
+    display.display(line, color=C.COLOR_VERBOSE, stderr=True)
 
 
 @contextlib.contextmanager

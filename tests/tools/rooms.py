@@ -39,11 +39,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "_main": ("_module",),
     "modules": ("_main", "_options", "_verbs"),
     "action": ("modules", "plugin_utils"),
-    "plugin_utils": _CONTROLLER,
+    "plugin_utils": (*_CONTROLLER, "_module"),
     "lookup": (*_CONTROLLER, "_verbs", "plugin_utils"),
     "filter": _CONTROLLER,
     "test": _CONTROLLER,
-    "callback": _CONTROLLER,
+    "callback": (*_CONTROLLER, "plugin_utils"),
     "doc_fragments": (),
 }
 # Who may import what is not ours, by the beginning of the file's place; what is not named here, everybody may.

@@ -58,6 +58,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.creden
     normal_key,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._registry.pages import next_page, pages
+from ansible_collections.quayside.registry.plugins.module_utils._registry.progress import Progress
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import merged_index
 from ansible_collections.quayside.registry.plugins.module_utils._registry.refusals import read_error
 from ansible_collections.quayside.registry.plugins.module_utils._registry.retry import retry_after
@@ -182,7 +183,9 @@ def listing(names: list[Any], key: str) -> Any:
     body = to_json({key: names})
     raw = SimpleNamespace(status=200, headers={}, read=io.BytesIO(body).read, close=int, release_conn=int)
     repository = owner()
-    object.__setattr__(repository, "request", lambda method, url: Response(raw, f"https://registry.example{url}"))
+    object.__setattr__(
+        repository, "request", lambda method, url: Response(raw, f"https://registry.example{url}", Progress())
+    )
     return repository
 
 

@@ -117,10 +117,10 @@ def plan_content(
     roots = {(str(want.dest), want.root.digest): want.by_digest for want in in_order}
 
     def children(level: list[_Need]) -> list[list[_Need]]:
-        present = session.map(partial(_has_manifest, planned.keys), level)
+        present = session.map(partial(_has_manifest, planned.keys), level, "manifests")
         missing.update(need.key for need, there in zip(level, present) if not there)
         read = [need for need in level if repair or need.key in missing or need.key in roots]
-        manifests.update(zip((need.key for need in read), session.map(_Need.get, read)))
+        manifests.update(zip((need.key for need in read), session.map(_Need.get, read, "manifests")))
         found = []
         for need in level:
             inside, blobs = below(manifests[need.key]) if repair or need.key in missing else ([], [])
@@ -159,7 +159,7 @@ def _put_step(need: _Need, manifest: Manifest) -> Step:
 def _plan_blobs(session: Session, draft: Draft, needs: list[_Need], planned: Planned) -> None:
     """Add the steps for blobs: those that are sent first, then those that are mounted from where they are by then."""
     needs = [need for need in needs if need.key not in planned.keys]
-    present = session.map(lambda need: has_blob(need.dest, need.item.digest), needs)
+    present = session.map(lambda need: has_blob(need.dest, need.item.digest), needs, "blobs")
     draft.skip(sum(present))
     at = planned.at
     at.update({(need.dest.registry.host, need.item.digest): need.dest for need, there in zip(needs, present) if there})

@@ -61,7 +61,7 @@ def look_at_pairs(session: Session, pairs: t.Sequence[Pair]) -> list[Copy]:
         from .image import choose_platforms
 
         choose = choose_platforms
-    copies = session.map(partial(_look, session, choose), pairs)
+    copies = session.map(partial(_look, session, choose), pairs, "images")
     _refuse_conflicts(copies)
     return copies
 

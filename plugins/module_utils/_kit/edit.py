@@ -136,7 +136,7 @@ class Tree:
         wanted = {leaf.manifest.digest: leaf.manifest for leaf in leaves(root, manifests)}
         images = [manifest for manifest in wanted.values() if not not_image(manifest)]
         names = [what if image.digest == root.digest else f"{image.digest} in {what}" for image in images]
-        read = session.map(lambda pair: read_image(repository, *pair), zip(images, names))
+        read = session.map(lambda pair: read_image(repository, *pair), zip(images, names), "images")
         return cls(repository, root, manifests, {image.manifest.digest: image for image in read}, what, tuple(absent))
 
     def leaves(self) -> list[tuple[Identity, Image]]:

@@ -89,7 +89,7 @@ def find_referrers(session: Session, subjects: t.Iterable[Subject]) -> tuple[lis
     level = {subject.key: subject for subject in subjects}
     while level:
         seen.update(level)
-        found = session.map(lambda subject: list_referrers(subject.source, subject.digest), level.values())
+        found = session.map(lambda subject: list_referrers(subject.source, subject.digest), level.values(), "manifests")
         following = []
         for subject, items in zip(level.values(), found):
             for item in items:

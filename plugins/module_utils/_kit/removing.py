@@ -46,7 +46,7 @@ class Use:
 def look_at_tags(session: Session, repository: Repository) -> Use:
     """Look at all tags, and into the indexes among what they point at."""
     tags = list_tags(repository)
-    heads = {tag: head for tag, head in zip(tags, session.map(repository.head, tags)) if head}
+    heads = {tag: head for tag, head in zip(tags, session.map(repository.head, tags, "tags")) if head}
     indexes = {head.digest: head for head in heads.values() if head.media_type in INDEXES}
     inside = dict(zip(indexes, session.map(partial(_inside, repository), indexes.values())))
     return Use(

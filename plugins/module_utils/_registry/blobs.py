@@ -40,7 +40,7 @@ def use_blob(repository: Repository, blob: Descriptor, consume: t.Callable[[t.It
             if not is_corrupt(exc) or str(exc) == said or tried == transport.retries:
                 raise
             said = str(exc)
-            if not transport.pause(tried):
+            if not transport.pause(tried, exc):
                 raise
     raise AssertionError("the last try returns or raises")
 
@@ -68,9 +68,9 @@ def stream_blob(repository: Repository, blob: Descriptor) -> t.Iterator[bytes]:
                         yield held
                     held = chunk
                 break
-            except ConnectionFailed:
+            except ConnectionFailed as exc:
                 tries = tries - 1 if done == before else transport.retries
-                if tries < 0 or not transport.pause(0):
+                if tries < 0 or not transport.pause(0, exc):
                     raise
         if done < blob.size:
             raise _wrong_size(what, blob, str(done))

@@ -11,6 +11,8 @@ import typing as t
 from email.utils import parsedate_to_datetime
 
 from .._errors import ConnectionFailed, OCIError
+from .progress import Progress
+from .urls import address
 
 Outcome = t.TypeVar("Outcome")
 
@@ -51,6 +53,7 @@ class Retries:
 
     def __init__(self, retries: int = 3, sleep: t.Callable[[float], object] | None = None) -> None:
         self.retries = retries
+        self.progress = Progress()
         self._given_up = threading.Event()
         self._patience = _PATIENCE
         self._sleep = sleep or self._given_up.wait
@@ -67,24 +70,34 @@ class Retries:
                 if getattr(outcome, "status", 0) not in RETRIED or tried == self.retries:
                     return outcome
                 response = t.cast(t.Any, outcome)
-                if not self.pause(tried, retry_after(response.headers)):
+                if not self.pause_after(response, tried):
                     return outcome
                 response.discard()
             except OCIError as exc:
                 exc.final |= not isinstance(exc, ConnectionFailed) and (not is_corrupt(exc) or str(exc) == said)
-                if exc.final or tried == self.retries or not self.pause(tried):
+                if exc.final or tried == self.retries or not self.pause(tried, exc):
                     exc.final = True
                     raise
                 said = str(exc)
             tried += 1
 
-    def pause(self, tried: int, asked: float | None = None) -> bool:
-        """Wait after trouble, for a growing, jittered time or what was asked for; False when that is too long."""
+    def pause_after(self, response: t.Any, tried: int) -> bool:
+        """Wait after an answer that may pass, for as long as it asks; False when that is too long."""
+        asked, host = retry_after(response.headers), address(response.url)
+        why = f"as {host} {'answered' if asked is None else 'asked with'} HTTP {response.status}"
+        return self._pause(tried, asked, why)
+
+    def pause(self, tried: int, exc: OCIError) -> bool:
+        """Wait after trouble, for a growing, jittered time; False when that is too long."""
+        return self._pause(tried, None, f"after trouble with {exc.registry or 'a server'}")
+
+    def _pause(self, tried: int, asked: float | None, why: str) -> bool:
         wait = _FIRST_WAIT * 2**tried if asked is None else asked
         if wait > min(_MAX_WAIT, self._patience):
             return False
         self._patience -= wait
-        self.wait(wait)
+        with self.progress.waiting(why, wait):
+            self.rest(wait + random.random() * _FIRST_WAIT)
         return True
 
     def give_up(self) -> None:
@@ -94,7 +107,8 @@ class Retries:
 
     def wait(self, seconds: float) -> None:
         """Wait, and some jitter more, for something that is no trouble, such as other writers; it costs no patience."""
-        self.rest(seconds + random.random() * _FIRST_WAIT)
+        with self.progress.waiting("to look again"):
+            self.rest(seconds + random.random() * _FIRST_WAIT)
 
     def rest(self, seconds: float) -> None:
         """Wait exactly so long; it costs no patience."""

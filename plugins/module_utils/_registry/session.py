@@ -84,12 +84,16 @@ class Session:
         self.transport.hide(*(found.secrets() if found else ()))
         return found
 
-    def map(self, function: t.Callable[[Item], Outcome], items: t.Iterable[Item]) -> list[Outcome]:
+    def map(self, function: t.Callable[[Item], Outcome], items: t.Iterable[Item], kind: str = "") -> list[Outcome]:
         """Apply a function to items, ``jobs`` at a time; return the outcomes in order, or raise the first error.
 
         What fails by trouble that may pass is tried once more after the others, as long as most of these succeed.
+        ``kind`` names in the plural what is looked at, for who tells how far the task is.
         """
         waiting = deque(enumerate(items))
+        progress = self.transport.progress
+        if kind and waiting:
+            progress.look(kind, len(waiting))
         several = len(waiting) > 1
         outcomes: dict[int, Outcome] = {}
         failed: set[int] = set()
@@ -105,6 +109,8 @@ class Session:
                     at, item = waiting.popleft()
                     try:
                         outcomes[at] = function(item)
+                        if kind:
+                            progress.looked()
                     except BaseException as exc:
                         if not is_worth_another_try(at, exc):
                             errors.append(exc)

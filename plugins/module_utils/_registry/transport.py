@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 from .._errors import ContentError, MissingLibrary, OCIError
 from .failures import failure, proxy_refused
+from .progress import Progress
 from .retry import Retries
 from .urls import address, origin, resolve_untrusted_url
 
@@ -57,8 +58,9 @@ class Response:
     ``url`` is where the answer came from in the end, ``authorized`` whether an Authorization was sent there.
     """
 
-    def __init__(self, raw: t.Any, url: str, authorized: bool = False, sent_by: str = "") -> None:
+    def __init__(self, raw: t.Any, url: str, progress: Progress, authorized: bool = False, sent_by: str = "") -> None:
         self._raw = raw
+        self._progress = progress
         self._sent_by = sent_by
         self.url = url
         self.authorized = authorized
@@ -67,8 +69,13 @@ class Response:
 
     def chunks(self, size: int = 1 << 20) -> t.Iterator[bytes]:
         """Yield the body as it comes, undecoded. Raises ConnectionFailed where it breaks off."""
+        host = address(self.url)
         try:
-            while chunk := self._raw.read(size):
+            while True:
+                with self._progress.waiting(f"for more of an answer of {host}"):
+                    chunk = self._raw.read(size)
+                if not chunk:
+                    break
                 yield chunk
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as exc:  # ValueError: a chunk of negative length
             raise failure(exc, self.url, self._sent_by) from None
@@ -191,24 +198,25 @@ class Transport(Retries):
         self.count(requests=1)
         told: Headers = {}
         try:
-            raw = self._manager(url, settings).request(
-                method,
-                url,
-                body=body or None,
-                headers=headers,
-                redirect=False,  # followed by stricter rules
-                retries=False,
-                preload_content=False,
-                decode_content=False,
-                enforce_content_length=True,
-            )
+            with self.progress.asking(address(url)):
+                raw = self._manager(url, settings).request(
+                    method,
+                    url,
+                    body=body or None,
+                    headers=headers,
+                    redirect=False,  # followed by stricter rules
+                    retries=False,
+                    preload_content=False,
+                    decode_content=False,
+                    enforce_content_length=True,
+                )
             told = raw.headers
         except (OSError, urllib3.exceptions.HTTPError) as exc:
             raise failure(exc, url, sent_by) from None
         finally:
             if self.pace:
                 self.pace.end(method, url, told)
-        response = Response(raw, url, "Authorization" in headers, sent_by)
+        response = Response(raw, url, self.progress, "Authorization" in headers, sent_by)
         if response.status == 407:
             response.discard()
             raise proxy_refused(url, 407)

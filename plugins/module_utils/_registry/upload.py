@@ -12,7 +12,7 @@ from .._errors import ConnectionFailed, ContentError, Denied, OCIError, Registry
 from .._oci.manifest import Descriptor
 from .blobs import has_blob
 from .client import Repository
-from .retry import is_transient, retry_after
+from .retry import is_transient
 from .transport import Response
 from .urls import resolve_untrusted_url
 
@@ -51,15 +51,16 @@ def upload_blob(repository: Repository, blob: Descriptor, content: Open) -> None
     ``content`` must verify what it yields. Raises RegistryError, ConnectionFailed, and what ``content`` raises.
     """
     transport, damage, tried = repository.registry.transport, "", 0
+    stream = transport.progress.stream()
     while True:
         try:
-            _try_upload(repository, blob, content)
+            _try_upload(repository, blob, lambda: stream.watch(content()))
             transport.count(bytes_sent=blob.size)
             return
         except (ConnectionFailed, RegistryError) as exc:
             if _wants_smaller_requests(repository, blob, exc):
                 continue  # another way, not another try
-            if tried == transport.retries or not is_worth_another_try(exc, tried) or not transport.pause(tried):
+            if tried == transport.retries or not is_worth_another_try(exc, tried) or not transport.pause(tried, exc):
                 raise
         except ContentError as exc:
             if str(exc) == damage or tried == transport.retries:  # bits that flip on the way are not the same twice
@@ -163,7 +164,7 @@ def _send(
         response = repository.request(method, url, headers=headers, body=body, repeat=False)
         if response.status not in _SENT_AGAIN or tried == transport.retries:
             return response
-        if not transport.pause(tried, retry_after(response.headers)):
+        if not transport.pause_after(response, tried):
             return response
         response.discard()
         tried += 1

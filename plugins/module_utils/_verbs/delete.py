@@ -102,7 +102,7 @@ def plan_delete(session: Session, *, name: str | None, names: list[str] | None, 
     Raises Refused, Unsupported, Denied, and InvalidInput for a name without a tag or digest.
     """
     references = [_parse(text) for text in dict.fromkeys([name] if name is not None else names or [])]
-    wanted = session.map(partial(_look, session), references)
+    wanted = session.map(partial(_look, session), references, "images")
     draft = Draft()
     tasks: dict[str, _Task] = {}
     for one in wanted:

@@ -163,7 +163,7 @@ def _observe(
     have: dict[str, list[Descriptor]] = {}
     for item in members(base) if base else []:
         have.setdefault(item.digest, []).append(item)
-    found = session.map(partial(_resolve, session, have, flatten, state), given)
+    found = session.map(partial(_resolve, session, have, flatten, state), given, "images")
     if state == "present":
         _refuse_conflicts(found)
     return _Seen(repository, source, where, in_place, base, found)

@@ -46,7 +46,7 @@ def _look(session: Session, repository: Repository, digest: str, depth: int) -> 
     found: dict[str, list[_Referrer]] = {}
     level = [digest]
     for dummy in range(depth):
-        found.update(zip(level, session.map(partial(_referrers, repository), level)))
+        found.update(zip(level, session.map(partial(_referrers, repository), level, "manifests")))
         inner = [one.item.digest for digest in level for one in found[digest]]
         level = [digest for digest in dict.fromkeys(inner) if digest not in found]
     return found

@@ -18,7 +18,7 @@ def plan_tag(session: Session, *, name: str, tags: list[str], on_existing: str) 
     image = repository.head(source.target)
     if image is None:
         raise NotFound(f"{source} does not exist.", "MANIFEST_UNKNOWN", source.registry, 404)
-    targets = session.map(lambda reference: Target.look(repository, reference), wanted)
+    targets = session.map(lambda reference: Target.look(repository, reference), wanted, "tags")
     writes = [target for target in targets if not target.is_settled(image.digest, on_existing)]
     draft = Draft()
     if writes:

@@ -32,7 +32,7 @@ def tag_info(
     reference = Reference.parse_repository(name)
     repository = session.repository(reference)
     chosen = choose(list_tags(repository))
-    found = session.map(repository.head, chosen) if digests else []
+    found = session.map(repository.head, chosen, "tags") if digests else []
     resolved = {tag: head.digest for tag, head in zip(chosen, found) if head}
     names = [str(reference.with_tag(tag)) for tag in chosen]
     result: dict[str, t.Any] = {"tags": chosen, "references": names, "digests": resolved if digests else None}

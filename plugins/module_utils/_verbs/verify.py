@@ -57,7 +57,7 @@ def verify_images(
                 raise
             return Verdicts(reference, None, False, problem=str(exc))
 
-    found = session.map(one, references)
+    found = session.map(one, references, "images")
     for warning in (warning for verdicts in found for warning in verdicts.warnings):
         session.transport.warn(warning)
     result = _result(texts, found)

@@ -15,10 +15,11 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from ansible.errors import AnsibleActionFail
 from ansible.module_utils import basic
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from ansible_collections.quayside.registry.plugins.plugin_utils import _in_process
+from ansible_collections.quayside.registry.plugins.plugin_utils import _in_process, _progress
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
@@ -207,3 +208,71 @@ def test_it_says_which_way_a_task_goes(why: str, place: Place) -> None:
     else:
         assert said == ["quayside.registry.oci_digest_info runs inside the controller"]
         assert result["exists"]
+
+
+# --- how far a long task is
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """What is told, and whether that goes to standard error, when a task takes long as soon as it asks for anything."""
+    told: list[tuple[str, bool]] = []
+    monkeypatch.setattr(_in_process.display, "verbosity", 0)
+    monkeypatch.setattr(_in_process, "_TERMINAL", False)
+    monkeypatch.setattr(
+        _in_process.display, "display", lambda text, color=None, stderr=False: told.append((text, stderr))
+    )
+    monkeypatch.setattr(_progress, "FIRST", 0.0)
+    return told
+
+
+def tell(place: Place, variables: dict[str, Any], **task: Any) -> dict[str, Any]:
+    """Run a task that a registry throttles for a second."""
+    place.registry.fault("HEAD", "/manifests/", status=429, headers={"Retry-After": "1"})
+    options = {**place.entry(), "name": place.name(f"{REPO}:1"), "retries": 1}
+    made = action("oci_digest_info", options, **task)
+    found = made._run_here("oci_digest_info", {"inventory_hostname": "h1", **variables})
+    assert found["exists"]
+    assert PASSWORD not in json.dumps(found, default=str)
+    return found
+
+
+SHOWN = {
+    "true": (True, False, 0, True),
+    "yes, as a word": ("yes", False, 0, True),
+    "false": (False, True, 3, False),
+    "auto, no terminal": ("auto", False, 0, False),
+    "auto, a terminal": ("auto", True, 0, True),
+    "auto, -v": ("auto", False, 1, True),
+    "not set, no terminal": (None, False, 0, False),
+    "not set, a terminal": (None, True, 0, True),
+}
+
+
+@pytest.mark.parametrize("case", SHOWN)
+def test_a_long_task_says_where_it_is(
+    case: str, place: Place, lines: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish, terminal, verbosity, shown = SHOWN[case]
+    monkeypatch.setattr(_in_process, "_TERMINAL", terminal)
+    monkeypatch.setattr(_in_process.display, "verbosity", verbosity)
+    found = tell(place, {} if wish is None else {"quayside_registry_progress": wish})
+    assert found["transfer"]["seconds_waited"] == 1
+    assert bool(lines) == shown
+    assert all(text.startswith("oci_digest_info [h1]: ") and error for text, error in lines)
+    assert PASSWORD not in str(lines)
+
+
+def test_who_hides_results_hides_that_too(place: Place, lines: list[tuple[str, bool]]) -> None:
+    tell(place, {"quayside_registry_progress": True}, no_log=True)
+    assert lines == []
+
+
+def test_the_host_that_it_is_delegated_to_is_named(place: Place, lines: list[tuple[str, bool]]) -> None:
+    tell(place, {"quayside_registry_progress": True}, delegate_to="localhost")
+    assert lines[0][0].startswith("oci_digest_info [h1 -> localhost]: ")
+
+
+def test_a_wish_that_is_none_is_told(place: Place) -> None:
+    with pytest.raises(AnsibleActionFail, match="is 'some'; set it to true, false or auto"):
+        tell(place, {"quayside_registry_progress": "some"})

@@ -71,3 +71,26 @@ def test_a_task_may_fail_at_its_end_with_all_its_results(check):
         "diff": {"before": "old", "after": "new"},
         "more": 1,
     }
+
+
+def test_how_far_it_is_can_be_told_while_a_plan_is_applied():
+    session = make_session(jobs=1)
+    told = []
+
+    def tell() -> None:
+        now = session.transport.progress.figures()
+        told.append((now.images, now.steps, now.blobs, now.bytes.total))
+
+    def plan(session: Session) -> Plan:
+        session.transport.progress.look("images", 2)
+        steps = (
+            Step("Send.", tell, Cost(bytes_sent=70, blobs_pushed=1), "blobs"),
+            Step("Mount.", tell, Cost(blobs_mounted=1), "blobs"),
+            Step("Tag.", tell, Cost(bytes_sent=5)),
+        )
+        return Plan({"images": [{"changed": True}, {"changed": False}]}, "old", "new", steps)
+
+    result = _runner.run(plans(plan, {}), session, {}, check=False, diff=False)
+    assert told == [(1, (done, 3), (done, 2), 70) for done in (0, 1, 2)]
+    assert session.transport.progress.figures().steps == (3, 3)
+    assert result["transfer"]["seconds_waited"] == 0

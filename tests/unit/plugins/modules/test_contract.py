@@ -893,6 +893,7 @@ def test_check_mode_tells_what_happens_and_does_nothing(module: str, case: Case,
     outcome = results(run_module(module, options, diff=True))
     for result in (forecast, outcome):
         assert result["transfer"].pop("requests") >= 0
+        assert result["transfer"].pop("seconds_waited") >= 0
         for key in case.volatile:
             del result[key]
     assert forecast == outcome
