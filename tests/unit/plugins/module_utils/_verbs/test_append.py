@@ -54,8 +54,17 @@ def plan(
     registry: FakeRegistry, name: str | None = ":1", dest: str | None = None, **options: Any
 ) -> tuple[Session, Plan]:
     session = make_session(login(registry))
-    defaults: dict[str, Any] = {"layers": None, "files": None, "format": "oci", "base_annotations": False}
-    defaults.update({"platforms": [], "created": None, "compression": "gzip", "limits": None, "on_existing": "replace"})
+    defaults: dict[str, Any] = {
+        "layers": None,
+        "files": None,
+        "format": "oci",
+        "base_annotations": False,
+        "platforms": [],
+        "created": None,
+        "compression": "gzip",
+        "limits": None,
+        "on_existing": "replace",
+    }
     source = None if name is None else f"{registry.host}/{REPO}{name}"
     arguments = {"dest": f"{registry.host}/{dest}" if dest else None, **defaults, **options}
     return session, plan_append(session, name=source, **arguments)
