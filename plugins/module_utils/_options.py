@@ -117,6 +117,19 @@ VERIFY: Spec = {
     },
     "platforms": {"type": "list", "elements": "str", "default": []},
 }
+# Of what looks at ages: fragment _releases.
+AGE: Spec = {
+    "duration": {"type": "str", "required": True},
+    "clock": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["signed", "first_seen", "created"],
+        "default": ["signed", "first_seen"],
+    },
+    "on_unknown": {"type": "str", "choices": ["fail", "skip"], "default": "fail"},
+}
+STATE_PATH: Spec = {"state_path": {"type": "path"}}
+
 PRIVATE_KEY: Spec = {
     "key": {"type": "path", "no_log": False},
     "key_content": {"type": "str", "no_log": True},

@@ -10,6 +10,8 @@ import typing as t
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from ._errors import OCIError
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -71,6 +73,10 @@ class Plan:
     ``before`` and ``after`` have the same shape, are made by the same function and are the diff: values that JSON has,
     small enough to be read. ``result`` holds the module's own results, ``notes`` say what was left alone on purpose,
     ``skipped`` counts what is in place already.
+
+    ``recover`` is called where a step fails, with the error and the steps that were done, in order. It may undo them,
+    and returns the error that the task ends with. ``judge`` is called at the end with all results, in check mode with
+    those that are foreseen; an error that it returns ends the task as failed, and the results stay beside it.
     """
 
     result: t.Mapping[str, t.Any]
@@ -80,6 +86,8 @@ class Plan:
     skipped: Cost = Cost()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    recover: t.Callable[[OCIError, t.Sequence[Step]], OCIError] | None = None
+    judge: t.Callable[[t.Mapping[str, t.Any]], OCIError | None] | None = None
 
     @property
     def changed(self) -> bool:
@@ -99,17 +107,25 @@ class Plan:
         What a step raises ends it; the steps after that one are not run.
         """
         cost, result, after = self.skipped, dict(self.result), self.after
-        for stage, steps in groupby(self.steps, key=lambda step: step.stage):
-            todo = list(steps)
-            for step, outcome in zip(todo, map_steps(_run, todo) if stage else map(_run, todo)):
-                cost += step.cost if outcome.cost is None else outcome.cost
-                result.update(outcome.result)
-                after = after if outcome.after is None else outcome.after
+        done: list[Step] = []
+
+        def run(step: Step) -> Outcome:
+            outcome = step.run() or Outcome()
+            done.append(step)
+            return outcome
+
+        try:
+            for stage, steps in groupby(self.steps, key=lambda step: step.stage):
+                todo = list(steps)
+                for step, outcome in zip(todo, map_steps(run, todo) if stage else map(run, todo)):
+                    cost += step.cost if outcome.cost is None else outcome.cost
+                    result.update(outcome.result)
+                    after = after if outcome.after is None else outcome.after
+        except OCIError as exc:
+            if not self.recover:
+                raise
+            raise self.recover(exc, tuple(done)) from exc
         return Outcome(cost, result, after)
-
-
-def _run(step: Step) -> Outcome:
-    return step.run() or Outcome()
 
 
 class Draft:

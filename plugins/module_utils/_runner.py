@@ -7,8 +7,10 @@ Check mode is the same plan, not applied, so its result is that of the run.
 from __future__ import annotations
 
 import typing as t
+from contextlib import suppress
 from dataclasses import replace
 
+from ._errors import OCIError
 from ._options import Declaration, Params
 from ._plan import Plan, Step
 from ._registry.session import Session
@@ -35,7 +37,33 @@ def run(
     diff: bool,
     attributes: FileAttributes | None = None,
 ) -> Result:
-    """Run a module's verb with these options and return the module's result. Raises OCIError, OSError."""
+    """Run a module's verb with these options and return the module's result. Raises OCIError, OSError.
+
+    What is to be written down for later tasks is, also where the verb failed, but not in check mode.
+    """
+    try:
+        result = _run(declaration, session, params, check, diff, attributes)
+    except OCIError:
+        with suppress(OSError):  # what failed before is what has to be told
+            _write_down(session, check)
+        raise
+    _write_down(session, check)
+    return result
+
+
+def _write_down(session: Session, check: bool) -> None:
+    for record in () if check else session.records:
+        record()
+
+
+def _run(
+    declaration: Declaration,
+    session: Session,
+    params: Params,
+    check: bool,
+    diff: bool,
+    attributes: FileAttributes | None,
+) -> Result:
     options = {name: params[name] for name in declaration.options}
     if declaration.look:
         result = {"changed": False, **declaration.look(session, **options)}
@@ -48,6 +76,10 @@ def run(
         result = finish(session, plan, check, diff)
     else:
         raise ValueError("a declaration has a verb")
+    return _with_transfer(session, result)
+
+
+def _with_transfer(session: Session, result: Result) -> Result:
     return {**result, "transfer": vars(session.transport.counters)}
 
 
@@ -65,6 +97,10 @@ def finish(session: Session, plan: Plan, check: bool, diff: bool) -> Result:
     shown: Result = {"changed": plan.changed, **result, "actions": plan.actions}
     if diff:
         shown["diff"] = {"before": plan.before, "after": after}
+    error = plan.judge(shown) if plan.judge else None
+    if error:
+        error.details = {**_with_transfer(session, shown), **error.details}
+        raise error
     return shown
 
 

@@ -174,6 +174,12 @@ class Verdicts:
         """The name with the digest that was verified; None where it was not, so that nobody deploys it by accident."""
         return str(self.reference.with_digest(self.digest)) if self.verified and self.digest else None
 
+    @property
+    def signed(self) -> float | None:
+        """When somebody trusted had signed it, or what attests to it, for sure, in seconds since 1970."""
+        found: list[Signature | Attestation] = [*self.signatures, *self.attestations]
+        return min((one.time for one in found if one.verified and one.time is not None), default=None)
+
     def result(self) -> dict[str, t.Any]:
         """Return the results that modules show."""
         return {

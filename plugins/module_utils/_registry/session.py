@@ -38,6 +38,8 @@ class Session:
     """Hands out registries and repositories.
 
     A credential comes from the entry with the longest fitting name, ``shorthand`` (by host), files and helpers.
+    ``records`` write down what later tasks want to know, in files beside the registry: they are done at the end of the
+    task, also of one that failed, but not in check mode.
     """
 
     transport: Transport
@@ -47,6 +49,7 @@ class Session:
     shorthand: t.Mapping[str, Credential | None] = field(default_factory=dict)
     auth_file: str | None = None
     jobs: int = 4
+    records: list[t.Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._registries: dict[tuple[str, Settings], Registry] = {}

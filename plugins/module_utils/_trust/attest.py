@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 from dataclasses import asdict, dataclass, field
 
 from .._errors import InvalidInput, Refused
 from .._oci.query import Query, compile_query
+from .._oci.times import parse_duration
 from .candidates import Candidate
-from .judge import NO, authentic, check_size, crowd
+from .judge import NO, Facts, authentic, check_size, crowd
 from .statement import Statement, predicate_type_of
 from .trust import Trust
 
 _OPTIONS = ("predicate_type", "query", "max_age")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}  # seconds
 _SKEW = 300.0  # seconds that another clock may be ahead
 
 
@@ -41,13 +40,16 @@ class Attestation:
     identity: str | None = None
     issuer: str | None = None
     problem: str | None = None
+    time: float | None = None
+    """When it was made, in seconds since 1970: by a log, else by its predicate."""
 
     @property
     def signer(self) -> tuple[str | None, ...]:
         return self.key_fingerprint, self.identity, self.issuer
 
     def result(self) -> dict[str, t.Any]:
-        return asdict(self)
+        """Return what modules show."""
+        return {key: value for key, value in asdict(self).items() if key != "time"}
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,6 @@ def _wanted(value: t.Any) -> Wanted:
     age = value.get("max_age")
     seconds = None if age is None else parse_duration(age, "max_age")
     return Wanted(predicate_type_of(predicate_type), query, seconds, compile_query(query))
-
-
-def parse_duration(value: t.Any, what: str) -> float:
-    """Return the seconds of a duration such as 90m, 12h, 7d or 2w; InvalidInput about ``what`` otherwise."""
-    match = re.fullmatch(r"([0-9]{1,9})([smhdw])", value) if isinstance(value, str) else None
-    if not match:
-        raise InvalidInput(f"{what} must be a whole number and one of s, m, h, d, w, such as 7d, not {value!r}.")
-    return float(int(match[1]) * _UNITS[match[2]])
 
 
 def judge_attestations(
@@ -119,7 +113,7 @@ def _why(want: Wanted, judged: t.Sequence[Attestation], threshold: int, signers:
 
 def _judged(trust: Trust, want: Wanted, digest: str, candidate: Candidate, now: float) -> t.Iterator[Attestation]:
     """Yield the verdict on one candidate; nothing where it is of another type."""
-    facts: dict[str, str] = {}
+    facts: Facts = {}
     predicate = problem = None
     try:
         check_size(candidate)
@@ -132,7 +126,8 @@ def _judged(trust: Trust, want: Wanted, digest: str, candidate: Candidate, now: 
             raise Refused("It is about another image.")
         predicate = statement.predicate
         _check_query(want, statement)
-        _check_age(want, time if time is not None else statement.time, now)
+        facts["time"] = time if time is not None else statement.time
+        _check_age(want, facts["time"], now)
     except NO as exc:
         problem = str(exc)
     location = candidate.location

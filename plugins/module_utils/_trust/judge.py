@@ -17,6 +17,7 @@ from .policy import Reader, Requirement
 from .statement import SIGNED, Statement, read_statement
 from .trust import Trust, read_file
 
+Facts = dict[str, t.Any]
 NO = (ContentError, InvalidInput, Refused)  # what makes a candidate count for nothing
 
 
@@ -32,6 +33,8 @@ class Signature:
     issuer: str | None = None
     claimed_reference: str | None = None
     problem: str | None = None
+    time: float | None = None
+    """When it was made, in seconds since 1970: by a log or a time stamp, else by what the signer signed."""
 
     @property
     def signer(self) -> tuple[str | None, ...]:
@@ -39,7 +42,8 @@ class Signature:
         return self.key_fingerprint, self.identity, self.issuer
 
     def result(self) -> dict[str, t.Any]:
-        return asdict(self)
+        """Return what modules show."""
+        return {key: value for key, value in asdict(self).items() if key != "time"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def _why(found: t.Sequence[Signature], threshold: int, signers: int) -> str:
 
 def _judged(trust: Trust, image: Reference, digest: str, candidate: Candidate) -> t.Iterator[Signature]:
     """Yield the verdict on one candidate; nothing where it is no signature at all."""
-    facts: dict[str, str] = {}
+    facts: Facts = {}
     problem = None
     try:
         check_size(candidate)
@@ -113,7 +117,7 @@ def check_size(candidate: Candidate) -> None:
         raise Refused(f"It has {len(candidate.content)} bytes; {limit} are read at most.")
 
 
-def _check_simple(trust: Trust, image: Reference, digest: str, candidate: Candidate, facts: dict[str, str]) -> None:
+def _check_simple(trust: Trust, image: Reference, digest: str, candidate: Candidate, facts: Facts) -> None:
     """Fill in the facts about a simple signature, or raise one of NO."""
     text = candidate.annotations.get(simple.SIGNATURE)
     if not text:
@@ -131,6 +135,7 @@ def _check_simple(trust: Trust, image: Reference, digest: str, candidate: Candid
     if not any(identity.accepts(image, payload.name) for identity in trust.identities):
         raise Refused(f"It claims the name {texts.shown(payload.name)}, which identity does not accept for this image.")
     _check_annotations(trust, [payload.optional])
+    facts["time"] = payload.optional.get("timestamp")
 
 
 def _key_of(keys: t.Sequence[PublicKey], signature: bytes, message: bytes, hint: str = "") -> PublicKey:
@@ -149,9 +154,9 @@ def _check_annotations(trust: Trust, signed: t.Sequence[t.Mapping[str, t.Any]]) 
         raise Refused(f"The annotations that are wanted ({wanted}) are not in what was signed.")
 
 
-def _check_bundle(trust: Trust, digest: str, candidate: Candidate, facts: dict[str, str]) -> bool:
+def _check_bundle(trust: Trust, digest: str, candidate: Candidate, facts: Facts) -> bool:
     """Fill in the facts about a bundle, or raise one of NO; False where it does not even claim to be a signature."""
-    statement, _time = authentic(trust, candidate, facts, SIGNED)
+    statement, facts["time"] = authentic(trust, candidate, facts, SIGNED)
     if statement is None:
         return False
     subjects = statement.about(digest)
@@ -164,7 +169,7 @@ def _check_bundle(trust: Trust, digest: str, candidate: Candidate, facts: dict[s
 
 
 def authentic(
-    trust: Trust, candidate: Candidate, facts: dict[str, str], predicate_type: str
+    trust: Trust, candidate: Candidate, facts: Facts, predicate_type: str
 ) -> tuple[Statement | None, float | None]:
     """Return a statement that somebody trusted signed, and the sure time of that, in seconds since 1970, if any.
 

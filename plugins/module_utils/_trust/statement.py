@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 import typing as t
 from dataclasses import dataclass, field
 
 from .._errors import ContentError, InvalidInput
 from .._oci.manifest import Json, canonical_json, parse_json
+from .._oci.times import parse_time
 from .texts import shown
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -31,7 +31,6 @@ _TIMES = {
     "https://slsa.dev/verification_summary/v1": (("timeVerified",),),
     "https://cosign.sigstore.dev/attestation/v1": (("Timestamp",),),
 }
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.\d+)?(?:[Zz]|([+-]\d\d:\d\d))", re.ASCII)
 _WHAT = "The statement"
 
 
@@ -63,19 +62,6 @@ class Statement:
                 value = value.get(key) if isinstance(value, dict) else None
             if value is not None:
                 return parse_time(value)
-        return None
-
-
-def parse_time(value: t.Any) -> float | None:
-    """Return the seconds since 1970 of a time (RFC 3339); None where it is none."""
-    match = _TIME.fullmatch(value) if isinstance(value, str) else None
-    try:
-        return (
-            datetime.datetime.fromisoformat(f"{match[1]}T{match[2]}{match[3] or '+00:00'}").timestamp()
-            if match
-            else None
-        )
-    except (ValueError, OverflowError):
         return None
 
 

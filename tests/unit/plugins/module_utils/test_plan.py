@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Sequence
 
 import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import OCIError, Refused
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Cost, Draft, Outcome, Plan, Step
 
 
@@ -93,7 +95,7 @@ def test_plans_are_frozen():
     first = planned.apply(one_by_one)
     assert (planned.result, planned.before, planned.after, planned.actions, planned.cost()) == asked
     assert planned.apply(one_by_one) == first
-    for name in ("result", "before", "after", "steps", "skipped", "notes", "warnings"):
+    for name in ("result", "before", "after", "steps", "skipped", "notes", "warnings", "recover", "judge"):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(planned, name, None)
     for name in ("text", "run", "cost", "stage", "undo"):
@@ -113,3 +115,24 @@ def test_a_draft_drops_nothing():
     assert draft.plan({"x": 1}, "old", "new") == Plan(
         {"x": 1}, "old", "new", (first, second), Cost(blobs_skipped=3), ("n", "m"), ("w",)
     )
+
+
+def failing(step: str) -> Step:
+    def fail() -> None:
+        raise Refused(f"{step} cannot be done")
+
+    return Step(step, fail)
+
+
+def test_a_plan_that_can_recover_is_told_what_was_done():
+    told = []
+
+    def recover(error: OCIError, done: Sequence[Step]) -> OCIError:
+        told.extend([str(error), *(step.text for step in done)])
+        return Refused("taken back", details={"left": []})
+
+    steps = (Step("a", lambda: None, stage="s"), Step("b", lambda: None, stage="s"), failing("c"), failing("d"))
+    with pytest.raises(Refused, match="taken back") as caught:
+        plan(*steps, recover=recover).apply(one_by_one)
+    assert told == ["c cannot be done", "a", "b"]
+    assert caught.value.details == {"left": []}

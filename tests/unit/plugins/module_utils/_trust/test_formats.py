@@ -10,6 +10,7 @@ import json
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, InvalidInput
 from ansible_collections.quayside.registry.plugins.module_utils._oci.manifest import canonical_json
+from ansible_collections.quayside.registry.plugins.module_utils._oci.times import parse_time
 from ansible_collections.quayside.registry.plugins.module_utils._trust import (
     bundle,
     dsse,
@@ -313,7 +314,7 @@ def test_another_payload_is_no_statement() -> None:
     ],
 )
 def test_times(text, seconds):
-    assert statement.parse_time(text) in ((seconds,) if seconds else (None, -62135647200.0))
+    assert parse_time(text) in ((seconds,) if seconds else (None, -62135647200.0))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Removing tags and manifests without breaking what else uses them.
+
+Whether a registry can remove a tag alone is found out when it is asked to (distribution-spec, "Content Management").
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+from functools import partial
+
+from .._errors import ContentError, NotFound, OCIError, Refused, Unsupported
+from .._oci.manifest import Descriptor
+from .._oci.mediatype import INDEXES
+from .._oci.reference import Reference
+from .._oci.walk import below, walk
+from .._registry.client import Repository
+from .._registry.manifests import remove
+from .._registry.session import Session
+from .._registry.tags import list_tags
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Use:
+    """What the tags of a repository point at, and what the indexes among that hold, at any depth, by tag."""
+
+    digests: t.Mapping[str, str]
+    holds: t.Mapping[str, frozenset[str]]
+
+    def tags(self, digest: str) -> list[str]:
+        return [tag for tag, found in self.digests.items() if found == digest]
+
+    def depth(self, digest: str) -> int:
+        """Return a number that is smaller for an index than for what it holds."""
+        return sum(digest in held for held in set(self.holds.values()))
+
+    def others(self, digest: str, going: t.Collection[str]) -> list[str]:
+        """Return the tags, but those that go, that point at a digest or at an index that holds it."""
+        users = [*self.tags(digest), *(tag for tag, held in self.holds.items() if digest in held)]
+        return [tag for tag in dict.fromkeys(users) if tag not in going]
+
+
+def look_at_tags(session: Session, repository: Repository) -> Use:
+    """Look at all tags, and into the indexes among what they point at."""
+    tags = list_tags(repository)
+    heads = {tag: head for tag, head in zip(tags, session.map(repository.head, tags)) if head}
+    indexes = {head.digest: head for head in heads.values() if head.media_type in INDEXES}
+    inside = dict(zip(indexes, session.map(partial(_inside, repository), indexes.values())))
+    return Use(
+        {tag: head.digest for tag, head in heads.items()},
+        {tag: inside[head.digest] for tag, head in heads.items() if head.digest in inside},
+    )
+
+
+def _inside(repository: Repository, root: Descriptor) -> frozenset[str]:
+    """Return the digests of all that is below an index; of one that cannot be read, whatever it mentions."""
+    if root.media_type not in INDEXES:
+        return frozenset()
+    found: set[str] = set()
+
+    def children(level: list[Descriptor]) -> list[list[Descriptor]]:
+        inner = []
+        for item in level:
+            indexes: list[Descriptor] = []
+            if item.media_type in INDEXES:
+                try:
+                    manifests, blobs = below(repository.get(item.digest))
+                    found.update(part.digest for part in manifests + blobs)
+                    indexes = [part for part in manifests if part.media_type in INDEXES]
+                except NotFound:  # a sparse index
+                    pass
+            inner.append(indexes)
+        return inner
+
+    try:
+        walk([root], children, lambda item: item.digest, repository.full(root.digest))
+    except ContentError:
+        raw = repository.get_raw(root.digest).raw.decode("utf-8", "replace")
+        found.update(part for part in raw.split('"') if part.startswith(("sha256:", "sha512:")))
+    return frozenset(found)
+
+
+def deletes_tags_with_manifest(repository: Repository) -> bool:
+    """Is it known, without a write, that this registry cannot remove a tag and leave its manifest?
+
+    Harbor deletes the manifest with all its tags. CNCF distribution came to remove tags and to page lists of them in
+    the same release, 3.0: one that takes ``n=x`` for a number is older. It answers in the plain text of its router
+    where other registries have the referrers API.
+    """
+    if repository.registry.parameters.get("service") == "harbor-registry":
+        return True
+    probe = repository.request("GET", "tags/list?n=x")
+    probe.discard()
+    if probe.status != 200 or "Docker-Distribution-Api-Version" not in probe.headers:
+        return False
+    probe = repository.request("GET", f"referrers/sha256:{'0' * 64}")
+    return probe.status == 404 and probe.discard().startswith(b"404 page not found")
+
+
+def is_shared(repository: Repository, named: Reference, others: list[str]) -> OCIError:
+    """Return the error that says which tags a deletion would break."""
+    host = repository.registry.host
+    if not named.digest:
+        text = f"{named} cannot be removed alone: {host} does not delete tags, and deleting its manifest would also"
+        return Unsupported(f"{text} break {listed(others)}.", registry=host)
+    text = f"{named} is used by {listed(others)}, which deleting it would break."
+    return Refused(f"{text} Delete those first, or set force: true.", "MANIFEST_SHARED", host)
+
+
+def listed(tags: t.Sequence[str]) -> str:
+    """Return the first of some tags, and how many more there are."""
+    more = f" and {len(tags) - _SHOWN} more" if len(tags) > _SHOWN else ""
+    return ", ".join(tags[:_SHOWN]) + more
+
+
+def untag(session: Session, repository: Repository, tag: str, digest: str, force: bool) -> None:
+    """Remove a tag; where the registry refuses that, delete its manifest, if nothing else uses it."""
+    if remove(repository, tag, may_lack=True):
+        return
+    others = look_at_tags(session, repository).others(digest, {tag})
+    if others and not force:
+        raise is_shared(repository, Reference(repository.registry.host, repository.name, tag), others)
+    remove(repository, digest)
