@@ -93,9 +93,9 @@ class _Layer:
         return True
 
     def at(self, entry: TarEntry) -> int:
-        """Return the position of a file, the first of several of its path."""
+        """Return the position of an entry, of a folder the first; whiteouts are applied before, so theirs is none."""
         place = self.files.get(entry.path)
-        return place.at if place else 0
+        return place.at if place else len(self.entries)
 
     def hides(self, path: str) -> _Place | None:
         """Return what hides from view what lower layers have at a path, if anything does."""
@@ -158,18 +158,13 @@ class _Walk:
         self._layers = layers
         self._todo = [name for name in reversed(path.split("/")) if name not in ("", ".")]
         self._names = set(self._todo)
-        self._walked: set[str] = set()
+        self._ahead: str | None = None
+        """The path of an entry that was found with the whole rest of the way."""
+        self._known = {"": -1}
+        """Folders that were reached, each with the number of the layer that it is known from."""
         self._hops = 0
-        self._folders: list[tuple[str, int]] = [("", -1)]
-        """Those on the way, the root first, each with the number of the layer that it is known from."""
-
-    @property
-    def _here(self) -> str:
-        return self._folders[-1][0]
-
-    @property
-    def _since(self) -> int:
-        return self._folders[-1][1]
+        self._folders = [""]
+        """Those on the way, the root first."""
 
     def run(self) -> Hit | None:
         """Return what is at the path, None where these layers cannot tell."""
@@ -180,12 +175,11 @@ class _Walk:
             if name == "..":
                 del self._folders[max(1, len(self._folders) - 1) :]
                 continue
-            path = f"{self._here}/{name}" if self._here else name
-            self._walked.add(path)
+            path = f"{self._folders[-1]}/{name}".lstrip("/")
             layer, place, hidden = self._look(path)
             if layer is None or place is None:
                 return self._look_ahead(path)
-            if not self._is_here(layer, place):
+            if not self._is_located(layer, place.entry):
                 return None
             if hidden:
                 return ABSENT if self._is_sure(absent=True) else None
@@ -193,7 +187,8 @@ class _Walk:
                 return self._settle(layer, place)
             kind = place.entry.kind
             if kind == DIRECTORY:
-                self._folders.append((path, layer.number))
+                self._folders.append(path)
+                self._known[path] = layer.number
             elif kind == SYMLINK and self._hops < MAX_LINKS:
                 self._turn(place.entry.target)
             else:
@@ -224,15 +219,10 @@ class _Walk:
                 return (None, None, False) if is_made else (layer, place, not found)
         return None, None, False
 
-    def _is_here(self, layer: _Layer, place: _Place) -> bool:
-        """Does an entry lie in the folder that was reached, and not where a link of a lower layer leads?"""
-        folder = _parent(place.entry.path)
-        return self._since < layer.number or not folder or layer.knows_folder(folder, self._before(place))
-
-    @staticmethod
-    def _before(place: _Place) -> int:
-        """Whiteouts are applied before the files of their layer, so that their position says nothing."""
-        return 1 << 62 if _is_mark(place.entry) else place.at
+    def _is_located(self, layer: _Layer, entry: TarEntry) -> bool:
+        """Does an entry lie where its path says, and not where a link of a lower layer leads?"""
+        folder = _parent(entry.path)
+        return self._known.get(folder, layer.number) < layer.number or layer.knows_folder(folder, layer.at(entry))
 
     def _look_ahead(self, path: str) -> Hit | None:
         """Look for the whole rest of the path, where no layer so far says what the next name is.
@@ -247,14 +237,14 @@ class _Walk:
         for layer in self._layers:
             place = layer.files.get(full)
             if place:
-                self._walked.add(full)
+                self._ahead = full
                 return self._settle(layer, place) if self._is_untouched(layer, place) else None
             if layer.whiteouts or layer.opaque:
                 return None
         return None
 
     def _is_untouched(self, layer: _Layer, place: _Place) -> bool:
-        if self._here and self._since >= layer.number:
+        if self._known[self._folders[-1]] >= layer.number:
             return False
         later = [layer.entries[place.at + 1 :], *(one.entries for one in self._layers if one.number > layer.number)]
         return not any(_name(entry.path) in self._names for entries in later for entry in entries)
@@ -268,7 +258,6 @@ class _Walk:
             if target.at > place.at:  # then it may be to a file of a lower layer
                 return None
             self._names.add(_name(entry.target))
-            self._walked.add(entry.target)
             if not layer.knows_folder(_parent(entry.target), target.at):
                 return None
             entry = target.entry
@@ -281,19 +270,7 @@ class _Walk:
         """
         for layer in self._layers:
             for entry in layer.entries:
-                is_any = absent or entry.path.endswith(OPAQUE)
-                if (is_any or _name(entry.path) in self._names) and not self._is_walked(entry):
-                    before = 1 << 62 if _is_mark(entry) else layer.at(entry)
-                    if not layer.knows_folder(_parent(entry.path), before):
-                        return False
+                matters = absent or entry.path.endswith(OPAQUE) or _name(entry.path) in self._names
+                if matters and entry.path != self._ahead and not self._is_located(layer, entry):
+                    return False
         return True
-
-    def _is_walked(self, entry: TarEntry) -> bool:
-        """Is this about a name on the way itself, which was looked at there?"""
-        folder, name = _parent(entry.path), _name(entry.path)
-        path = folder if entry.path.endswith(OPAQUE) else f"{folder}/{name}".lstrip("/")
-        return path in self._walked
-
-
-def _is_mark(entry: TarEntry) -> bool:
-    return entry.path.rpartition("/")[2].startswith(WHITEOUT)

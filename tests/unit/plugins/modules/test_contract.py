@@ -225,6 +225,13 @@ OFFLINE: dict[str, None] = dict.fromkeys(
 )
 HIDDEN = {name: ("UNSUPPORTED_BY_REGISTRY", int(name) if name.isdigit() else 401) for name in ("401", "403")}
 
+WAITED_OUT: dict[str, tuple[str, int | None]] = {
+    "closed port": ("WAIT_TIMEOUT", None),
+    "http to https": ("WAIT_TIMEOUT", None),
+    "429": ("WAIT_TIMEOUT", 429),
+    "500": ("WAIT_TIMEOUT", 500),
+}
+
 # What a registry's own list of referrers is long, when it is read back, nobody knows before.
 READ_BACK = frozenset(("transfer",))
 LOCAL = frozenset(("oci_key",))  # these talk to no registry
@@ -401,6 +408,48 @@ CASES: dict[str, list[Case]] = {
             },
             {"base": "x:"},
             stock=add_on_bases,
+        ),
+    ],
+    "oci_file_info": [
+        Case(
+            lambda place: {
+                "name": place.name("team/tar:1"),
+                "path": "/a",
+                "content": True,
+                "limits": {"max_entries": 9},
+            },
+            {"name": "UPPER/x"},
+            stock=add_tars,
+        ),
+        Case(
+            lambda place: {"name": place.name("team/tar:1"), "path": "/none", "platform": "linux/arm64"},
+            {"name": "x:"},
+            stock=add_tars,
+        ),
+    ],
+    "oci_wait": [
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1.2.3"),
+                "signatures": {"keys": [VERIFIER]},
+                "referrers": ["application/vnd.example.sbom"],
+                "timeout": 1,
+                "interval": 1,
+            },
+            {"name": "UPPER/x"},
+            WAITED_OUT,
+            frozenset(("elapsed",)),
+            stock=sign_images,
+        ),
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1"),
+                "platforms": ["linux/amd64", "linux/arm64"],
+                "digest": place.registry.tags(REPO).get("1"),
+                "not_digest": f"sha256:{'a' * 64}",
+            },
+            {"name": "x:"},
+            volatile=frozenset(("elapsed",)),
         ),
     ],
     "oci_blob": [

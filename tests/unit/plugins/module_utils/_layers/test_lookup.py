@@ -58,7 +58,8 @@ def in_tree(layers: Layers, path: str) -> Hit:
     return Hit(node.entry, owners[0] if owners else None)
 
 
-BASE = [d("bin"), symlink("sh", "bin/sh"), d("etc"), Item("etc/version"), d("usr"), d("usr/bin"), Item("usr/bin/tool")]
+TOOL = [d("usr"), d("usr/bin"), Item("usr/bin/tool")]
+BASE = [d("bin"), symlink("sh", "bin/sh"), d("etc"), Item("etc/version"), *TOOL]
 
 
 @pytest.mark.parametrize(
@@ -78,8 +79,8 @@ BASE = [d("bin"), symlink("sh", "bin/sh"), d("etc"), Item("etc/version"), d("usr
         ("/etc/none", [BASE, [d("etc")]], 2, None),
         ("/etc", [BASE, [d("etc"), Item("etc/version")]], 1, "etc"),
         ("/sh", [BASE, [symlink("sh", "bin/tool")]], 1, "sh"),
-        ("/bin/tool", [[d("a"), *BASE], [d("usr"), d("usr/bin"), Item("usr/bin/tool"), symlink("bin", "usr/bin")]], 1, "usr/bin/tool"),
-        ("/x/tool", [BASE, [d("usr"), d("usr/bin"), Item("usr/bin/tool")], [symlink("x", "usr/lib/../../usr/bin"), d("usr"), d("usr/lib")]], 2, "usr/bin/tool"),
+        ("/bin/tool", [BASE, [*TOOL, symlink("bin", "usr/bin")]], 1, "usr/bin/tool"),
+        ("/x/tool", [BASE, TOOL, [symlink("x", "usr/lib/../../usr/bin"), d("usr"), d("usr/lib")]], 2, "usr/bin/tool"),
         ("/x/version", [BASE, [symlink("x", "../../../etc")]], 2, "etc/version"),
         ("/x/y", [BASE, [symlink("x", "x")]], 2, None),
         ("/c", [BASE, [d("etc"), Item("etc/version"), link("c", "etc/version")]], 1, "etc/version"),
