@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import typing as t
-from datetime import datetime, timedelta, timezone
 from functools import partial
 
 from .._errors import ContentError, InvalidInput, NotFound
@@ -14,16 +13,8 @@ from .._kit.image import described, find
 from .._kit.rootfs import parse_limits
 from .._layers.limits import Budget
 from .._layers.lookup import ABSENT, Hit, Lookup
-from .._layers.tarstream import (
-    BLOCK_DEVICE,
-    CHARACTER,
-    DIRECTORY,
-    FIFO,
-    FILE,
-    SYMLINK,
-    TarEntry,
-    printable,
-)
+from .._layers.stat import stat_of
+from .._layers.tarstream import FILE, TarEntry, printable
 from .._oci.image import check_image
 from .._oci.manifest import Descriptor, Json
 from .._oci.parts import parts
@@ -32,14 +23,6 @@ from .._registry.session import Session
 
 MAX_CONTENT = 8 << 20  # bytes; it goes through Ansible as base64
 _MAX_HELD = 32 << 20  # bytes of files of that name that are kept while it is not known which one counts
-_TYPES = {
-    FILE: "file",
-    DIRECTORY: "directory",
-    SYMLINK: "link",
-    CHARACTER: "character",
-    BLOCK_DEVICE: "block",
-    FIFO: "fifo",
-}
 
 
 def file_info(
@@ -72,7 +55,7 @@ def file_info(
     return {
         **described(reference, manifest),
         "exists": hit.entry is not None,
-        "stat": _stat(hit.entry) if hit.entry else None,
+        "stat": stat_of(hit.entry) if hit.entry else None,
         "content": None if data is None else base64.b64encode(data).decode("ascii"),
         "layer": None if hit.layer is None else layers[hit.layer].digest,
     }
@@ -126,33 +109,3 @@ class _Search:
 
 def _base(path: str) -> str:
     return path.rpartition("/")[2]
-
-
-def _stat(entry: TarEntry) -> Json:
-    is_device = entry.kind in (CHARACTER, BLOCK_DEVICE)
-    return {
-        "type": _TYPES[entry.kind],
-        "mode": f"{entry.mode:04o}",
-        "uid": entry.uid,
-        "gid": entry.gid,
-        "user": _text(entry.uname) or None,
-        "group": _text(entry.gname) or None,
-        "size": entry.size,
-        "mtime": _time(entry.mtime),
-        "target": _text(entry.target) if entry.kind == SYMLINK else None,
-        "major": entry.major if is_device else None,
-        "minor": entry.minor if is_device else None,
-    }
-
-
-def _text(name: str) -> str:
-    """Return a name from a tar, which may be no text, as one."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _time(seconds: int) -> str | None:
-    try:
-        found = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
-    except OverflowError:
-        return None
-    return found.strftime("%Y-%m-%dT%H:%M:%SZ") if found.year >= 1000 else None

@@ -427,6 +427,37 @@ CASES: dict[str, list[Case]] = {
             stock=add_tars,
         ),
     ],
+    "oci_drift_info": [
+        Case(
+            lambda place: {
+                "images": [
+                    {"name": place.name(f"{REPO}:1.2.3"), "digest": f"sha256:{'a' * 64}", "where": "web1"},
+                    {"name": place.name(f"{REPO}:none"), "digest": f"sha256:{'a' * 64}"},
+                    {
+                        "name": place.name(f"{REPO}:1.2.3"),
+                        "digest": place.registry.tags(REPO).get("1.2.3") or f"sha256:{'a' * 64}",
+                    },
+                ],
+                "verify": {"keys": [VERIFIER]},
+            },
+            {"images": [{"name": "UPPER/x", "digest": f"sha256:{'a' * 64}"}]},
+            stock=sign_images,
+        ),
+        Case(
+            lambda place: {
+                "images": [
+                    {
+                        "name": place.name(f"team/based:{tag}"),
+                        "digest": place.registry.tags("team/based").get(tag, f"sha256:{'a' * 64}"),
+                    }
+                    for tag in "12"
+                ],
+                "base": True,
+            },
+            {"images": [{"name": "x:", "digest": f"sha256:{'a' * 64}"}]},
+            stock=add_on_bases,
+        ),
+    ],
     "oci_wait": [
         Case(
             lambda place: {
