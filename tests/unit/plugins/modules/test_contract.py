@@ -146,6 +146,14 @@ def add_bases(place: Place) -> None:
     place.registry.add_image("base/os", "2", layers=[b"newer layer " * 100])
 
 
+def add_packages(place: Place) -> None:
+    """Beside the images of `add_tars`, one with other files, packages and settings."""
+    add_tars(place)
+    status = "Package: a\nStatus: install ok installed\nVersion: 1\n"
+    layers = [tar_of({"a": "x", "var/lib/dpkg/status": status}, [("l", b"2", "a")])]
+    place.registry.add_image("team/packed", "latest", layers=layers, config={"author": "me"}, annotations={"a": "b"})
+
+
 def add_on_bases(place: Place) -> None:
     """An image on an old base, and one on the newest, which say so."""
     add_bases(place)
@@ -425,6 +433,33 @@ CASES: dict[str, list[Case]] = {
             lambda place: {"name": place.name("team/tar:1"), "path": "/none", "platform": "linux/arm64"},
             {"name": "x:"},
             stock=add_tars,
+        ),
+    ],
+    "oci_image_diff_info": [
+        Case(
+            lambda place: {
+                "name": place.name("team/tar:1"),
+                "other": place.name("team/packed"),
+                "files": True,
+                "packages": True,
+                "limits": {"max_entries": 99},
+            },
+            {"name": "UPPER/x"},
+            stock=add_packages,
+        ),
+        Case(
+            lambda place: {
+                "name": place.name("team/tar:1"),
+                "other": place.name("team/tar:1"),
+                "platform": "linux/arm64",
+                "files": True,
+            },
+            {"other": "x:"},
+            stock=add_tars,
+        ),
+        Case(
+            lambda place: {"name": place.name(f"{REPO}:1"), "other": place.name(f"{REPO}:1.2.3")},
+            {"other": "a b"},
         ),
     ],
     "oci_drift_info": [
