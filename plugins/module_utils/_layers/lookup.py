@@ -179,8 +179,6 @@ class _Walk:
             layer, place, hidden = self._look(path)
             if layer is None or place is None:
                 return self._look_ahead(path)
-            if not self._is_located(layer, place.entry):
-                return None
             if hidden:
                 return ABSENT if self._is_sure(absent=True) else None
             if not self._todo:

@@ -88,6 +88,10 @@ BASE = [d("bin"), symlink("sh", "bin/sh"), d("etc"), Item("etc/version"), *TOOL]
         ("/c", [BASE, [link("b", "etc/version"), link("c", "b")]], 2, "etc/version"),
         ("/", [BASE, [d("etc")]], 2, None),
         ("/../etc/version", [BASE, [d("etc"), Item("etc/version")]], 1, "etc/version"),
+        # A link to a later file of its layer is to the one that was there before.
+        ("/c", [[Item("b")], [link("c", "b"), Item("b", mode=0o600)]], 2, "b"),
+        # A file went through a link, which is a folder by now.
+        ("/lib/x", [[d("usr"), symlink("lib", "usr")], [Item("lib/x")], [d("lib")]], 3, None),
         # The folder is left out, and is a link in the layer below: the file is where that leads.
         ("/etc/version", [[d("usr"), d("etc"), symlink("lib", "etc")], [Item("lib/version")]], 2, "lib/version"),
         ("/etc/version", [BASE, [d("etc"), Item("etc/version")], [Item("lib/version")]], 3, "etc/version"),
