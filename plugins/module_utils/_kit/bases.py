@@ -64,13 +64,13 @@ class Built:
 class Standing:
     """How one image stands to its base.
 
-    ``what`` names the image; ``name`` is the base's name, ``built_on`` the digest that the image says it was built on
+    ``digest`` is the image's; ``name`` is the base's name, ``built_on`` the digest that the image says it was built on
     (None: it does not say), ``latest`` what the name points at now: an index, where it is one. ``layers_behind`` are
     the layers of the base that the image has and the newest base does not have, None where they are unknown, since the
     old base is not there any more.
     """
 
-    what: str
+    digest: str
     platform: Platform | None
     name: Reference
     built_on: str | None
@@ -163,7 +163,7 @@ class Bases:
         if built.name is None:
             raise unknown_base(what, advice)
         latest = self._head(built.name)
-        standing = Standing(what, listed, built.name, built.digest, latest)
+        standing = Standing(manifest.digest, listed, built.name, built.digest, latest)
         if built.digest == latest:
             return standing
         image = replace(read_image(repository, manifest, what), listed=listed)

@@ -50,7 +50,7 @@ class Summary:
     size_before: int
 
 
-def _plain(source: LayerSource, budget: Budget) -> t.Iterator[bytes]:
+def plain(source: LayerSource, budget: Budget) -> t.Iterator[bytes]:
     """Yield the uncompressed bytes of a layer; the end is reached only if they have the right digest."""
     digest, size = hasher(source.diff_id) if source.diff_id else None, 0
     with contextlib.closing(ChunkStream(source.open())) as packed:
@@ -68,28 +68,27 @@ def _plain(source: LayerSource, budget: Budget) -> t.Iterator[bytes]:
             raise mismatch(f"The content of {source.name}", source.diff_id, found)
 
 
-def _entries(reader: TarReader, name: str, budget: Budget) -> list[TarEntry]:
-    found = []
+def counted(reader: TarReader, name: str, budget: Budget) -> t.Iterator[TarEntry]:
+    """Yield the entries of a layer, counted against the limits."""
     for entry in reader:
         # Holes count as the zeros they become, and extended headers as the entries whose memory they take.
         holes = 0 if entry.segments is None else entry.size - sum(length for dummy, length in entry.segments)
         budget.spend(name, holes, 1 + reader.extended // 4096)
-        found.append(entry)
-    return found
+        yield entry
 
 
 def _spool_layer(source: LayerSource, spool: Spool, budget: Budget) -> list[TarEntry]:
     """Decompress a layer into its spool and return its entries."""
-    for data in _plain(source, budget):
+    for data in plain(source, budget):
         spool.write(data)
     with spool.reader() as file:
-        return _entries(SeekingTarReader(file, source.name, spool.size), source.name, budget)
+        return list(counted(SeekingTarReader(file, source.name, spool.size), source.name, budget))
 
 
 def _read_headers(source: LayerSource, budget: Budget) -> list[TarEntry]:
     """Read a layer once and return its entries, whose content is lost."""
-    stream = as_stream(_plain(source, budget))
-    return _entries(TarReader(stream, source.name), source.name, budget)
+    stream = as_stream(plain(source, budget))
+    return list(counted(TarReader(stream, source.name), source.name, budget))
 
 
 def _apply(

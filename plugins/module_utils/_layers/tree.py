@@ -11,11 +11,11 @@ import typing as t
 from .._errors import ContentError, InvalidInput
 from .tarstream import DIRECTORY, LINK, SYMLINK, TarEntry, printable
 
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
-_AUFS = ".wh..wh."  # other names like this are AUFS's own, and no files of the image
+WHITEOUT = ".wh."
+OPAQUE = ".wh..wh..opq"
+AUFS = ".wh..wh."  # other names like this are AUFS's own, and no files of the image
 _MAX_STEPS = 4096
-_MAX_LINKS = 40  # in a row, as Linux
+MAX_LINKS = 40  # in a row, as Linux
 IMPLICIT = TarEntry(kind=DIRECTORY, mode=0o755)
 
 
@@ -83,10 +83,10 @@ class FileTree:
             replaced = {e.path for e in files if e.kind != SYMLINK}
             for entry in whiteouts:
                 parent, name = self._parent(entry, entry.path, replaced=replaced), _base(entry.path)
-                if parent and name == _OPAQUE:
+                if parent and name == OPAQUE:
                     parent.children.clear()
                 elif parent:
-                    parent.children.pop(name[len(_WHITEOUT) :], None)
+                    parent.children.pop(name[len(WHITEOUT) :], None)
         self._settle_all([link for entry in files for link in self._add(entry, before)])
 
     def _settle_all(self, links: list[_Unsettled]) -> None:
@@ -95,7 +95,7 @@ class FileTree:
             return
         there = {id(node) for dummy, node in self.members()}
         links = [link for link in links if id(link.node) in there]
-        for dummy in range(_MAX_LINKS):
+        for dummy in range(MAX_LINKS):
             links = [link for link in reversed(links) if not self._settle(link)]
         for link in links:
             target = printable(link.entry.target)
@@ -107,15 +107,15 @@ class FileTree:
         files: list[TarEntry] = []
         aufs: dict[str, Node | None] = {}
         for entry in found:
-            parts = entry.path.split("/") if _WHITEOUT in entry.path else [""]
-            marked = [part for part in parts if part.startswith(_WHITEOUT)]
+            parts = entry.path.split("/") if WHITEOUT in entry.path else [""]
+            marked = [part for part in parts if part.startswith(WHITEOUT)]
             if not marked:
                 files.append(entry)
-            elif any(part.startswith(_AUFS) for part in marked) and marked != [_OPAQUE]:
+            elif any(part.startswith(AUFS) for part in marked) and marked != [OPAQUE]:
                 aufs[entry.path] = FileNode(entry, self._number)
             elif marked != parts[-1:]:
                 raise self._bad(entry, "lies below the name of a whiteout")
-            elif parts[-1][len(_WHITEOUT) :] in ("", ".", ".."):
+            elif parts[-1][len(WHITEOUT) :] in ("", ".", ".."):
                 raise self._bad(entry, "is a whiteout of no file")
             else:
                 whiteouts.append(entry)
@@ -174,7 +174,7 @@ class FileTree:
                 child = above.children.get(name) if above else None
                 if isinstance(child, FileNode) and child.entry.kind == SYMLINK:
                     hops += 1
-                    if hops > _MAX_LINKS or len(todo) > _MAX_STEPS:
+                    if hops > MAX_LINKS or len(todo) > _MAX_STEPS:
                         return None
                     if replaced and _join(stack, name) in replaced:
                         return None
@@ -208,6 +208,16 @@ class FileTree:
                 folder = above.children[name] = FolderNode(IMPLICIT)
                 stack[at] = (name, folder)
         return stack[-1][1]
+
+    def find(self, path: str) -> Node | None:
+        """Return what is at a path, links in its folders followed, and none at its end; None where nothing is."""
+        names = [name for name in path.split("/") if name not in ("", ".")]
+        if not names or names[-1] == "..":
+            stack = self._follow("/".join([*names, ""]))
+            return stack[-1][1] if stack else None
+        stack = self._follow("/".join(names))
+        above = stack[-1][1] if stack else None
+        return above.children.get(names[-1]) if above else None
 
     def slot(self, path: str) -> Slot:
         """Return where a new file at ``path`` goes, links in its folders followed. Raises InvalidInput."""

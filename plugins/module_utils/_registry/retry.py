@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import threading
@@ -54,6 +55,9 @@ class Retries:
     def __init__(self, retries: int = 3, sleep: t.Callable[[float], object] | None = None) -> None:
         self.retries = retries
         self.progress = Progress()
+        self.clock: t.Callable[[], float] = time.monotonic
+        self.left: t.Callable[[], float] = lambda: math.inf
+        """How many seconds there still are for an answer, or for what comes after trouble; a verb may set a limit."""
         self._given_up = threading.Event()
         self._patience = _PATIENCE
         self._sleep = sleep or self._given_up.wait
@@ -93,7 +97,7 @@ class Retries:
 
     def _pause(self, tried: int, asked: float | None, why: str) -> bool:
         wait = _FIRST_WAIT * 2**tried if asked is None else asked
-        if wait > min(_MAX_WAIT, self._patience):
+        if wait > min(_MAX_WAIT, self._patience, self.left()):
             return False
         self._patience -= wait
         with self.progress.waiting(why, wait):

@@ -26,6 +26,7 @@ Body = t.Union[bytes, t.Iterable[bytes], None]
 
 _MAX_REDIRECTS = 5
 _LEAST_SECRET = 8  # characters; what is shorter may be a word, and masking it would eat holes into every result
+_LEAST_TIME = 0.1  # seconds
 _COUNTERS = ("requests", "bytes_sent", "bytes_received", "blobs_pushed", "blobs_mounted", "blobs_skipped")
 
 
@@ -126,7 +127,8 @@ class Transport(Retries):
         self._contexts: dict[tuple[t.Any, ...], t.Any] = {}
         self._managers: dict[tuple[t.Any, ...], urllib3.PoolManager] = {}
         self._lines = Lines()
-        self._options = {"timeout": timeout, "maxsize": pool + 1}
+        self._timeout = timeout
+        self._options = {"maxsize": pool + 1}
 
     def send(
         self,
@@ -209,6 +211,7 @@ class Transport(Retries):
                     preload_content=False,
                     decode_content=False,
                     enforce_content_length=True,
+                    timeout=max(_LEAST_TIME, min(self._timeout, self.left())),
                 )
             told = raw.headers
         except (OSError, urllib3.exceptions.HTTPError) as exc:

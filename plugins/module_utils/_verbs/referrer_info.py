@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 from functools import partial
 
-from .._errors import InvalidInput, NotFound
+from .._errors import InvalidInput
+from .._kit.beside import Referrer, look_at_referrers
 from .._kit.image import described
-from .._oci.image import artifact_type as type_of
-from .._oci.manifest import Descriptor, Json
-from .._oci.parts import parts
+from .._oci.manifest import Json
 from .._oci.reference import Reference
 from .._registry.client import Repository
-from .._registry.referrers import COSIGN_SUFFIXES, digest_tag, get_tagged, referrers
 from .._registry.session import Session
 
 
@@ -33,53 +30,19 @@ def referrer_info(session: Session, *, name: str, artifact_type: list[str], dept
     return {**described(reference, found), "referrers": rows}
 
 
-@dataclass(frozen=True)
-class _Referrer:
-    item: Descriptor
-    kind: str | None
-    tag: str | None
-    annotations: Json
-
-
-def _look(session: Session, repository: Repository, digest: str, depth: int) -> dict[str, list[_Referrer]]:
+def _look(session: Session, repository: Repository, digest: str, depth: int) -> dict[str, list[Referrer]]:
     """Return the referrers of a digest, and of each of these, by what they refer to, level by level."""
-    found: dict[str, list[_Referrer]] = {}
+    found: dict[str, list[Referrer]] = {}
     level = [digest]
     for dummy in range(depth):
-        found.update(zip(level, session.map(partial(_referrers, repository), level, "manifests")))
+        found.update(zip(level, session.map(partial(look_at_referrers, repository), level, "manifests")))
         inner = [one.item.digest for digest in level for one in found[digest]]
         level = [digest for digest in dict.fromkeys(inner) if digest not in found]
     return found
 
 
-def _referrers(repository: Repository, digest: str) -> list[_Referrer]:
-    listed = [_listed(repository, item) for item in referrers(repository, digest)]
-    tagged = [_tagged(repository, digest_tag(digest) + suffix) for suffix in COSIGN_SUFFIXES]
-    return [*listed, *(one for one in tagged if one)]
-
-
-def _listed(repository: Repository, item: Descriptor) -> _Referrer:
-    """Read what a list says of a referrer; some lists leave the type out, and the referrer has it."""
-    kind: str | None = item.json.get("artifactType")
-    if not isinstance(kind, str) or not kind:
-        try:
-            kind = type_of(repository.get(item.digest))
-        except NotFound:  # a list may name what is gone
-            kind = None
-    return _Referrer(item, kind, None, item.json.get("annotations") or {})
-
-
-def _tagged(repository: Repository, tag: str) -> _Referrer | None:
-    manifest = get_tagged(repository, tag)
-    if manifest is None:
-        return None
-    layers = parts(manifest, "layers")
-    kind = layers[0].media_type if layers else None
-    return _Referrer(manifest.descriptor, kind, tag, manifest.json.get("annotations") or {})
-
-
 def _rows(
-    digest: str, found: t.Mapping[str, list[_Referrer]], kinds: frozenset[str], depth: int
+    digest: str, found: t.Mapping[str, list[Referrer]], kinds: frozenset[str], depth: int
 ) -> list[dict[str, t.Any]]:
     rows = []
     for one in found.get(digest, ()) if depth else ():

@@ -146,6 +146,14 @@ def add_bases(place: Place) -> None:
     place.registry.add_image("base/os", "2", layers=[b"newer layer " * 100])
 
 
+def add_packages(place: Place) -> None:
+    """Beside the images of `add_tars`, one with other files, packages and settings."""
+    add_tars(place)
+    status = "Package: a\nStatus: install ok installed\nVersion: 1\n"
+    layers = [tar_of({"a": "x", "var/lib/dpkg/status": status}, [("l", b"2", "a")])]
+    place.registry.add_image("team/packed", "latest", layers=layers, config={"author": "me"}, annotations={"a": "b"})
+
+
 def add_on_bases(place: Place) -> None:
     """An image on an old base, and one on the newest, which say so."""
     add_bases(place)
@@ -241,6 +249,13 @@ OFFLINE: dict[str, None] = dict.fromkeys(
     )
 )
 HIDDEN = {name: ("UNSUPPORTED_BY_REGISTRY", int(name) if name.isdigit() else 401) for name in ("401", "403")}
+
+WAITED_OUT: dict[str, tuple[str, int | None]] = {
+    "closed port": ("WAIT_TIMEOUT", None),
+    "http to https": ("WAIT_TIMEOUT", None),
+    "429": ("WAIT_TIMEOUT", 429),
+    "500": ("WAIT_TIMEOUT", 500),
+}
 
 # How long a registry's own lists of referrers and tags are, when they are read back, nobody knows before.
 READ_BACK = frozenset(("transfer",))
@@ -418,6 +433,106 @@ CASES: dict[str, list[Case]] = {
             },
             {"base": "x:"},
             stock=add_on_bases,
+        ),
+    ],
+    "oci_file_info": [
+        Case(
+            lambda place: {
+                "name": place.name("team/tar:1"),
+                "path": "/a",
+                "content": True,
+                "limits": {"max_entries": 9},
+            },
+            {"name": "UPPER/x"},
+            stock=add_tars,
+        ),
+        Case(
+            lambda place: {"name": place.name("team/tar:1"), "path": "/none", "platform": "linux/arm64"},
+            {"name": "x:"},
+            stock=add_tars,
+        ),
+    ],
+    "oci_image_diff_info": [
+        Case(
+            lambda place: {
+                "name": place.name("team/tar:1"),
+                "other": place.name("team/packed"),
+                "files": True,
+                "packages": True,
+                "limits": {"max_entries": 99},
+            },
+            {"name": "UPPER/x"},
+            stock=add_packages,
+        ),
+        Case(
+            lambda place: {
+                "name": place.name("team/tar:1"),
+                "other": place.name("team/tar:1"),
+                "platform": "linux/arm64",
+                "files": True,
+            },
+            {"other": "x:"},
+            stock=add_tars,
+        ),
+        Case(
+            lambda place: {"name": place.name(f"{REPO}:1"), "other": place.name(f"{REPO}:1.2.3")},
+            {"other": "a b"},
+        ),
+    ],
+    "oci_drift_info": [
+        Case(
+            lambda place: {
+                "images": [
+                    {"name": place.name(f"{REPO}:1.2.3"), "digest": f"sha256:{'a' * 64}", "where": "web1"},
+                    {"name": place.name(f"{REPO}:none"), "digest": f"sha256:{'a' * 64}"},
+                    {
+                        "name": place.name(f"{REPO}:1.2.3"),
+                        "digest": place.registry.tags(REPO).get("1.2.3") or f"sha256:{'a' * 64}",
+                    },
+                ],
+                "verify": {"keys": [VERIFIER]},
+            },
+            {"images": [{"name": "UPPER/x", "digest": f"sha256:{'a' * 64}"}]},
+            stock=sign_images,
+        ),
+        Case(
+            lambda place: {
+                "images": [
+                    {
+                        "name": place.name(f"team/based:{tag}"),
+                        "digest": place.registry.tags("team/based").get(tag, f"sha256:{'a' * 64}"),
+                    }
+                    for tag in "12"
+                ],
+                "base": True,
+            },
+            {"images": [{"name": "x:", "digest": f"sha256:{'a' * 64}"}]},
+            stock=add_on_bases,
+        ),
+    ],
+    "oci_wait": [
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1.2.3"),
+                "signatures": {"keys": [VERIFIER]},
+                "referrers": ["application/vnd.example.sbom"],
+                "timeout": 1,
+                "interval": 1,
+            },
+            {"name": "UPPER/x"},
+            WAITED_OUT,
+            frozenset(("elapsed",)),
+            stock=sign_images,
+        ),
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1"),
+                "platforms": ["linux/amd64", "linux/arm64"],
+                "digest": place.registry.tags(REPO).get("1"),
+                "not_digest": f"sha256:{'a' * 64}",
+            },
+            {"name": "x:"},
+            volatile=frozenset(("elapsed",)),
         ),
     ],
     "oci_blob": [
