@@ -13,7 +13,7 @@ from .._oci.reference import Reference
 from .._plan import Draft
 from .._registry.client import Repository
 from .._registry.session import Session
-from .target import Target
+from .target import Target, shows_signatures
 
 if t.TYPE_CHECKING:
     from .._oci.platform import Platform
@@ -110,6 +110,7 @@ def plan_copies(
     if referrers:
         from .referrers import find_beside, find_referrers, list_steps
 
+        draft.warn(*(text for found in session.map(_left_behind, landed) for text in found))
         extra, subjects = find_referrers(session, _subjects(landed))
         beside = find_beside(session, draft, subjects)
         manifests = plan_content(session, draft, [*needs, *extra, *(one.wanted() for one in beside)], repair)
@@ -119,6 +120,17 @@ def plan_copies(
         manifests = plan_content(session, draft, needs, repair)
     tags = [(copy.target, manifests[str(copy.target.repository), copy.wanted.digest]) for copy in moving]
     draft.do(*(target.step(manifest) for target, manifest in tags))
+
+
+def _left_behind(copy: Copy) -> list[str]:
+    """Say that the signatures of an index stay behind, of which only some platforms are copied."""
+    if copy.filtered is None:
+        return []
+    whole = copy.source.head(copy.pair.src.target)
+    if whole is None or whole.digest == copy.wanted.digest or not shows_signatures(copy.source, whole.digest):
+        return []
+    text = f"{copy.pair.src} has signatures or attestations, which are of all its platforms ({whole.digest})"
+    return [f"{text} and do not fit {copy.target.reference}, which has some of them; they are left out."]
 
 
 def _subjects(copies: list[Copy]) -> list[t.Any]:

@@ -14,10 +14,18 @@ from .._errors import Denied, NotFound, Refused, Unsupported
 from .._oci.manifest import Manifest
 from .._oci.parts import members, parts
 from .._oci.reference import Reference
+from .._oci.walk import MAX_DEPTH
 from .._plan import Cost, Draft, Step
 from .._registry.client import Repository
 from .._registry.manifests import put
-from .._registry.referrers import COSIGN_SUFFIXES, digest_tag, merged_index, referrers_by_api, referrers_by_tag
+from .._registry.referrers import (
+    COSIGN_SUFFIXES,
+    digest_tag,
+    endless,
+    merged_index,
+    referrers_by_api,
+    referrers_by_tag,
+)
 from .._registry.referrers import referrers as list_referrers
 from .._registry.session import Session
 from .._registry.tags import list_tags
@@ -64,11 +72,16 @@ def _one(raw: bytes) -> list[bytes]:
 
 
 def find_referrers(session: Session, subjects: t.Iterable[Subject]) -> tuple[list[Wanted], list[Subject]]:
-    """Return what refers to the subjects and to that again, as content to copy, and every subject that was found."""
+    """Return what refers to the subjects and to that again, as content to copy, and every subject that was found.
+
+    Raises ContentError where that goes on below MAX_DEPTH.
+    """
     wanted: dict[tuple[str, str], Wanted] = {}
     seen: dict[tuple[str, str, str], Subject] = {}
     level = {subject.key: subject for subject in subjects}
-    while level:
+    for dummy in range(MAX_DEPTH):
+        if not level:
+            break
         seen.update(level)
         found = session.map(lambda subject: list_referrers(subject.source, subject.digest), level.values())
         following = []
@@ -77,6 +90,8 @@ def find_referrers(session: Session, subjects: t.Iterable[Subject]) -> tuple[lis
                 wanted[str(subject.dest), item.digest] = Wanted(subject.source, subject.dest, item, by_digest=True)
                 following.append(Subject(subject.source, subject.dest, item.digest))
         level = {subject.key: subject for subject in following if subject.key not in seen}
+    for subject in level.values():
+        raise endless(subject.source, subject.digest)
     return list(wanted.values()), list(seen.values())
 
 

@@ -13,8 +13,9 @@ from .._oci.image import artifact_type as type_of
 from .._oci.manifest import Descriptor, Json
 from .._oci.parts import parts
 from .._oci.reference import Reference
+from .._oci.walk import MAX_DEPTH
 from .._registry.client import Repository
-from .._registry.referrers import COSIGN_SUFFIXES, digest_tag, get_tagged, referrers
+from .._registry.referrers import COSIGN_SUFFIXES, digest_tag, endless, get_tagged, referrers
 from .._registry.session import Session
 
 
@@ -29,7 +30,7 @@ def referrer_info(session: Session, *, name: str, artifact_type: list[str], dept
     repository = session.repository(reference)
     found = repository.head(reference.target)
     below = _look(session, repository, found.digest, depth) if found else {}
-    rows = _rows(found.digest, below, frozenset(artifact_type), depth) if found else []
+    rows = _rows(found.digest, below, frozenset(artifact_type)) if found else []
     return {**described(reference, found), "referrers": rows}
 
 
@@ -42,10 +43,15 @@ class _Referrer:
 
 
 def _look(session: Session, repository: Repository, digest: str, depth: int) -> dict[str, list[_Referrer]]:
-    """Return the referrers of a digest, and of each of these, by what they refer to, level by level."""
+    """Return the referrers of a digest, and of each of these, by what they refer to, level by level.
+
+    Raises ContentError below MAX_DEPTH.
+    """
     found: dict[str, list[_Referrer]] = {}
     level = [digest]
-    for dummy in range(depth):
+    for above in range(depth):
+        if above == MAX_DEPTH and level:
+            raise endless(repository, level[0])
         found.update(zip(level, session.map(partial(_referrers, repository), level)))
         inner = [one.item.digest for digest in level for one in found[digest]]
         level = [digest for digest in dict.fromkeys(inner) if digest not in found]
@@ -78,12 +84,11 @@ def _tagged(repository: Repository, tag: str) -> _Referrer | None:
     return _Referrer(manifest.descriptor, kind, tag, manifest.json.get("annotations") or {})
 
 
-def _rows(
-    digest: str, found: t.Mapping[str, list[_Referrer]], kinds: frozenset[str], depth: int
-) -> list[dict[str, t.Any]]:
+def _rows(digest: str, found: dict[str, list[_Referrer]], kinds: frozenset[str]) -> list[dict[str, t.Any]]:
+    """Return the rows below a digest, and take them out: a list that lies may name one digest below several."""
     rows = []
-    for one in found.get(digest, ()) if depth else ():
-        inner = _rows(one.item.digest, found, kinds, depth - 1)
+    for one in found.pop(digest, ()):
+        inner = _rows(one.item.digest, found, kinds)
         if not kinds or one.kind in kinds or inner:
             rows.append(
                 {

@@ -26,6 +26,7 @@ from .._oci.digest import digest_of
 from .._oci.image import attests
 from .._oci.manifest import Descriptor
 from .._oci.mediatype import INDEXES
+from .._oci.patches import texts
 from .._oci.reference import Reference
 from .._oci.walk import below, walk
 from .._plan import Draft, Outcome, Plan, Step
@@ -86,10 +87,12 @@ def plan_sign(
     """
     references = [Reference.parse(text) for text in ([name] if name is not None else dict.fromkeys(names or []))]
     claimed = None if identities is None else tuple(_identity(Reference.parse(text)) for text in identities)
-    _check_annotations(annotations)
+    annotations = texts("annotations", annotations)
     if payload_path is not None and signature is None:
         if state == "absent" or not (key is None and key_content is None and public_key is None):
             raise InvalidInput("payload_path is for a key that is elsewhere; give it without a key, and without state.")
+        if "simple" not in formats:
+            raise InvalidInput("payload_path is for a simple signature; formats must have simple.")
         return _plan_payload(session, references, claimed, annotations, payload_path)
     signer = _open(session, key, key_content, passphrase, formats, annotations, signature, public_key, state)
     images = _images(session, references, claimed, recursive, *(["delete"] if state == "absent" else []))
@@ -101,12 +104,6 @@ def plan_sign(
         return _plan_absent(session, draft, references, shelves, signer)
     _warn(draft, images, recursive, signer)
     return _plan_present(session, draft, references, images, shelves, signer)
-
-
-def _check_annotations(annotations: dict[str, t.Any]) -> None:
-    for key, text in annotations.items():
-        if not isinstance(text, str):
-            raise InvalidInput(f"annotations: {key!r} must be a text; put {text!r} in quotes.")
 
 
 def _open(
@@ -238,6 +235,8 @@ def _bundle(
 def _simples(image: _Image, there: list[tuple[Place, Signature]], signer: _Signer) -> tuple[list[Row], list[Simple]]:
     rows, fresh = [], []
     for identity in image.identities:
+        if signer.signature:  # what was given must be right, also where another one is there already
+            signer.simple(image.subject.digest, identity)
         current = [
             place
             for place, signature in there
