@@ -11,7 +11,7 @@ import typing as t
 from ansible.module_utils import basic
 
 from . import _runner
-from ._errors import MissingLibrary, OCIError
+from ._errors import InvalidInput, MissingLibrary, OCIError
 from ._options import SHARED, TOGETHER, Declaration, check_strings, read_as, session_from
 from ._registry.progress import Progress
 from ._registry.session import Session
@@ -27,6 +27,10 @@ class _Attributes:
     """The mode, owner, group and so on that the task gives a file, compared and set as Ansible's own modules do it."""
 
     def __init__(self, module: basic.AnsibleModule) -> None:
+        """Raise InvalidInput for ``mode: 600``, which is 01130 when it is taken for what it says."""
+        mode = module.params["mode"]
+        if isinstance(mode, int) and (mode > 0o777 or (mode >> 3 | mode) & 7 & ~(mode >> 6)):
+            raise InvalidInput(f"The mode {mode} is {mode:04o} for YAML; write it in quotes, such as '0600'.")
         self._module = module
 
     def differences(self, path: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:

@@ -174,6 +174,9 @@ def check_strings(options: Spec, given: t.Any) -> None:
         names = (name, *spec.get("aliases", ()))
         value = next((given[each] for each in names if given.get(each) is not None), None)
         kind, inner = spec.get("type", "str"), spec.get("options")
+        if spec.get("required") and kind in ("str", "path") and any(given.get(each, "") is None for each in names):
+            # Ansible would make an empty text of it, which is a passphrase, too.
+            raise InvalidInput(f"{name} is null, as a variable without a value is; give it, or '' where it is empty.")
         values = value if kind == "list" and isinstance(value, list) else [value]
         for item in values:
             if inner and isinstance(item, dict):

@@ -33,6 +33,9 @@ class RegistryLookup(LookupBase):
         """Return what is found, with the warnings shown. Raises AnsibleLookupError, in one sentence."""
         spec = {**SHARED, **self.options}
         checked = ArgumentSpecValidator(spec, required_together=TOGETHER).validate(kwargs)
+        if checked.unsupported_parameters:
+            unknown = sorted(str(name) for name in checked.unsupported_parameters)[0]
+            raise AnsibleLookupError(f"{self.name} has no option {unknown!r}; it has {', '.join(sorted(spec))}.")
         if checked.error_messages:
             raise AnsibleLookupError(f"{self.name}: {' '.join(checked.error_messages)}")
         params = checked.validated_parameters

@@ -22,7 +22,7 @@ def _refusal(text: str) -> InvalidInput:
 
 def check_file(path: str) -> str:
     """Return where a file is to be written, links followed, or raise InvalidInput (FILE_ERROR) where that cannot be."""
-    found = os.path.realpath(path)
+    found = _resolve(path)
     if os.path.isdir(found):
         raise _refusal(f"{path} is a folder; give the path of a file.")
     if os.path.exists(found) and not os.path.isfile(found):
@@ -33,11 +33,20 @@ def check_file(path: str) -> str:
 
 def check_folder(path: str) -> str:
     """Return where a folder is to be, links followed, or raise InvalidInput (FILE_ERROR) where that cannot be."""
-    found = os.path.realpath(path)
+    found = _resolve(path)
     if os.path.exists(found) and not os.path.isdir(found):
         raise _refusal(f"{path} is a file; give the path of a folder.")
     _check_parent(found)
     return found
+
+
+def _resolve(path: str) -> str:
+    """Return the real path, or raise InvalidInput (FILE_ERROR)."""
+    if not path:  # as a variable without a value gives it; it would be the current folder
+        raise _refusal("The path is empty; give the path of what is to be written.")
+    if "\n" in path:  # not told: a key, perhaps
+        raise _refusal(f"A text of {len(path)} characters was given where a path is meant.")
+    return os.path.realpath(path)
 
 
 def _check_parent(path: str) -> None:

@@ -13,7 +13,7 @@ from .._oci.reference import Reference
 from .._plan import Draft
 from .._registry.client import Repository
 from .._registry.session import Session
-from .target import Target
+from .target import Target, shows_signatures
 
 if t.TYPE_CHECKING:
     from .._oci.platform import Platform
@@ -143,6 +143,7 @@ def plan_arrivals(
         return plan_content(session, draft, needs, repair, planned), []
     from .referrers import find_beside, find_referrers, list_steps
 
+    draft.warn(*(text for found in session.map(_left_behind, subjects) for text in found))
     extra, found = find_referrers(session, _subjects(subjects))
     beside = find_beside(session, draft, found, tags)
     needs += [*extra, *(one.wanted() for one in beside)]
@@ -150,6 +151,17 @@ def plan_arrivals(
     draft.do(*list_steps(extra, manifests))
     draft.do(*(one.step() for one in beside))
     return manifests, beside
+
+
+def _left_behind(copy: Copy) -> list[str]:
+    """Say that the signatures of an index stay behind, of which only some platforms are copied."""
+    if copy.filtered is None:
+        return []
+    whole = copy.source.head(copy.pair.src.target)
+    if whole is None or whole.digest == copy.wanted.digest or not shows_signatures(copy.source, whole.digest):
+        return []
+    text = f"{copy.pair.src} has signatures or attestations, which are of all its platforms ({whole.digest})"
+    return [f"{text} and do not fit {copy.target.reference}, which has some of them; they are left out."]
 
 
 def _subjects(copies: t.Sequence[Copy]) -> list[t.Any]:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from .._errors import InvalidInput, Refused
 from .._oci.manifest import Json, Manifest, canonical_json, parse_json
 from .._oci.mediatype import INDEXES
+from .._oci.patches import texts
 from .._plan import Draft
 from .._registry.client import Repository
 from .._registry.session import Session
 from .._trust.keys import PrivateKey
 from .._trust.signing import attest
 from .._trust.statement import SIGNED, predicate_type_of
-from .own_signatures import Signer, ToSign, check_annotations, new_bundle, new_simples, with_members
+from .own_signatures import Signer, ToSign, new_bundle, new_simples, with_members
 from .referrers import Beside
 from .signing import NewBundle, NewSimple, Shelf, SignatureTag, Subject, bundle_manifest, open_key, plan_additions
 
@@ -66,8 +67,7 @@ def open_signing(session: Session, options: Options | None) -> Signing | None:
     """Read the option ``sign``. Raises InvalidInput, MissingLibrary."""
     if options is None:
         return None
-    annotations = options.get("annotations") or {}
-    check_annotations(annotations)
+    annotations = texts("sign: annotations", options.get("annotations"))
     key = open_key(session, options.get("key"), options.get("key_content"), options.get("passphrase"))
     if not options["formats"]:
         raise InvalidInput("sign: formats must be bundle, simple or both.")

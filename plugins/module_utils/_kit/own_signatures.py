@@ -49,13 +49,6 @@ class Signer:
         return signed_elsewhere(self.public, simple.build_payload(digest, identity, self.annotations), self.signature)
 
 
-def check_annotations(annotations: dict[str, t.Any]) -> None:
-    """Raise InvalidInput unless all that is to be signed along are texts."""
-    for key, text in annotations.items():
-        if not isinstance(text, str):
-            raise InvalidInput(f"annotations: {key!r} must be a text; put {text!r} in quotes.")
-
-
 def with_members(session: Session, subject: Subject, get: t.Callable[[str], Manifest] | None = None) -> list[Subject]:
     """Return an image, and the manifests and indexes below it, but attestations; ``get`` reads indexes by digest."""
     repository = subject.repository
@@ -88,6 +81,8 @@ def new_simples(image: ToSign, there: list[tuple[Place, Signature]], signer: Sig
     """Return what becomes of the signature for each name, and the new ones for those that ``there`` does not claim."""
     rows, fresh = [], []
     for identity in image.identities:
+        if signer.signature:  # what was given must be right, also where another one is there already
+            signer.simple(image.subject.digest, identity)
         current = [
             place
             for place, signature in there

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from functools import partial
 
 from .._errors import Denied, NotFound, Refused, Unsupported
-from .._oci.image import artifact_type
 from .._oci.manifest import Manifest
 from .._oci.parts import members, parts
 from .._oci.reference import Reference
-from .._oci.walk import below
+from .._oci.walk import MAX_DEPTH, below
 from .._plan import Cost, Draft, Step
 from .._registry.client import Repository
 from .._registry.manifests import put
 from .._registry.referrers import (
     COSIGN_SUFFIXES,
     digest_tag,
-    get_tagged,
+    endless,
     merged_index,
     referrers_by_api,
     referrers_by_tag,
@@ -83,11 +82,16 @@ def _one(raw: bytes) -> list[bytes]:
 
 
 def find_referrers(session: Session, subjects: t.Iterable[Subject]) -> tuple[list[Wanted], list[Subject]]:
-    """Return what refers to the subjects and to that again, as content to copy, and every subject that was found."""
+    """Return what refers to the subjects and to that again, as content to copy, and every subject that was found.
+
+    Raises ContentError where that goes on below MAX_DEPTH.
+    """
     wanted: dict[tuple[str, str], Wanted] = {}
     seen: dict[tuple[str, str, str], Subject] = {}
     level = {subject.key: subject for subject in subjects}
-    while level:
+    for dummy in range(MAX_DEPTH):
+        if not level:
+            break
         seen.update(level)
         found = session.map(lambda subject: list_referrers(subject.source, subject.digest), level.values(), "manifests")
         following = []
@@ -96,6 +100,8 @@ def find_referrers(session: Session, subjects: t.Iterable[Subject]) -> tuple[lis
                 wanted[str(subject.dest), item.digest] = Wanted(subject.source, subject.dest, item, by_digest=True)
                 following.append(Subject(subject.source, subject.dest, item.digest))
         level = {subject.key: subject for subject in following if subject.key not in seen}
+    for subject in level.values():
+        raise endless(subject.source, subject.digest)
     return list(wanted.values()), list(seen.values())
 
 
@@ -148,26 +154,6 @@ def _beside(subject: Subject, tag: str) -> Beside | str | None:
         return merged
     manifest, local = merged
     return None if manifest.digest == target.previous else Beside(subject, target, manifest, local)
-
-
-def referrer_types(repository: Repository, digest: str) -> set[str]:
-    """Return the artifact types of what refers to a digest; of what is under cosign's tags, its layers' media types.
-
-    A referrer that is listed without a type, or with that of its empty config, is read itself.
-    """
-    types = set()
-    for item in list_referrers(repository, digest):
-        said: str | None = item.json.get("artifactType")
-        if not said or said == EMPTY:
-            try:
-                said = artifact_type(repository.get(item.digest))
-            except NotFound:  # a list may name what is gone
-                continue
-        types.add(str(said))
-    for suffix in COSIGN_SUFFIXES:
-        manifest = get_tagged(repository, digest_tag(digest) + suffix)
-        types.update(layer.media_type for layer in (parts(manifest, "layers") if manifest else ()))
-    return types
 
 
 def list_steps(referrers: list[Wanted], manifests: Manifests) -> list[ContentStep]:

@@ -19,8 +19,8 @@ from .._trust.trust import OPTIONS as TRUST_OPTIONS
 from .._trust.trust import Trust, parse_trust
 from .ages import Age, Birth, Clocks, parse_age
 from .bases import Bases, images_below
+from .beside import look_at_referrers
 from .image import read_config
-from .referrers import referrer_types
 from .verifying import Demand, Verdicts, verify
 
 Texts = tuple[tuple[str, str], ...]
@@ -251,7 +251,7 @@ def _age_problems(clocks: Clocks, image: Candidate, age: Age, birth: Birth) -> t
 
 def _referred(means: Means, image: Candidate, required: Requirements) -> t.Iterator[str]:
     if required.referrers:
-        there = referrer_types(image.repository, image.root.digest)
+        there = {one.kind for one in look_at_referrers(image.repository, image.root.digest)}
         for kind in required.referrers:
             if kind not in there:
                 has = ", ".join(sorted(there)) or "nothing"

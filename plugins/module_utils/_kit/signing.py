@@ -31,7 +31,7 @@ from .._trust.candidates import MAX_CANDIDATES, MAX_SIZES, Candidate, format_of
 from .._trust.judge import Signature, judge
 from .._trust.keys import PrivateKey, PublicKey, load_private, load_public
 from .._trust.signing import Simple
-from .._trust.trust import Trust, read_file
+from .._trust.trust import Trust, is_text, read_file
 from .content import Wanted, plan_content
 from .referrers import put_list
 from .signatures import append_layers, layer_identity, without_layers
@@ -55,7 +55,7 @@ def open_key(session: Session, key: str | None, key_content: str | None, passphr
         return load_private(key_content.encode("utf-8", "replace"), passphrase, "key_content")
     if key is None:
         raise InvalidInput("Give the private key, as key (a path) or as key_content.")
-    if pem.BEGIN in key:
+    if pem.BEGIN in key or is_text(key):
         session.transport.secrets.add(key)
         raise InvalidInput("key is the path of a file; give the text of a key as key_content, which is kept secret.")
     return load_private(read_file(key), passphrase, f"The key {key}")

@@ -90,14 +90,7 @@ class Target:
 
         The signatures are not read, and what cannot be asked for is no matter, since nobody asked for this.
         """
-        if self.previous is None:
-            return []
-        try:
-            tagged = self.repository.head(f"{digest_tag(self.previous)}.sig", writing=True) is not None
-            kinds = [str(item.json.get("artifactType")) for item in referrers(self.repository, self.previous)]
-        except (RegistryError, ContentError):
-            return []
-        if not tagged and not any("sigstore.bundle" in kind or "signature" in kind for kind in kinds):
+        if self.previous is None or not shows_signatures(self.repository, self.previous, writing=True):
             return []
         text = f"{self.reference} has signatures or attestations, which are of {self.previous}"
         return [f"{text} and do not fit what it becomes; sign it again."]
@@ -110,6 +103,19 @@ class Target:
             return False
         put(self.repository, tag, self.repository.get_raw(self.previous))
         return True
+
+
+def shows_signatures(repository: Repository, digest: str, writing: bool = False) -> bool:
+    """Say whether a digest has signatures or attestations, as far as that shows: they are not read.
+
+    What cannot be asked for is no matter.
+    """
+    try:
+        tagged = repository.head(f"{digest_tag(digest)}.sig", writing=writing) is not None
+        kinds = [str(item.json.get("artifactType")) for item in referrers(repository, digest)]
+    except (RegistryError, ContentError):
+        return False
+    return tagged or any("sigstore.bundle" in kind or "signature" in kind for kind in kinds)
 
 
 def destination(name: Reference, dest: str | None) -> Reference:

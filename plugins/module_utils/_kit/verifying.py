@@ -24,7 +24,7 @@ from .._registry.referrers import digest_tag, get_tagged
 from .._registry.referrers import referrers as list_referrers
 from .._registry.session import Session
 from .._trust.attest import Attestation, AttestationVerdict, Wanted, judge_attestations, parse_wanted
-from .._trust.bundle import PREDICATE_TYPE
+from .._trust.bundle import PREDICATE_TYPE, is_bundle
 from .._trust.candidates import MAX_CANDIDATES, Candidate, format_of, too_large
 from .._trust.judge import Signature, Verdict, judge
 from .._trust.statement import SIGNED
@@ -74,9 +74,18 @@ def _referrers(repository: Repository, digest: str) -> list[Place]:
         items = list_referrers(repository, digest)
     except ContentError as exc:
         return [Place("bundle", repository.full(digest_tag(digest)), problem=str(exc))]
+    items = [item for item in items if item.media_type in MANIFESTS]
+    if len(items) > MAX_CANDIDATES:  # such as a scan each night: what is listed as something else is not looked at
+        items = [item for item in items if _may_sign(item)]
     if len(items) > MAX_CANDIDATES:
         return [Place("bundle", repository.full(item.digest)) for item in items]
-    return [place for item in items if item.media_type in MANIFESTS for place in _referrer(repository, item)]
+    return [place for item in items for place in _referrer(repository, item)]
+
+
+def _may_sign(item: Descriptor) -> bool:
+    """Say whether a list of referrers leaves open that this is a signature or an attestation."""
+    listed = str(item.json.get("artifactType") or "")
+    return not listed or is_bundle(listed) or listed.startswith("application/vnd.dev.cosign.")
 
 
 def _referrer(repository: Repository, item: Descriptor) -> list[Place]:

@@ -23,6 +23,8 @@ def strings(option: str, given: t.Mapping[str, t.Any] | None) -> dict[str, str |
     for key, value in (given or {}).items():
         if not key:
             raise InvalidInput(f"{option} has an empty name.")
+        if not isinstance(key, str):
+            raise InvalidInput(f"{option}: the name {key!r} is not a string; write it in quotes.")
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, (str, type(None))):
@@ -32,6 +34,19 @@ def strings(option: str, given: t.Mapping[str, t.Any] | None) -> dict[str, str |
                 "quotes, as the string that is meant."
             )
             raise InvalidInput(text)
+        found[key] = value
+    return found
+
+
+def texts(option: str, given: t.Mapping[str, t.Any] | None) -> dict[str, str]:
+    """Return what was given for an option as strings, by name, as `strings` does, where there is nothing to remove.
+
+    Raises InvalidInput for null, too.
+    """
+    found = {}
+    for key, value in sorted(strings(option, given).items()):
+        if value is None:
+            raise InvalidInput(f"{option}: the value of {key} is null; write a string, or leave {key} out.")
         found[key] = value
     return found
 

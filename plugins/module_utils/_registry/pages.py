@@ -16,6 +16,7 @@ from .urls import resolve_untrusted_url
 
 _MAX_BYTES = 32 << 20
 _PAGE = 1000  # names
+_MAX_PAGES = 10_000  # of one list; the longest that are known have some hundred
 _TOLD = 3  # names that a warning tells
 
 
@@ -28,6 +29,13 @@ def next_page(repository: Repository, response: Response) -> str:
         text = f"A list of {host} goes on at another host, {urlsplit(url).netloc}, which is not followed."
         raise ContentError(text, "UNSAFE_URL", host)
     return url
+
+
+def check_end(repository: Repository, number: int, most: int, what: str) -> None:
+    """Raise ContentError where a list has so many pages that it may have no end."""
+    if number > most:
+        host = repository.registry.host
+        raise ContentError(f"{what} has more than {most} pages; no more are read.", "TOO_MANY", host)
 
 
 def pages(
@@ -46,6 +54,7 @@ def pages(
     while url and url not in visited:
         bare = url.replace(f"n={_PAGE}&", "") if asked_for_more and whole else "" if visited else path
         visited.add(url)
+        check_end(repository, len(visited), _MAX_PAGES, what)
         listed, response = repository.registry.transport.again(partial(_page, repository, url, bare, key, what))
         names = [name for name in listed if name is not None]
         misfits |= {name for name in names if not fits(name)}

@@ -11,12 +11,14 @@ from .._oci.image import artifact_type, build
 from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.mediatype import OCI_INDEX, strip_parameters
 from .._oci.parts import checked, members
+from .._oci.walk import MAX_DEPTH
 from .client import MAX_MANIFEST, Repository
-from .pages import next_page
+from .pages import check_end, next_page
 from .tags import list_tags
 from .transport import Response
 
 COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
+_MAX_PAGES = 100  # of the referrers of one digest
 
 
 def digest_tag(digest: str) -> str:
@@ -32,6 +34,7 @@ def referrers_by_api(repository: Repository, digest: str) -> list[Descriptor] | 
     visited: set[str] = set()
     while url not in visited:
         visited.add(url)
+        check_end(repository, len(visited), _MAX_PAGES, what)
         index, response = repository.registry.transport.again(partial(_page, repository, url, what))
         if not index and len(visited) == 1 and response.status in (200, 400, 404, 405, 406, 501):
             response.discard()
@@ -52,6 +55,12 @@ def _page(repository: Repository, url: str, what: str) -> tuple[Manifest | None,
         index = checked(Manifest.parse(response.read(MAX_MANIFEST, what), OCI_INDEX, what), what)
     repository.registry.transport.count(bytes_received=len(index.raw))
     return index, response
+
+
+def endless(repository: Repository, digest: str) -> ContentError:
+    """Return the error for what refers to what refers to something, and so on, without an end."""
+    text = f"{repository.full(digest)} refers to what refers to something, and so on, {MAX_DEPTH} deep"
+    return ContentError(f"{text}; no more is followed.", "TOO_MANY", repository.registry.host)
 
 
 def get_tagged(repository: Repository, tag: str) -> Manifest | None:

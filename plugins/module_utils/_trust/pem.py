@@ -27,6 +27,9 @@ class Block(t.NamedTuple):
 def read(raw: bytes, what: str) -> Block:
     """Return the only block of a text, or raise InvalidInput about ``what``; the text itself is never told."""
     blocks = [block for block in _blocks(raw, what) if block.label != "EC PARAMETERS"]  # openssl ecparam writes both
+    if raw.startswith(b"$ANSIBLE_VAULT"):
+        text = "is encrypted by ansible-vault; give its text, which the lookup ansible.builtin.unvault returns"
+        raise _invalid(what, f"{text}, not its path")
     if len(blocks) != 1:
         raise _invalid(what, f"holds {len(blocks)} PEM blocks; a key is one, between '{BEGIN}...' and '-----END ...'")
     return blocks[0]

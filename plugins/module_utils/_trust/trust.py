@@ -8,6 +8,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._errors import InvalidInput
+from .._oci.patches import texts
 from . import pem
 from .candidates import FORMATS
 from .keyless import Keyless, parse_certificate
@@ -17,6 +18,7 @@ from .policy import Policy, Reader, parse_policy
 
 OPTIONS = ("keys", "certificate", "policy_path", "threshold", "annotations", "identity", "formats")
 _MAX_POLICY = 1 << 20  # bytes
+_MAX_PATH = 150  # characters; a path may have more if there is such a file
 _ANY = (Identity(ANY),)
 
 
@@ -37,8 +39,15 @@ class Trust:
         return self.identities == _ANY
 
 
+def is_text(path: str) -> bool:
+    """Say whether what was given as a path is rather a text, such as a key, which no message may tell."""
+    return "\n" in path or (len(path) > _MAX_PATH and not os.path.exists(os.path.expanduser(path)))
+
+
 def read_file(path: str) -> bytes:
     """Return the content of a small file, or raise InvalidInput."""
+    if is_text(path):
+        raise InvalidInput(f"A text of {len(path)} characters was given where the path of a file is meant.")
     try:
         with open(os.path.expanduser(path), "rb") as file:
             content = file.read(_MAX_POLICY + 1)
@@ -91,7 +100,8 @@ def _check(trust: Trust) -> None:
     if not trust.keys and not trust.certificate:
         raise InvalidInput("trust needs keys, a certificate or a policy_path: somebody has to be trusted.")
     if trust.threshold > len(trust.keys) and not trust.certificate:
-        raise InvalidInput(f"threshold is {trust.threshold}, but only {len(trust.keys)} different keys are given.")
+        given = "one key is given" if len(trust.keys) == 1 else f"{len(trust.keys)} different keys are given"
+        raise InvalidInput(f"threshold is {trust.threshold}, but only {given}, however often.")
     if trust.formats == ("simple",) and not trust.keys:
         raise InvalidInput("A certificate verifies bundles alone, and formats leaves them out.")
     if trust.formats == ("bundle",) and not trust.any_name:
@@ -116,10 +126,7 @@ def _keys(value: t.Any, read: Reader) -> tuple[PublicKey, ...]:
 def _annotations(value: t.Any) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, dict):
         raise InvalidInput("annotations must be a dict of texts.")
-    for key, text in value.items():
-        if not isinstance(key, str) or not isinstance(text, str):
-            raise InvalidInput(f"annotations: {key!r} must be a text; put {text!r} in quotes.")
-    return tuple(sorted(value.items()))
+    return tuple(texts("annotations", value).items())
 
 
 def _identities(given: t.Mapping[str, t.Any]) -> tuple[Identity, ...]:

@@ -15,6 +15,7 @@ from .._oci.digest import digest_of
 from .._oci.image import build
 from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.mediatype import OCI_MANIFEST
+from .._oci.patches import texts
 from .._oci.reference import Reference
 from .._plan import Draft, Plan
 from .._registry.session import Session
@@ -56,7 +57,7 @@ def plan_artifact_push(
         if found is None:
             raise NotFound(f"The subject {about} does not exist.", "MANIFEST_UNKNOWN", about.registry, 404)
         base["subject"] = {"mediaType": found.media_type, "digest": found.digest, "size": found.size}
-    notes = _texts(annotations, "annotations")
+    notes = texts("annotations", annotations)
     manifest = build({**base, "annotations": notes} if notes else base, OCI_MANIFEST)
     target = Target.look(repository, reference.with_digest(manifest.digest) if by_digest else reference)
     target.check_digest(manifest.digest, "The artifact")
@@ -114,7 +115,7 @@ def _layers(files: list[dict[str, t.Any]]) -> tuple[list[Json], dict[str, Conten
         what = f"files: entry {at}"
         content = Content.of(file["path"], file["content"], what)
         title = file["title"] or (os.path.basename(file["path"]) if file["path"] else None)
-        notes = _texts(file["annotations"] or {}, f"{what}: annotations")
+        notes = texts(f"{what}: annotations", file["annotations"])
         if title:
             titles.append(title)
             notes[TITLE] = title
@@ -136,13 +137,6 @@ def _config(config: dict[str, t.Any] | None) -> tuple[Json, dict[str, Content]]:
 
 def _empty() -> Json:
     return {"mediaType": EMPTY_TYPE, "digest": digest_of(EMPTY), "size": len(EMPTY)}
-
-
-def _texts(annotations: t.Mapping[str, t.Any], what: str) -> dict[str, str]:
-    for key, text in annotations.items():
-        if not isinstance(text, str):
-            raise InvalidInput(f"{what}: {key!r} must be a text; put {text!r} in quotes.")
-    return dict(sorted(annotations.items()))
 
 
 def _row(layer: Json) -> Json:

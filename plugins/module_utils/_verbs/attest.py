@@ -24,6 +24,7 @@ from .._registry.session import Session
 from .._trust.candidates import MAX_SIZES
 from .._trust.signing import attest
 from .._trust.statement import SIGNED, predicate_type_of
+from .._trust.trust import is_text
 
 
 def plan_attest(
@@ -82,6 +83,9 @@ def plan_attest(
 def _predicate(value: t.Any) -> Json:
     """Return what is attested: a dict, or what a JSON file holds."""
     if isinstance(value, str):
+        if is_text(value) or value.lstrip().startswith("{"):
+            text = "predicate is a text, and a dict or the path of a file is meant"
+            raise InvalidInput(f"{text}; the filter from_json makes a dict of JSON.")
         path = os.path.expanduser(value)
         try:
             with open(path, "rb") as file:

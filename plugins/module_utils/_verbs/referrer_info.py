@@ -11,7 +11,9 @@ from .._kit.beside import Referrer, look_at_referrers
 from .._kit.image import described
 from .._oci.manifest import Json
 from .._oci.reference import Reference
+from .._oci.walk import MAX_DEPTH
 from .._registry.client import Repository
+from .._registry.referrers import endless
 from .._registry.session import Session
 
 
@@ -26,27 +28,31 @@ def referrer_info(session: Session, *, name: str, artifact_type: list[str], dept
     repository = session.repository(reference)
     found = repository.head(reference.target)
     below = _look(session, repository, found.digest, depth) if found else {}
-    rows = _rows(found.digest, below, frozenset(artifact_type), depth) if found else []
+    rows = _rows(found.digest, below, frozenset(artifact_type)) if found else []
     return {**described(reference, found), "referrers": rows}
 
 
 def _look(session: Session, repository: Repository, digest: str, depth: int) -> dict[str, list[Referrer]]:
-    """Return the referrers of a digest, and of each of these, by what they refer to, level by level."""
+    """Return the referrers of a digest, and of each of these, by what they refer to, level by level.
+
+    Raises ContentError below MAX_DEPTH.
+    """
     found: dict[str, list[Referrer]] = {}
     level = [digest]
-    for dummy in range(depth):
+    for above in range(depth):
+        if above == MAX_DEPTH and level:
+            raise endless(repository, level[0])
         found.update(zip(level, session.map(partial(look_at_referrers, repository), level, "manifests")))
         inner = [one.item.digest for digest in level for one in found[digest]]
         level = [digest for digest in dict.fromkeys(inner) if digest not in found]
     return found
 
 
-def _rows(
-    digest: str, found: t.Mapping[str, list[Referrer]], kinds: frozenset[str], depth: int
-) -> list[dict[str, t.Any]]:
+def _rows(digest: str, found: dict[str, list[Referrer]], kinds: frozenset[str]) -> list[dict[str, t.Any]]:
+    """Return the rows below a digest, and take them out: a list that lies may name one digest below several."""
     rows = []
-    for one in found.get(digest, ()) if depth else ():
-        inner = _rows(one.item.digest, found, kinds, depth - 1)
+    for one in found.pop(digest, ()):
+        inner = _rows(one.item.digest, found, kinds)
         if not kinds or one.kind in kinds or inner:
             rows.append(
                 {

@@ -12,7 +12,6 @@ from .._kit.own_signatures import (
     Row,
     Signer,
     ToSign,
-    check_annotations,
     new_bundle,
     new_simples,
     signature_row,
@@ -30,6 +29,7 @@ from .._kit.signing import (
 )
 from .._oci.digest import digest_of
 from .._oci.mediatype import INDEXES
+from .._oci.patches import texts
 from .._oci.reference import Reference
 from .._plan import Draft, Outcome, Plan, Step
 from .._registry.session import Session
@@ -61,10 +61,12 @@ def plan_sign(
     """
     references = [Reference.parse(text) for text in ([name] if name is not None else dict.fromkeys(names or []))]
     claimed = None if identities is None else tuple(_identity(Reference.parse(text)) for text in identities)
-    check_annotations(annotations)
+    annotations = texts("annotations", annotations)
     if payload_path is not None and signature is None:
         if state == "absent" or not (key is None and key_content is None and public_key is None):
             raise InvalidInput("payload_path is for a key that is elsewhere; give it without a key, and without state.")
+        if "simple" not in formats:
+            raise InvalidInput("payload_path is for a simple signature; formats must have simple.")
         return _plan_payload(session, references, claimed, annotations, payload_path)
     signer = _open(session, key, key_content, passphrase, formats, annotations, signature, public_key, state)
     images = _images(session, references, claimed, recursive, *(["delete"] if state == "absent" else []))

@@ -47,9 +47,9 @@ def test_pinned(registry: FakeRegistry, ours: Signer) -> None:
     [
         (["1", "2"], {}, "2 is not verified: It has no signature."),
         (["3"], {}, "3 does not exist"),
-        (["1"], {"threshold": 2}, "only 1 different keys"),
-        (["1"], {"unknown": 1}, "unknown"),
-        (["1"], {"annotations": {"n": 1}}, "put 1 in quotes"),
+        (["1"], {"threshold": 2}, "only one key is given"),
+        (["1"], {"unknown": 1}, "verified has no option 'unknown'; it has annotations, "),
+        (["1"], {"annotations": {"n": True}}, "annotations: the value of n is a boolean"),
         (["x y"], {}, "is not an image reference"),
     ],
 )

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_CONFIG, OCI_MANIFEST, digest_of
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
@@ -16,6 +17,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     apply,
     complete,
     copy_plan,
+    fails,
     login,
     make_session,
     run_module,
@@ -149,3 +151,25 @@ def test_many_tags_of_one_repository_cost_one_list_of_tags() -> None:
         options = {"all_tags": True, "referrers": True}
         copy_plan(session, f"{registry.host}/{REPO}", f"{registry.host}/{COPY}", **options)
         assert registry.count("GET", "/tags/list") == 2  # one for all_tags, one for the tags of signatures
+
+
+def test_what_refers_to_what_refers_and_so_on_ends() -> None:
+    with FakeRegistry() as registry:
+        last = registry.add_image(REPO, "1", layers=LAYERS)
+        for number in range(7):
+            last = registry.add_referrer(REPO, last, "application/vnd.example", b"%d" % number)
+        copy(registry)
+        assert last in registry.manifests(COPY)
+        registry.add_referrer(REPO, last, "application/vnd.example", b"more")
+        with fails(ContentError, "TOO_MANY", registry.host, says="8 deep"):
+            copy(registry)
+
+
+def test_signatures_of_all_platforms_do_not_fit_some_and_that_is_said() -> None:
+    with FakeRegistry() as registry:
+        digest = add_platforms(registry)
+        assert not copy(registry, platforms=["linux/amd64"]).warnings
+        sign(registry, REPO, digest, "index")
+        (warning,) = copy(registry, platforms=["linux/amd64"]).warnings
+        assert digest in warning and "left out" in warning
+        assert not copy(registry).warnings

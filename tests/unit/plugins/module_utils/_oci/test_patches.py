@@ -17,6 +17,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.patches imp
     merge_patch,
     patch,
     strings,
+    texts,
 )
 from ansible_collections.quayside.registry.tests.unit.kit import fails
 
@@ -144,3 +145,12 @@ def test_patches_that_make_another_image(change: Json, says: str) -> None:
 def test_patches_that_make_no_manifest(change: Json) -> None:
     with fails(ContentError, "MANIFEST_INVALID", says="What manifest_patch makes of x"):
         edit_manifest(MANIFEST, change, "x")
+
+
+def test_strings_of_which_none_is_removed() -> None:
+    assert texts("annotations", {"b": "x", "a": 42}) == {"a": "42", "b": "x"}
+    assert texts("annotations", None) == {}
+    with fails(InvalidInput, "INVALID_OPTION", says="annotations: the value of a is null; write a string"):
+        texts("annotations", {"a": None})
+    with fails(InvalidInput, "INVALID_OPTION", says="annotations: the name True is not a string"):
+        texts("annotations", {True: "a"})

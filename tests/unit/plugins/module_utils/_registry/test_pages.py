@@ -199,3 +199,11 @@ def test_no_tags_are_a_whole_list() -> None:
         registry.create_repo(REPO)
         assert list_tags(repository(registry), whole=True) == []
         assert registry.count() == 1
+
+
+def test_a_list_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "_MAX_PAGES", 3)
+    with stocked(Quirks(page_limit=10)) as registry:
+        assert list_tags(repository(registry)) == TAGS
+    with stocked(Quirks(page_limit=5)) as registry, fails(ContentError, "TOO_MANY", registry.host, says="3 pages"):
+        list_tags(repository(registry))

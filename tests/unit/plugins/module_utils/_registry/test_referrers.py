@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, OCIError
 from ansible_collections.quayside.registry.plugins.module_utils._oci.parts import members
+from ansible_collections.quayside.registry.plugins.module_utils._registry import referrers as module
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import (
     digest_tag,
     merged_index,
@@ -167,3 +168,13 @@ def test_an_index_of_platforms_under_the_tag_is_no_list() -> None:
         assert "an index of images for platforms" in session.transport.warnings[0]
         with fails(ContentError, "NOT_A_REFERRERS_LIST", registry.host, None, "it was left alone"):
             referrers_by_tag(target, subject)
+
+
+def test_a_list_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_PAGES", 3)
+    registry, subject, expected = stocked(Quirks(page_limit=2), count=6)
+    with registry:
+        assert {item.digest for item in referrers(repository(registry, "pull"), subject)} == expected
+    registry, subject, expected = stocked(Quirks(page_limit=2), count=7)
+    with registry, fails(ContentError, "TOO_MANY", registry.host, says="has more than 3 pages"):
+        referrers(repository(registry, "pull"), subject)

@@ -111,6 +111,7 @@ def test_signing_where_the_library_is_old(monkeypatch) -> None:
     [
         (b"", "holds 0 PEM blocks"),
         (b"no key", "holds 0 PEM blocks"),
+        (b"$ANSIBLE_VAULT;1.1;AES256\n6162", "is encrypted by ansible-vault; give its text"),
         (public_pem(P256) * 2, "holds 2 PEM blocks"),
         (public_pem(P256)[:-10], "does not end"),
         (b"-----BEGIN " + b"A" * 70 + b"-----\n-----END " + b"A" * 70 + b"-----", "does not end"),

@@ -197,7 +197,12 @@ def test_subjects_that_are_none(registry: FakeRegistry) -> None:
         ({"files": [{"path": "/tmp"}]}, "FILE_ERROR", "regular file"),
         ({"files": [{"content": "a", "title": "../a"}]}, "UNSAFE_TITLE", "leads out of the folder"),
         ({"files": [{"content": "a", "title": "a"}, {"content": "b", "title": "a"}]}, "UNSAFE_TITLE", "two files"),
-        ({"annotations": {"n": 1}}, "INVALID_OPTION", "put 1 in quotes"),
+        ({"annotations": {"n": True}}, "INVALID_OPTION", "the value of n is a boolean"),
+        (
+            {"files": [{"content": "a", "annotations": {"n": None}}]},
+            "INVALID_OPTION",
+            "entry 1: annotations: the value of n is null",
+        ),
     ],
 )
 def test_malformed(registry: FakeRegistry, options: dict[str, Any], code: str, words: str) -> None:
@@ -359,3 +364,9 @@ def test_each_profile(name: str, tmp_path: Path) -> None:
         twice(registry, lambda: push(registry, subject=f"{registry.host}/{REPO}@{image}"))
         twice(registry, lambda: pull(registry, tmp_path / "out"))
         assert json.dumps(contents(tmp_path / "out")) == '{"a.txt": "a", "docs/b.txt": "bb"}'
+
+
+def test_an_empty_path_is_not_the_current_folder(registry: FakeRegistry) -> None:
+    push(registry)
+    with fails(InvalidInput, "FILE_ERROR", says="The path is empty"):
+        plan_artifact_pull(make_session(login(registry)), name=f"{registry.host}/{REPO}:f", path="", titles=[])

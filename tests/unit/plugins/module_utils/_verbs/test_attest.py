@@ -101,3 +101,10 @@ def test_no_more_than_what_is_read(
         attest(registry, ours, str(tmp_path / "large.json"), OWN)
     assert verb.MAX_SIZES is candidates.MAX_SIZES
     assert registry.count("PUT|POST") == 0
+
+
+@pytest.mark.parametrize("text", ['{"secret": 1}', " {}", "secret" * 100, "secret\n"])
+def test_a_predicate_that_is_a_text_is_not_shown(registry: FakeRegistry, ours: Signer, text: str) -> None:
+    with pytest.raises(InvalidInput, match="the filter from_json makes a dict") as caught:
+        attest(registry, ours, text)
+    assert "secret" not in str(caught.value)

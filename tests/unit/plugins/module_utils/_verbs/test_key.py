@@ -58,6 +58,7 @@ def test_a_mode_that_is_wrong_or_wanted(tmp_path: Path) -> None:
     result = make(tmp_path)
     assert result["changed"] and "mode to 0600" in result["actions"][0]
     assert make(tmp_path, mode="0640")["changed"]
+    assert not make(tmp_path, mode=0o640)["changed"]  # as YAML reads 0640
     assert stat.S_IMODE((tmp_path / "k.key").stat().st_mode) == 0o640
 
 
@@ -102,3 +103,24 @@ def test_the_library_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(keys, "IMPORT_ERROR", ImportError("no"))
     result = make(tmp_path)
     assert result["error_code"] == "MISSING_LIBRARY" and "(cryptography)" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"passphrase": None}, "passphrase is null, as a variable without a value is"),
+        ({"mode": 600}, "The mode 600 is 1130 for YAML; write it in quotes"),
+        ({"mode": 644}, "The mode 644 is 1204 for YAML"),
+        ({"path": ""}, "The path is empty"),
+        ({"public_path": ""}, "The path is empty"),
+        (
+            {"path": f"{'-' * 5}BEGIN PRIVATE KEY{'-' * 5}\nc2VjcmV0\n"},
+            "A text of 37 characters was given where a path",
+        ),
+    ],
+)
+def test_no_passphrase_and_no_path(tmp_path: Path, options: dict[str, Any], words: str) -> None:
+    result = make(tmp_path, **options)
+    assert result["failed"] and words in result["msg"]
+    assert "c2VjcmV0" not in str(result)
+    assert not list(tmp_path.glob("k.*"))

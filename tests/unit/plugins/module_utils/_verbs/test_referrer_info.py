@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
+from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, InvalidInput
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.referrer_info import referrer_info
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_INDEX
 from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PROFILES
@@ -119,3 +119,31 @@ def test_each_profile(name: str, tmp_path: Path) -> None:
         assert info(registry)["referrers"] == []
         sign(registry, Signer(tmp_path, "k"))
         assert kinds(info(registry)["referrers"]) == [(SIMPLE, []), (BUNDLE, [])]
+
+
+def test_a_chain_without_an_end() -> None:
+    with FakeRegistry() as registry:
+        last = registry.add_image(REPO, "1", layers=LAYERS)
+        for number in range(9):
+            last = registry.add_referrer(REPO, last, SBOM, b"%d" % number)
+        rows = info(registry, depth=8)["referrers"]
+        for dummy in range(7):
+            (row,) = rows
+            rows = row["referrers"]
+        assert [row["referrers"] for row in rows] == [[]]
+        with fails(ContentError, "TOO_MANY", registry.host, says="8 deep"):
+            info(registry, depth=1000)
+
+
+def test_a_digest_below_several_is_followed_once() -> None:
+    """Nothing refers to two; a list that says so could make a result of any size."""
+    with FakeRegistry(Quirks(no_referrers_api=True)) as registry:
+        level = [registry.add_image(REPO, "1", layers=LAYERS)]
+        for number in range(6):
+            made = [registry.add_referrer(REPO, level[0], SBOM, b"%d %d" % (number, each)) for each in range(3)]
+            listed = [{**registry.descriptor(REPO, digest), "artifactType": SBOM} for digest in made]
+            index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}
+            for digest in level:
+                registry.add_manifest(REPO, index, tag=digest.replace(":", "-"))
+            level = made
+        assert str(info(registry, depth=6)).count("artifact_type") == 3 * (1 + 3 * 5)

@@ -375,6 +375,8 @@ def test_signed_elsewhere(registry: FakeRegistry, ours: Signer, tmp_path: Path) 
     given = {"signature": signature, "public_key": ours.public, "annotations": {"by": "hsm"}}
     planned = twice(registry, lambda: sign(registry, ours, **given))
     assert planned.result["signatures"][0]["digest"] == digest_of(place.read_bytes())
+    with fails(InvalidInput, "SIGNATURE_INVALID", says="is not one of this payload"):  # although a right one is there
+        sign(registry, ours, **{**given, "signature": base64.b64encode(key.sign(b"another")).decode()})
     assert verified(registry, ours.public, annotations={"by": "hsm"}, formats=["simple"])["verified"]
     with fails(InvalidInput, "SIGNATURE_INVALID", says="is not one of this payload"):
         sign(registry, ours, **{**given, "annotations": {"by": "me"}})
@@ -383,11 +385,12 @@ def test_signed_elsewhere(registry: FakeRegistry, ours: Signer, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"annotations": {"n": 1}}, "put 1 in quotes"),
+        ({"annotations": {"n": 1.5}}, "the value of n is a number with a fraction"),
         ({"formats": []}, "formats must be"),
         ({"signature": "MEUC"}, "signature needs public_key"),
         ({"key": None}, "Give the private key"),
         ({"payload_path": "/tmp/x"}, "for a key that is elsewhere"),
+        ({"payload_path": "/tmp/x", "key": None, "formats": ["bundle"]}, "formats must have simple"),
         ({"payload_path": "/tmp/x", "key": None, "state": "absent"}, "for a key that is elsewhere"),
     ],
 )
@@ -408,6 +411,18 @@ def test_a_key_where_a_path_belongs_is_not_shown() -> None:
     result = run_module("oci_sign", options)
     assert result["failed"] and "as key_content" in result["msg"]
     assert text.splitlines()[2] not in json.dumps(result)
+    once_more = base64.b64encode(text.encode()).decode()  # as services of CI often keep it
+    result = run_module("oci_sign", {**options, "key": once_more})
+    assert result["failed"] and "as key_content" in result["msg"]
+    assert once_more[:100] not in json.dumps(result)
+
+
+def test_a_text_where_the_path_of_a_public_key_or_policy_belongs_is_not_shown() -> None:
+    text = base64.b64encode((VECTORS / "keys" / "go-p256.key").read_bytes()).decode()
+    for option in ({"keys": [text]}, {"keys": [f"a\n{text}"]}, {"policy_path": text}):
+        result = run_module("oci_verify", {"name": "registry.example/app:1", **option})
+        assert "characters was given where the path of a file is meant" in result["msg"]
+        assert text[:100] not in result["msg"]
 
 
 @pytest.mark.parametrize(
@@ -461,3 +476,26 @@ def test_an_index_that_is_changed_in_place_says_it_too(registry: FakeRegistry, o
     options = {"name": f"{registry.host}/{REPO}:2", "annotations": {"a": "b"}, "registries": [entry]}
     result = run_module("oci_index", options)
     assert [text for text in result["warnings"] if f"are of {digest} and do not fit" in str(text)]
+
+
+def test_any_number_of_referrers_of_other_kinds(ours: Signer) -> None:
+    """Such as what a scanner leaves each night."""
+    with FakeRegistry() as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        for number in range(130):
+            registry.add_referrer(REPO, digest, "application/vnd.example.scan", b"%d" % number)
+        registry.reset_log()
+        sign(registry, ours)
+        assert registry.count("GET", "/manifests/") < 20
+        assert verified(registry, ours.public, formats=["bundle"])["verified"]
+        for number in range(128):
+            registry.add_referrer(REPO, digest, BUNDLE, b"%d" % number)
+        result = verified(registry, ours.public)
+        assert not result["verified"] and "no more than 128 are read" in result["problem"]
+
+
+def test_whole_numbers_are_annotations(registry: FakeRegistry, ours: Signer) -> None:
+    sign(registry, ours, annotations={"build": 42})
+    assert verified(registry, ours.public, annotations={"build": "42"})["verified"]
+    assert verified(registry, ours.public, annotations={"build": 42})["verified"]
+    assert not verified(registry, ours.public, annotations={"build": 43})["verified"]
