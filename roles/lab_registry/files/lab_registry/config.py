@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from lab_registry.settings import Refused, Settings, bracketed
+from lab_registry.settings import Refused, Settings, bracketed, section
 
 MASK = "********"
 SECRET_KEY = re.compile(
@@ -85,7 +85,7 @@ def _endpoint(entry: dict[str, Any]) -> dict[str, Any]:
 def check_version(settings: Settings, version: str) -> None:
     """Refuse what this version of distribution cannot do, e.g. `2.8.2`."""
     major = major_of(version)
-    redis = settings.config.get("redis") or {}
+    redis = section(settings.config, "redis")
     if major < 3:
         if settings.proxy.get("ttl"):
             raise Refused(

@@ -95,7 +95,7 @@ def check_host(instance: Instance, program: Program) -> None:
     """Refuse what this host makes impossible; raises Refused. Another play may be at work on the instance."""
     settings = instance.settings
     try:
-        info = socket.getaddrinfo(settings.bind or "0.0.0.0", 0, type=socket.SOCK_STREAM)[0]
+        info = socket.getaddrinfo(settings.bind, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(info[0], info[1]) as server:
             server.bind(info[4])
     except OSError:
