@@ -333,18 +333,11 @@ def _check_config(settings: Settings) -> None:
         if path[-1] in section(settings.config, *path[:-1]):
             raise Refused(f"lab_registry_config sets {'.'.join(path)}, set {variable} instead.")
     # What is empty there would take away what the role generates, such as the login.
-    for path in (
-        "storage.cache",
-        "storage.delete",
-        "http.tls",
-        "http.headers",
-        "auth",
-        "health",
-        "log",
-        "proxy",
-        "redis",
+    for name in (
+        *("auth", "health", "http.headers", "http.tls", "log", "proxy", "redis"),
+        *("storage.cache", "storage.delete"),
     ):
-        section(settings.config, *path.split("."))
+        section(settings.config, *name.split("."))
 
 
 def _check_place(settings: Settings) -> None:
