@@ -18,7 +18,7 @@ from typing import Any
 from lab_registry import config as configuration
 from lab_registry.engines import Program
 from lab_registry.host import Account, Host, read, words
-from lab_registry.instance import Instance, fingerprint, private_log, program_account, wait
+from lab_registry.instance import Instance, fingerprint, private_log, program_account, server_there, wait
 from lab_registry.services import Service, service_for
 from lab_registry.settings import Refused
 
@@ -163,7 +163,7 @@ def _switch(instance: Instance, service: Service, program: Program, readonly: bo
     status = os.stat(service.config)
     quiet = Host(False)
     quiet.write(service.config, configuration.render(config), 0o640, 0, status.st_gid)
-    mark = fingerprint(instance, service, program, config)
+    mark = fingerprint(instance, service, program, config, server_there(instance))
     for path, content in service.files(mark).items():
         quiet.write(path, content, 0o644)
     service.start(mark)

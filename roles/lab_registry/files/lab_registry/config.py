@@ -11,9 +11,13 @@ import json
 import re
 from typing import Any
 
-from lab_registry.settings import Refused, Settings, bracketed
+from lab_registry.settings import Refused, Settings, bracketed, section
 
 MASK = "********"
+NOWHERE = {  # makes a store of a driver that is not there
+    "filesystem": {"rootdirectory": "/nonexistent"},
+    "s3": {"regionendpoint": "http://127.0.0.1:1", "accesskey": "none", "secretkey": "none"},
+}
 SECRET_KEY = re.compile(
     r"secret|passw|accesskey|accountkey|credential|privatekey|connectionstring|sastoken", re.IGNORECASE
 )
@@ -85,7 +89,7 @@ def _endpoint(entry: dict[str, Any]) -> dict[str, Any]:
 def check_version(settings: Settings, version: str) -> None:
     """Refuse what this version of distribution cannot do, e.g. `2.8.2`."""
     major = major_of(version)
-    redis = settings.config.get("redis") or {}
+    redis = section(settings.config, "redis")
     if major < 3:
         if settings.proxy.get("ttl"):
             raise Refused(
@@ -120,14 +124,15 @@ def environment(settings: Settings) -> dict[str, str]:
     return {"OTEL_TRACES_EXPORTER": "none", **settings.environment}
 
 
-def trial(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with a store in memory, so that reading it touches nothing."""
+def trial(config: dict[str, Any], driver: str) -> dict[str, Any]:
+    """The configuration with a store that is nowhere, and with the options of the real one where that can be."""
+    storage = config["storage"]
     extras = {
-        key: value
-        for key, value in config["storage"].items()
-        if isinstance(value, dict) and key in ("delete", "maintenance")
+        key: value for key, value in storage.items() if isinstance(value, dict) and key in ("delete", "maintenance")
     }
-    return {**config, "storage": {"inmemory": {}, **extras}}
+    if driver not in NOWHERE:
+        return {**config, "storage": {"inmemory": {}, **extras}}
+    return {**config, "storage": {driver: {**(storage.get(driver) or {}), **NOWHERE[driver]}, **extras}}
 
 
 def render(config: dict[str, Any]) -> bytes:
@@ -187,6 +192,21 @@ def describe(settings: Settings, config: dict[str, Any], about: dict[str, Any]) 
         "install_ca": settings.install_ca,
         "config": masked(config),
     }
+
+
+def problem(said: str, text: str) -> str:
+    """What distribution complained of when it read a configuration of this text; empty where it did not."""
+    lines = said.splitlines()
+    for position, line in enumerate(lines):
+        if "configuration error:" in line:
+            found = line.partition("configuration error:")[2].replace("error parsing /dev/stdin: ", "").strip()
+            where = re.match(r"\s*line ([0-9]+): ([^{]*)", lines[position + 1]) if lines[position + 1 :] else None
+            if not where:
+                return found
+            return f"{text.splitlines()[int(where.group(1)) - 1].strip().rstrip(',')} ({where.group(2).strip()})"
+        if line.startswith("failed to construct ") and "not registered" not in line:
+            return line
+    return ""
 
 
 def kept(previous: bytes | None) -> dict[str, Any]:

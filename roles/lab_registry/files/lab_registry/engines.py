@@ -226,8 +226,13 @@ def install_binary(settings: Settings, host: Host, path: str) -> tuple[str, dict
         check_version(settings, version)
         check_driver(settings, Program("binary", program, "", version))
         known = {"source": found, "program": _sha256(program)}
-        host.do(f"The registry {version} of {settings.binary_url}", "installed", _place, program, path)
+        host.do(f"The registry of {settings.binary_url}", "installed", _place, program, path)
     return version, known
+
+
+def is_local(url: str) -> bool:
+    """Whether this is a file of the target."""
+    return not url.startswith(("http://", "https://"))
 
 
 def _place(program: str, path: str) -> None:
@@ -241,11 +246,11 @@ def _local(url: str) -> str:
 
 def _fetch(url: str, path: str) -> None:
     try:
-        if url.startswith(("http://", "https://")):
-            with urllib.request.urlopen(url, timeout=60) as answer, open(path, "wb") as file:
-                shutil.copyfileobj(answer, file)
-        else:
+        if is_local(url):
             shutil.copyfile(_local(url), path)
+            return
+        with urllib.request.urlopen(url, timeout=60) as answer, open(path, "wb") as file:
+            shutil.copyfileobj(answer, file)
     except (OSError, urllib.error.URLError) as exc:
         raise Refused(
             f"{url} of lab_registry_binary_url cannot be read: {getattr(exc, 'strerror', None) or exc}."

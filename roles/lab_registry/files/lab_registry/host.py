@@ -108,6 +108,33 @@ class Host:
                     os.rmdir(path)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A file as it was; no content stands for no file."""
+
+    path: str
+    content: bytes | None
+    mode: int
+    uid: int
+    gid: int
+
+    def put_back(self) -> None:
+        """Make the file again what it was."""
+        if self.content is None:
+            Host(False).remove(self.path)
+        else:
+            Host(False).write(self.path, self.content, self.mode, self.uid, self.gid)
+
+
+def keep(path: str) -> Kept:
+    """Remember a file."""
+    content = read(path)
+    if content is None:
+        return Kept(path, None, 0, 0, 0)
+    there = os.stat(path)
+    return Kept(path, content, stat.S_IMODE(there.st_mode), there.st_uid, there.st_gid)
+
+
 def _make_folder(path: str, mode: int, uid: int, gid: int) -> None:
     os.makedirs(path, 0o755, exist_ok=True)
     _own(path, mode, uid, gid)

@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import secrets as random
 import shutil
 import socket
@@ -26,8 +27,10 @@ from lab_registry.engines import Program
 from lab_registry.host import (
     Account,
     Host,
+    Kept,
     account,
     find,
+    keep,
     listeners,
     make_account,
     overlap,
@@ -40,7 +43,9 @@ from lab_registry.services import KINDS, Plain, Running, Service, Systemd, servi
 from lab_registry.settings import Refused, Settings, bracketed, check_data, loopback
 
 MARKER = ".lab-registry"
+TLS = ("ca.pem", "ca.key", "server.pem", "server.key")
 OURS = {"docker", "scheduler-state.json", MARKER, "lost+found"}  # what may be in a data folder
+FATAL = re.compile(r'level=(?:fatal|error|panic) msg="((?:[^"\\]|\\.)*)"')
 PATIENCE = 60  # seconds until it has to answer
 
 
@@ -95,7 +100,7 @@ def check_host(instance: Instance, program: Program) -> None:
     """Refuse what this host makes impossible; raises Refused. Another play may be at work on the instance."""
     settings = instance.settings
     try:
-        info = socket.getaddrinfo(settings.bind or "0.0.0.0", 0, type=socket.SOCK_STREAM)[0]
+        info = socket.getaddrinfo(settings.bind, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(info[0], info[1]) as server:
             server.bind(info[4])
     except OSError:
@@ -151,9 +156,19 @@ def check_folder(settings: Settings, who: Account) -> None:
         raise Refused(
             f"lab_registry_data {path} belongs to the registry {other}: each instance needs a folder of its own."
         )
+    for above in parents(path):
+        owner = configuration.kept(read(os.path.join(above, MARKER))).get("instance", "")
+        if owner and os.path.exists(f"/etc/lab-registry-{owner}/record.json"):
+            raise Refused(f"lab_registry_data {path} is in {above}, the folder of the registry {owner}: use another.")
     closed = unreachable(path, who)
     if closed:
         raise Refused(f"The user {who.name} cannot reach lab_registry_data {path}, since {closed} is closed to it.")
+
+
+def parents(path: str) -> list[str]:
+    """The folders above, the nearest first."""
+    above = os.path.dirname(os.path.realpath(path))
+    return [above, *parents(above)] if above != "/" else []
 
 
 def _listed(path: str) -> set[str]:
@@ -190,12 +205,12 @@ def apply(instance: Instance, program: Program) -> dict[str, Any]:
 
     binary = instance.record.get("binary")
     if program.engine == "binary" and not engines.is_current(settings, instance.record, program.path):
-        version, binary = (
-            (program.version, binary) if host.check else engines.install_binary(settings, host, program.path)
-        )
-        if host.check:
+        if host.check and not engines.is_local(settings.binary_url):  # it would have to be fetched
             host.do(f"The registry of {settings.binary_url}", "installed", lambda: None)
-        program = dataclasses.replace(program, version=version)
+        else:
+            version, binary = engines.install_binary(settings, host, program.path)
+            program = dataclasses.replace(program, version=version)
+        own = dataclasses.replace(own, outdated=True) if own else None
     who = program_account(program, host)
     secret = settings.secret or (read(f"{folder}/secret") or b"").decode() or random.token_hex(32)
     config = configuration.generate(settings, folder, secret)
@@ -218,17 +233,18 @@ def apply(instance: Instance, program: Program) -> dict[str, Any]:
         data=sorted({*instance.record.get("data", []), *data}),
         ca_files=sorted({*instance.record.get("ca_files", []), *ca_targets(instance)}),
     )
-    before = {path: read(path) for path in (f"{folder}/config.yml", *service.files(""))}
+    before = [keep(path) for path in (*files_of(folder), *service.files(""))]
     if previous and own and (previous.kind != service.kind or previous.program.path != program.path):
         host.do(f"The registry {settings.name}", "stopped", _retire, previous)
         own = None
+    differs = read(service.config) != configuration.render(config)
     write_files(instance, service, who, config, secret, files)
-    mark = fingerprint(instance, service, program, config)
+    mark = fingerprint(instance, service, program, config, files.server if files else None)
     for path, content in service.files(mark).items():
         host.write(path, content, 0o644)
     if settings.driver == "filesystem":
         prepare_data(instance, who)
-    _run(instance, service, own, mark, before, hidden)
+    _run(instance, service, own, mark, before, hidden, differs)
     install_ca(instance, files)
     about = {"engine": program.engine, "version": program.version, "service": service.kind, "user": who.name}
     if program.image:
@@ -243,15 +259,15 @@ def _run(
     service: Service,
     own: Running | None,
     mark: str,
-    before: dict[str, bytes | None],
+    before: list[Kept],
     hidden: list[str],
+    differs: bool,
 ) -> None:
     """Start what does not run, restart what runs with something older, and wait until it answers."""
     settings, host = instance.settings, instance.host
-    changed = before[service.config] != read(service.config)
     if own is None:
         verb = "started"
-    elif changed or own.fingerprint != mark or own.outdated or settings.state == "restarted":
+    elif differs or own.fingerprint != mark or own.outdated or settings.state == "restarted":
         verb = "restarted"
     else:
         verb = ""
@@ -264,11 +280,7 @@ def _run(
             service.start(mark)
         wait(settings, service)
     except Refused as exc:
-        lines = configuration.scrub(service.log(), hidden).strip().splitlines()
-        told = [
-            line for line in lines if line.strip() and not line.startswith(("Usage:", "Flags:", " ", "time="))
-        ] or lines
-        last = " | ".join(line.strip()[:400] for line in told[-3:]) or "none"
+        last = complaint(configuration.scrub(service.log(), hidden))
         service.stop()
         back = own is not None and _restore(settings, service, own.fingerprint, before)
         rest = "; it runs on with its previous configuration" if back else ""
@@ -279,13 +291,28 @@ def _run(
         ) from None
 
 
-def _restore(settings: Settings, service: Service, mark: str, before: dict[str, bytes | None]) -> bool:
-    """Start it again with the configuration that it ran with, where there is one; says whether it answers."""
-    if any(content is None for content in before.values()):
+def complaint(log: str) -> str:
+    """The lines of a log that say why the registry ended: without how it is called, and without what a panic adds."""
+    lines = [line for line in log.strip().splitlines() if line.strip()]
+    panics = [line for line in lines if line.startswith("panic: ")]
+    errors = [found.group(1) for found in (FATAL.search(line) for line in lines) if found]
+    told = [line for line in lines if not line.startswith(("Usage:", "Flags:", " ", "time="))]
+    return " | ".join(line.strip()[:400] for line in (panics or errors or told or lines)[-3:]) or "none"
+
+
+def files_of(folder: str) -> list[str]:
+    """What an instance is configured by, where it has all of it."""
+    names = ("config.yml", "environment", "htpasswd", "secret")
+    return [f"{folder}/{name}" for name in (*names, *(f"tls/{name}" for name in TLS))]
+
+
+def _restore(settings: Settings, service: Service, mark: str, before: list[Kept]) -> bool:
+    """Start it again with what it ran with, where that is known; says whether it answers."""
+    if before[0].content is None:
         return False
-    for path, content in before.items():
-        there = os.stat(path)
-        Host(False).write(path, content or b"", there.st_mode & 0o777, there.st_uid, there.st_gid)
+    for file in before:
+        file.put_back()
+    Host(False).remove_if_empty(f"/etc/{settings.unit}/tls")
     try:
         service.start(mark)
         wait(settings, service)
@@ -314,16 +341,14 @@ def check_config(settings: Settings, program: Program, config: dict[str, Any], h
     if program.engine == "container" or not os.access(program.path, os.X_OK):
         return
     drivers = {key for key in config["storage"] if key not in ("delete", "maintenance", "cache", "redirect", "tag")}
-    tried = configuration.trial(config) if drivers == {settings.driver} else config
-    done = program.run(settings, None, "garbage-collect", "--dry-run", "/dev/stdin", stdin=configuration.render(tried))
-    said = (done.stdout + done.stderr).decode("utf-8", "replace")
-    if "configuration error:" in said:
-        problem = next(line for line in said.splitlines() if "configuration error:" in line)
-        problem = problem.partition("configuration error:")[2].replace("error parsing /dev/stdin: ", "").strip()
+    tried = configuration.trial(config, settings.driver) if drivers == {settings.driver} else config
+    text = configuration.render(tried)
+    done = program.run(settings, None, "garbage-collect", "--dry-run", "/dev/stdin", stdin=text)
+    problem = configuration.problem((done.stdout + done.stderr).decode("utf-8", "replace"), text.decode())
+    if problem:
         raise Refused(
-            f"The registry {settings.name} did not start: correct lab_registry_config, which distribution "
-            f"{program.version} "
-            f"does not accept: {configuration.scrub(problem, hidden)}"
+            f"The registry {settings.name} did not start: correct lab_registry_config or lab_registry_storage, which "
+            f"distribution {program.version} does not accept: {configuration.scrub(problem, hidden)}"
         )
 
 
@@ -357,12 +382,8 @@ def write_files(
         if files.what:
             host.do(files.what, "made", lambda: None)
         host.folder(f"{folder}/tls", 0o755)
-        for name, content, mode, owner in (
-            ("ca.pem", files.ca, 0o644, 0),
-            ("ca.key", files.ca_key, 0o600, 0),
-            ("server.pem", files.server.certificate, 0o644, 0),
-            ("server.key", files.server.key, 0o640, group),
-        ):
+        contents = (files.ca, files.ca_key, files.server.certificate, files.server.key)
+        for name, content, (mode, owner) in zip(TLS, contents, ((0o644, 0), (0o600, 0), (0o644, 0), (0o640, group))):
             if content:
                 host.write(f"{folder}/tls/{name}", content, mode, 0, owner)
             else:
@@ -378,7 +399,9 @@ def write_files(
         host.remove(f"{folder}/htpasswd")
 
 
-def fingerprint(instance: Instance, service: Service, program: Program, config: dict[str, Any]) -> str:
+def fingerprint(
+    instance: Instance, service: Service, program: Program, config: dict[str, Any], server: tls.Pair | None
+) -> str:
     """A short name of all that the process is started with and that a restart brings up to date."""
     parts = [
         configuration.render(config),
@@ -386,11 +409,18 @@ def fingerprint(instance: Instance, service: Service, program: Program, config: 
         service.kind.encode(),
         program.path.encode(),
         program.image.encode(),
+        server.certificate if server else b"",
+        server.key if server else b"",
     ]
-    parts += [read(f"{instance.folder}/tls/{name}") or b"" for name in ("server.pem", "server.key")]
     parts += [content for dummy, content in sorted(service.files("").items())]
     parts.append(str((instance.record.get("binary") or {}).get("program", "")).encode())
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
+
+
+def server_there(instance: Instance) -> tls.Pair | None:
+    """The certificate and key that the instance has."""
+    found = [read(f"{instance.folder}/tls/{name}") for name in ("server.pem", "server.key")]
+    return tls.Pair(found[0] or b"", found[1] or b"") if any(found) else None
 
 
 def prepare_data(instance: Instance, who: Account) -> None:
@@ -521,8 +551,9 @@ def stop(instance: Instance) -> None:
 def remove(instance: Instance) -> None:
     """Stop it and remove what the role made; the data only with purge, and then only what the registry wrote."""
     settings, host = instance.settings, instance.host
-    stop(instance)
     service = service_of_record(instance)
+    runs = service is not None and service.running() is not None
+    stop(instance)
     units = [f"/etc/systemd/system/{settings.unit}.service", f"/etc/containers/systemd/{settings.unit}.container"]
     made = [path for path in units if os.path.lexists(path)]
     if service and made and not host.check:
@@ -534,13 +565,10 @@ def remove(instance: Instance) -> None:
         for path in folders:
             purge(host, settings, path)
     remove_ca(host, instance.record.get("ca_files", []))
-    for path in (
-        *made,
-        f"/var/log/{settings.unit}.log",
-        f"/run/{settings.unit}.pid",
-        f"/usr/local/lib/{settings.unit}",
-    ):
+    for path in (*made, f"/var/log/{settings.unit}.log", f"/usr/local/lib/{settings.unit}"):
         host.remove(path)
+    if not runs:  # else it goes with the process
+        host.remove(f"/run/{settings.unit}.pid")
     host.remove(instance.folder)
     if made and not host.check and find("systemctl"):
         systemctl("daemon-reload")
@@ -555,6 +583,9 @@ def purge(host: Host, settings: Settings, path: str) -> None:
 
 
 def _purge(path: str, marker: str) -> None:
+    for name in (f"{path}/docker", f"{path}/docker/registry"):
+        if os.path.islink(name):  # where it leads to may hold more than images
+            os.unlink(name)
     if os.path.isdir(f"{path}/docker/registry"):
         shutil.rmtree(f"{path}/docker/registry")
     for name in (f"{path}/scheduler-state.json", marker):

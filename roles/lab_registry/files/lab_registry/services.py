@@ -17,7 +17,7 @@ from typing import Any
 
 from lab_registry.config import environment
 from lab_registry.engines import Program, container_options
-from lab_registry.host import Account, find, is_elsewhere, processes, replaced, run, variable, words
+from lab_registry.host import Account, find, is_elsewhere, processes, read, replaced, run, variable, words
 from lab_registry.settings import Refused, Settings
 
 FINGERPRINT = "LAB_REGISTRY_FINGERPRINT"
@@ -92,6 +92,8 @@ class Plain(Service):
 
     def start(self, fingerprint: str) -> None:
         self.stop()
+        given = (read(f"/etc/{self.unit}/environment") or b"").decode().splitlines()
+        variables = dict(line.partition("=")[::2] for line in given)
         path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}  # otherwise empty, for each REGISTRY_... would be a setting
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.log_file)
@@ -99,7 +101,7 @@ class Plain(Service):
         try:
             process = subprocess.Popen(
                 [self.program.path, "serve", self.config],
-                env={**path, **environment(self.settings), FINGERPRINT: fingerprint},
+                env={**path, **variables, FINGERPRINT: fingerprint},
                 stdin=subprocess.DEVNULL,
                 stdout=handle,
                 stderr=handle,
@@ -206,7 +208,7 @@ class Systemd(Service):
         if self.private_log:
             return Plain.log(self)  # type: ignore[arg-type]
         unit = f"_SYSTEMD_UNIT={self.unit}.service"
-        said = run([find("journalctl") or "journalctl", unit, "--lines=10", "--output=cat", "--no-pager"], timeout=30)
+        said = run([find("journalctl") or "journalctl", unit, "--lines=100", "--output=cat", "--no-pager"], timeout=30)
         return str(said.stdout.decode("utf-8", "replace"))
 
 
@@ -248,7 +250,7 @@ class Container(Service):
         run([self.program.path, "rm", "--force", "--volumes", self.unit])  # the image declares one that is not used
 
     def log(self) -> str:
-        said = run([self.program.path, "logs", "--tail=10", self.unit], timeout=30)
+        said = run([self.program.path, "logs", "--tail=100", self.unit], timeout=30)
         return str((said.stdout + said.stderr).decode("utf-8", "replace"))
 
 

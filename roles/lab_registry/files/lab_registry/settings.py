@@ -14,6 +14,7 @@ import os.path
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 FACTS = ("lab_registry_address", "lab_registry_url", "lab_registry_ca_path", "lab_registry_client")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
@@ -44,6 +45,22 @@ SHARED = (
     ),
 )
 STORAGE_EXTRAS = ("cache", "redirect", "tag")  # what a storage section may hold beside its one driver
+CHOICES = {
+    "state": ("present", "absent", "stopped", "restarted"),
+    "engine": ("auto", "package", "container", "binary"),
+    "tls": ("none", "self_signed", "provided"),
+    "log_level": ("error", "warn", "info", "debug"),
+}
+# What the role relies on in the configuration, and the variable that says it.
+OWN = (
+    (("http", "addr"), "lab_registry_bind and lab_registry_port"),
+    (("http", "headers", "X-Lab-Registry"), "lab_registry_name"),
+    (("storage", "filesystem", "rootdirectory"), "lab_registry_data"),
+    (("storage", "maintenance", "readonly"), "lab_registry_readonly"),
+)
+ENDPOINT = (  # what distribution knows of an endpoint for notifications; the rest it would pass over
+    *("name", "url", "disabled", "headers", "timeout", "threshold", "backoff", "ignoredmediatypes", "ignore"),
+)
 
 
 class Refused(Exception):
@@ -68,7 +85,7 @@ class Settings:
     container_image: str
     binary_url: str
     binary_checksum: str  # hexadecimal SHA-256, or empty
-    bind: str  # an address or name without brackets; empty is every address
+    bind: str  # an address or name without brackets
     port: int
     hostname: str
     data: str
@@ -124,21 +141,25 @@ class Settings:
     @property
     def scheme(self) -> str:
         """`https` where the registry itself speaks TLS."""
-        http = self.config.get("http", {})
-        return "https" if self.tls != "none" or http.get("tls") else "http"
+        return "https" if self.tls != "none" or section(self.config, "http", "tls") else "http"
+
+    @property
+    def is_cache(self) -> bool:
+        """Whether it is a pull-through cache, to which nothing can be pushed."""
+        return bool(self.proxy or section(self.config, "proxy").get("remoteurl"))
 
     @property
     def names(self) -> tuple[str, ...]:
         """What a certificate of ours is made for, once each, in the order given."""
         own = [self.public_host, *(["localhost", "127.0.0.1"])]
-        if self.bind not in ("", "0.0.0.0", "::"):
+        if self.bind not in ("0.0.0.0", "::"):
             own.append(self.bind)
         return tuple(dict.fromkeys(name.strip("[]") for name in self.tls_names or own))
 
 
 def loopback(bind: str) -> str:
     """Where the host itself reaches what listens there."""
-    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
 
 
 def bracketed(address: str) -> str:
@@ -165,6 +186,35 @@ def truth(name: str, value: Any) -> bool:
     raise Refused(f"{name} {json.dumps(str(value))} is neither true nor false.")
 
 
+def choice(name: str, value: Any) -> str:
+    """One of the words of CHOICES."""
+    word = text(f"lab_registry_{name}", value)
+    if word not in CHOICES[name]:
+        raise Refused(f"lab_registry_{name} {json.dumps(word)} is not one of {', '.join(CHOICES[name])}.")
+    return word
+
+
+def mapping(name: str, value: Any) -> dict[str, Any]:
+    """A dictionary. The argument specification also takes the text of one, of which Ansible makes none for the role."""
+    if not isinstance(value, dict):
+        raise Refused(f"{name} has to be a dictionary.")
+    return dict(value)
+
+
+def listing(name: str, value: Any) -> list[Any]:
+    """A list. Of a text with commas the argument specification would make one, and the role one of letters."""
+    if not isinstance(value, (list, tuple)):
+        raise Refused(f"{name} has to be a list.")
+    return list(value)
+
+
+def section(config: dict[str, Any], *path: str) -> dict[str, Any]:
+    """A section of lab_registry_config, empty where it has none."""
+    for position, key in enumerate(path, 1):
+        config = mapping(f"{'.'.join(path[:position])} in lab_registry_config", config.get(key, {}))
+    return config
+
+
 def number(name: str, value: Any) -> int:
     """A port."""
     word = str(value).strip()
@@ -186,9 +236,9 @@ def unknown(names: list[str], known: list[str]) -> str | None:
 def read(raw: dict[str, Any]) -> Settings:
     """Settings from the variables, by their names without `lab_registry_`; raises Refused."""
     settings = Settings(
-        state=text("lab_registry_state", raw["state"]),
+        state=choice("state", raw["state"]),
         name=text("lab_registry_name", raw["name"]),
-        engine=text("lab_registry_engine", raw["engine"]),
+        engine=choice("engine", raw["engine"]),
         container_image=text("lab_registry_container_image", raw["container_image"]),
         binary_url=text("lab_registry_binary_url", raw["binary_url"]),
         binary_checksum=_checksum(text("lab_registry_binary_checksum", raw["binary_checksum"])),
@@ -196,28 +246,35 @@ def read(raw: dict[str, Any]) -> Settings:
         port=number("lab_registry_port", raw["port"]),
         hostname=text("lab_registry_hostname", raw["hostname"]),
         data=text("lab_registry_data", raw["data"]),
-        storage=dict(raw["storage"] or {"filesystem": {}}),
+        storage=mapping("lab_registry_storage", raw["storage"] or {"filesystem": {}}),
         secret=text("lab_registry_secret", raw["secret"]),
         delete_enabled=truth("lab_registry_delete_enabled", raw["delete_enabled"]),
         readonly=truth("lab_registry_readonly", raw["readonly"]),
-        users=tuple(_user(entry) for entry in raw["users"] or []),
-        tls=text("lab_registry_tls", raw["tls"]),
-        tls_names=tuple(text("lab_registry_tls_names", name) for name in raw["tls_names"] or []),
+        users=tuple(_user(entry) for entry in listing("lab_registry_users", raw["users"] or [])),
+        tls=choice("tls", raw["tls"]),
+        tls_names=tuple(
+            text("lab_registry_tls_names", name) for name in listing("lab_registry_tls_names", raw["tls_names"] or [])
+        ),
         tls_cert=text("lab_registry_tls_cert", raw["tls_cert"]),
         tls_key=text("lab_registry_tls_key", raw["tls_key"]),
         tls_ca=text("lab_registry_tls_ca", raw["tls_ca"]),
         install_ca=truth("lab_registry_install_ca", raw["install_ca"]),
-        proxy=dict(raw["proxy"] or {}),
-        notifications=[dict(entry) for entry in raw["notifications"] or []],
+        proxy=mapping("lab_registry_proxy", raw["proxy"] or {}),
+        notifications=[
+            mapping("Each of lab_registry_notifications", entry)
+            for entry in listing("lab_registry_notifications", raw["notifications"] or [])
+        ],
         health=truth("lab_registry_health", raw["health"]),
         metrics=truth("lab_registry_metrics", raw["metrics"]),
-        metrics_port=number("lab_registry_metrics_port", raw["metrics_port"]),
-        log_level=text("lab_registry_log_level", raw["log_level"]),
+        metrics_port=number("lab_registry_metrics_port", raw["metrics_port"])
+        if truth("lab_registry_metrics", raw["metrics"])
+        else 0,
+        log_level=choice("log_level", raw["log_level"]),
         environment={
             str(key): text(f"lab_registry_environment {key}", value)
-            for key, value in (raw["environment"] or {}).items()
+            for key, value in mapping("lab_registry_environment", raw["environment"] or {}).items()
         },
-        config=dict(raw["config"] or {}),
+        config=mapping("lab_registry_config", raw["config"] or {}),
         garbage_collect=truth("lab_registry_garbage_collect", raw["garbage_collect"]),
         purge=truth("lab_registry_purge", raw["purge"]),
     )
@@ -228,9 +285,18 @@ def read(raw: dict[str, Any]) -> Settings:
         )
     check_data(settings.data)
     if settings.state in ("present", "restarted"):
-        for check in (_check_place, _check_storage, _check_users, _check_tls, _check_proxy, _check_rest):
+        for check in (
+            _check_config,
+            _check_place,
+            _check_storage,
+            _check_users,
+            _check_tls,
+            _check_proxy,
+            _check_rest,
+            _check_notifications,
+        ):
             check(settings)
-        _check_images(settings, raw["images"] or [])
+        _check_images(settings, listing("lab_registry_images", raw["images"] or []))
     return settings
 
 
@@ -262,7 +328,27 @@ def _user(entry: Any) -> User:
     return User(name, text(f"The password of {name} in lab_registry_users", entry["password"]))
 
 
+def _check_config(settings: Settings) -> None:
+    for path, variable in OWN:
+        if path[-1] in section(settings.config, *path[:-1]):
+            raise Refused(f"lab_registry_config sets {'.'.join(path)}, set {variable} instead.")
+    # What is empty there would take away what the role generates, such as the login.
+    for name in (
+        *("auth", "health", "http.headers", "http.tls", "log", "proxy", "redis"),
+        *("storage.cache", "storage.delete"),
+    ):
+        section(settings.config, *name.split("."))
+
+
 def _check_place(settings: Settings) -> None:
+    bind = settings.bind
+    if not bind:
+        raise Refused(
+            "lab_registry_bind is empty: use an address of this host, or 0.0.0.0 or :: where the registry is to listen "
+            "at every address."
+        )
+    if not (DNS.match(bind) or _is_address(bind)):
+        raise Refused(f"lab_registry_bind {json.dumps(bind)} is neither an address nor a host name.")
     name = settings.hostname
     if name and not (DNS.match(name) or _is_address(name.strip("[]"))):
         raise Refused(
@@ -273,9 +359,6 @@ def _check_place(settings: Settings) -> None:
         raise Refused(f"lab_registry_hostname {name} has to be in brackets: [{name}].")
     if settings.metrics and settings.metrics_port == settings.port:
         raise Refused("lab_registry_metrics_port is lab_registry_port too, and one of them has to be another port.")
-    http = settings.config.get("http", {})
-    if "addr" in http:
-        raise Refused("lab_registry_config sets http.addr, set lab_registry_bind and lab_registry_port instead.")
 
 
 def _check_storage(settings: Settings) -> None:
@@ -288,6 +371,8 @@ def _check_storage(settings: Settings) -> None:
             "lab_registry_storage has to name one driver, such as filesystem or s3, and names "
             f"{', '.join(drivers) or 'none'}."
         )
+    for key, value in settings.storage.items():
+        mapping(f"{key} in lab_registry_storage", value or {})
     options = settings.storage[drivers[0]] or {}
     if drivers[0] == "filesystem" and "rootdirectory" in options:
         raise Refused("lab_registry_storage sets filesystem.rootdirectory, set lab_registry_data instead.")
@@ -334,7 +419,7 @@ def _check_tls(settings: Settings) -> None:
         )
     if settings.tls != "self_signed" and settings.tls_names:
         raise Refused(f"lab_registry_tls_names is for lab_registry_tls=self_signed, and that is {settings.tls}.")
-    if settings.tls != "none" and settings.config.get("http", {}).get("tls", {}).get("certificate"):
+    if settings.tls != "none" and section(settings.config, "http", "tls").get("certificate"):
         raise Refused("lab_registry_tls and http.tls.certificate in lab_registry_config exclude each other.")
     if settings.install_ca and (settings.tls == "none" or (settings.tls == "provided" and not settings.tls_ca)):
         needed = "lab_registry_tls_ca" if settings.tls == "provided" else "lab_registry_tls"
@@ -351,7 +436,7 @@ def _check_proxy(settings: Settings) -> None:
     if stray:
         raise Refused(f"lab_registry_proxy has no option {stray[0]}: it takes remote_url, username, password and ttl.")
     url = text("lab_registry_proxy remote_url", settings.proxy.get("remote_url"))
-    if not re.match(r"https?://[^/@\s]+/?\Z", url):
+    if not _is_url(url) or not re.match(r"https?://[^/@\s]+/?\Z", url):
         raise Refused(
             f"lab_registry_proxy remote_url {json.dumps(re.sub(r'//.*@', '//', url))} has to be http:// or https://, "
             "and a host, without a path; the login is in username and password."
@@ -360,10 +445,6 @@ def _check_proxy(settings: Settings) -> None:
         text(f"lab_registry_proxy {key}", settings.proxy.get(key))
     if bool(settings.proxy.get("username")) != bool(settings.proxy.get("password")):
         raise Refused("lab_registry_proxy has one of username and password, and needs both or none.")
-    if settings.garbage_collect:
-        raise Refused(
-            "lab_registry_garbage_collect does not go with lab_registry_proxy: the cache removes what is old by itself."
-        )
     if settings.config.get("proxy"):
         raise Refused("lab_registry_proxy and proxy in lab_registry_config exclude each other: leave one of the two.")
 
@@ -376,25 +457,17 @@ def _check_rest(settings: Settings) -> None:
             raise Refused(f"{key} in lab_registry_environment would change the configuration: use lab_registry_config.")
         if not value.isprintable():
             raise Refused(f"The value of {key} in lab_registry_environment holds a line break or a control character.")
-    names = [
-        text("The name of one of lab_registry_notifications", entry.get("name")) for entry in settings.notifications
-    ]
-    for entry, name in zip(settings.notifications, names):
-        if not name or not text(f"The url of {name} in lab_registry_notifications", entry.get("url")):
-            raise Refused("Each of lab_registry_notifications needs a name and a url.")
-        if names.count(name) > 1:
-            raise Refused(f"lab_registry_notifications names {name} twice: leave one of the two.")
-    if settings.notifications and settings.config.get("notifications", {}).get("endpoints"):
-        raise Refused("lab_registry_notifications and notifications in lab_registry_config exclude each other.")
     if settings.garbage_collect and settings.driver != "filesystem":
         raise Refused(
             f"lab_registry_garbage_collect is refused with the storage {settings.driver}, which other registries may "
             "write to meanwhile: stop them all, and collect there by hand."
         )
-    cache = (settings.storage.get("cache") or settings.config.get("storage", {}).get("cache") or {}).get(
-        "blobdescriptor"
-    )
-    if settings.garbage_collect and cache == "redis":
+    if settings.garbage_collect and settings.is_cache:
+        raise Refused(
+            "lab_registry_garbage_collect does not go with lab_registry_proxy: the cache removes what is old by itself."
+        )
+    cache = {**(settings.storage.get("cache") or {}), **section(settings.config, "storage", "cache")}
+    if settings.garbage_collect and cache.get("blobdescriptor") == "redis":
         raise Refused(
             "lab_registry_garbage_collect is refused with a cache in redis, which would go on to tell of what is gone."
         )
@@ -408,9 +481,31 @@ def _check_rest(settings: Settings) -> None:
         )
 
 
+def _check_notifications(settings: Settings) -> None:
+    names = [
+        text("The name of one of lab_registry_notifications", entry.get("name")) for entry in settings.notifications
+    ]
+    for entry, name in zip(settings.notifications, names):
+        url = text(f"The url of {name} in lab_registry_notifications", entry.get("url"))
+        if not name or not url:
+            raise Refused("Each of lab_registry_notifications needs a name and a url.")
+        if not _is_url(url):
+            raise Refused(f"The url of {name} in lab_registry_notifications has to begin with http:// or https://.")
+        stray = sorted(str(key) for key in entry if key not in ENDPOINT)
+        if stray:
+            raise Refused(
+                f"{name} in lab_registry_notifications has no option {stray[0]}: it takes {', '.join(ENDPOINT)}."
+            )
+        mapping(f"headers of {name} in lab_registry_notifications", entry.get("headers") or {})
+        if names.count(name) > 1:
+            raise Refused(f"lab_registry_notifications names {name} twice: leave one of the two.")
+    if settings.notifications and section(settings.config, "notifications").get("endpoints"):
+        raise Refused("lab_registry_notifications and notifications in lab_registry_config exclude each other.")
+
+
 def _check_images(settings: Settings, images: list[Any]) -> None:
     for entry in images:
-        if not isinstance(entry, dict) or not entry.get("src"):
+        if not isinstance(entry, dict) or not text("The src of one of lab_registry_images", entry.get("src")):
             raise Refused("Each of lab_registry_images needs a src.")
         stray = sorted(set(entry) - {"src", "dest", "platforms"})
         if stray:
@@ -421,7 +516,7 @@ def _check_images(settings: Settings, images: list[Any]) -> None:
                 f"{entry['dest']} in lab_registry_images names another registry than this one, which is "
                 f"{settings.address}: leave the registry out."
             )
-    for present, what in ((settings.proxy, "lab_registry_proxy"), (settings.readonly, "lab_registry_readonly")):
+    for present, what in ((settings.is_cache, "lab_registry_proxy"), (settings.readonly, "lab_registry_readonly")):
         if images and present:
             raise Refused(f"lab_registry_images does not go with {what}, for nothing can be pushed to such a registry.")
 
@@ -441,6 +536,15 @@ def first_part(reference: str) -> str:
     """The registry of a reference, or nothing where it has none."""
     head, slash, dummy = reference.partition("/")
     return head if slash and (head == "localhost" or "." in head or ":" in head) else ""
+
+
+def _is_url(value: str) -> bool:
+    """Whether this is an address of HTTP that can be used."""
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_address(value: str) -> bool:

@@ -19,6 +19,7 @@ from lab_registry.settings import Refused, Settings
 RENEW = 30 * 24 * 3600  # seconds before the end
 CA_DAYS = "3650"
 DAYS = "365"
+CERTIFICATE = re.compile(rb"^-----BEGIN CERTIFICATE-----\n.*?^-----END CERTIFICATE-----$", re.MULTILINE | re.DOTALL)
 EXTENSIONS = """
 [req]
 distinguished_name = none
@@ -120,16 +121,18 @@ def self_signed(settings: Settings, folder: str) -> Files | None:
 
 def provided(settings: Settings) -> Files:
     """The certificate, key and CA that were given, as PEM texts or paths on the target, after a look at them."""
-    pair = Pair(_pem("lab_registry_tls_cert", settings.tls_cert), _pem("lab_registry_tls_key", settings.tls_key))
-    authority = _pem("lab_registry_tls_ca", settings.tls_ca) if settings.tls_ca else b""
+    pair = Pair(
+        _certificates("lab_registry_tls_cert", settings.tls_cert), _pem("lab_registry_tls_key", settings.tls_key)
+    )
+    authority = _certificates("lab_registry_tls_ca", settings.tls_ca) if settings.tls_ca else b""
     if not find("openssl"):
         return Files(pair, authority, b"", "")  # it is installed before anything is written
     for name, certificate in (("lab_registry_tls_cert", pair.certificate), ("lab_registry_tls_ca", authority)):
         if certificate and not openssl("x509", "-noout", stdin=certificate)[0]:
-            raise Refused(f"{name} holds no certificate in PEM form.")
+            raise Refused(f"{name} holds no certificate that openssl can read.")
         if certificate and not lasts(certificate, 0):
             raise Refused(f"The certificate in {name} has expired.")
-    if not openssl("pkey", "-noout", "-passin", "pass:", stdin=pair.key)[0]:
+    if not openssl("pkey", "-noout", "-inform", "PEM", "-passin", "pass:", stdin=pair.key)[0]:
         raise Refused(
             "lab_registry_tls_key holds no private key in PEM form, or one with a passphrase, which nobody could enter."
         )
@@ -152,6 +155,14 @@ def _pem(name: str, value: str) -> bytes:
     if content is None:
         raise Refused(f"{name} {value} does not exist on the target.")
     return content
+
+
+def _certificates(name: str, value: str) -> bytes:
+    """The certificates of a PEM text and nothing else: a key beside them would become readable for everybody."""
+    found = CERTIFICATE.findall(_pem(name, value).replace(b"\r\n", b"\n"))
+    if not found:
+        raise Refused(f"{name} holds no certificate in PEM form.")
+    return b"".join(certificate + b"\n" for certificate in found)
 
 
 def _make_authority(settings: Settings) -> Pair:

@@ -111,6 +111,41 @@ def test_nothing_secret_is_shown(settings: Make) -> None:
     assert "hush" not in config.scrub(log, config.secrets_of(wanted, made))
 
 
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("", ""),
+        ("configuration error: error parsing /dev/stdin: no storage\nUsage:", "no storage"),
+        (
+            "configuration error: error parsing /dev/stdin: yaml: unmarshal errors:\n"
+            '  line 3: cannot unmarshal !!str `x` into struct { Certificate string "yaml" }\nUsage:',
+            '"tls": "x" (cannot unmarshal !!str `x` into struct)',
+        ),
+        ("failed to construct s3 driver: no region parameter provided\n", "s3 driver: no region parameter provided"),
+        ("failed to construct swift driver: StorageDriver not registered: swift", ""),  # the driver is looked at before
+        ("failed to garbage collect: failed to mark: filesystem: Path not found", ""),
+    ],
+)
+def test_what_distribution_complains_of(said: str, problem: str) -> None:
+    found = config.problem(said, '{\n  "http": {\n    "tls": "x",\n    "addr": ":1"\n  }\n}\n')
+    assert found.replace("failed to construct ", "") == problem
+
+
+def test_a_trial_touches_no_store(settings: Make) -> None:
+    def tried(**storage: Any) -> Any:
+        made = settings(storage=storage, readonly=True)
+        return config.trial(config.generate(made, "/etc/f", "s"), made.driver)["storage"]
+
+    extras = {"delete": {"enabled": True}, "maintenance": {"readonly": {"enabled": True}}}
+    assert tried(filesystem={"maxthreads": 7}) == {
+        "filesystem": {"maxthreads": 7, "rootdirectory": "/nonexistent"},
+        **extras,
+    }
+    assert tried(gcs={"bucket": "b"}, redirect={"disable": True}) == {"inmemory": {}, **extras}
+    s3 = tried(s3={"bucket": "b", "accesskey": "hush", "secretkey": "hush", "regionendpoint": "https://real"})["s3"]
+    assert s3["bucket"] == "b" and s3["regionendpoint"] == "http://127.0.0.1:1" and "hush" not in s3.values()
+
+
 def test_a_damaged_file_of_ours_counts_as_missing() -> None:
     assert config.kept(b"{") == config.kept(b"[]") == config.kept(None) == {}
     assert config.kept(b'{"a": 1}') == {"a": 1}

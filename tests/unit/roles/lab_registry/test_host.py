@@ -17,8 +17,8 @@ import pytest
 from lab_registry import instance
 from lab_registry.collector import ELIGIBLE, Store
 from lab_registry.engines import Program
-from lab_registry.host import Account, Host, is_elsewhere, listeners, locked, overlap, processes, unreachable
-from lab_registry.instance import Instance, check_folder, check_host, purge
+from lab_registry.host import Account, Host, is_elsewhere, keep, listeners, locked, overlap, processes, unreachable
+from lab_registry.instance import Instance, check_folder, check_host, complaint, purge
 from lab_registry.settings import Refused
 
 Make = Callable[..., Any]
@@ -67,6 +67,14 @@ def test_the_folder_of_another_instance(settings: Make, data: Path, monkeypatch:
     monkeypatch.setattr(instance.os.path, "exists", lambda path: path == "/etc/lab-registry-other/record.json")
     with pytest.raises(Refused, match="belongs to the registry other"):
         check_folder(settings(data=str(data)), ME)
+
+
+def test_a_folder_in_that_of_another_instance(settings: Make, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    within = settings(data=str(marked(data, "other") / "docker" / "x"))
+    check_folder(within, ME)  # that instance is gone
+    monkeypatch.setattr(instance.os.path, "exists", lambda path: path == "/etc/lab-registry-other/record.json")
+    with pytest.raises(Refused, match=f"is in {data}, the folder of the registry other"):
+        check_folder(within, ME)
 
 
 def test_a_folder_that_the_registry_cannot_reach(settings: Make, tmp_path: Path) -> None:
@@ -162,6 +170,51 @@ def test_purge_takes_nothing_that_is_not_marked(settings: Make, data: Path) -> N
     purge(Host(False), settings(), str(data))
     purge(Host(False), settings(name="other"), str(marked(data, "lab")))
     assert (data / "docker" / "registry").exists()
+
+
+@pytest.mark.parametrize("link", ["docker", "docker/registry"])
+def test_purge_takes_a_link_and_not_what_it_leads_to(settings: Make, data: Path, tmp_path: Path, link: str) -> None:
+    marked(data, "lab")
+    (data / link).parent.mkdir(exist_ok=True)
+    (tmp_path / "elsewhere" / "registry").mkdir(parents=True)
+    (data / link).symlink_to(tmp_path / "elsewhere")
+    purge(Host(False), settings(), str(data))
+    assert not data.exists() and (tmp_path / "elsewhere" / "registry").exists()
+
+
+def test_a_file_is_put_back_as_it_was(tmp_path: Path) -> None:
+    one, none = tmp_path / "tls" / "one", tmp_path / "none"
+    one.parent.mkdir()
+    one.write_text("before", encoding="utf-8")
+    one.chmod(0o640)
+    kept = [keep(str(one)), keep(str(none))]
+    one.unlink()
+    one.parent.rmdir()
+    none.write_text("new", encoding="utf-8")
+    for file in kept:
+        file.put_back()
+    assert one.read_text(encoding="utf-8") == "before" and one.stat().st_mode & 0o777 == 0o640
+    assert not none.exists()
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        ("", "none"),
+        (
+            'time="t" level=info msg="x"\nopen /none: no such file\nUsage:\n  registry serve\n',
+            "open /none: no such file",
+        ),
+        ('time="t" level=info msg="x"\ntime="t" level=fatal msg="open \\"y\\"" a="b"\n', 'open \\"y\\"'),
+        ('time="t" level=info msg="x"\n', 'time="t" level=info msg="x"'),
+        (
+            "panic: no region parameter\n\ngoroutine 1 [running]:\nmain.main()\n\t/x.go:1 +0x2\n",
+            "panic: no region parameter",
+        ),
+    ],
+)
+def test_why_a_registry_ended(log: str, told: str) -> None:
+    assert complaint(log) == told
 
 
 def test_one_at_a_time_and_no_file_left(tmp_path: Path) -> None:

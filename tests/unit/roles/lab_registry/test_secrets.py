@@ -144,6 +144,27 @@ def test_provided_ones_that_do_not_fit(settings: Make, made: tls.Files, tmp_path
         assert "PRIVATE" not in str(caught.value)
 
 
+def test_a_key_beside_the_certificate_goes_no_further(settings: Make, made: tls.Files, tmp_path: Path) -> None:
+    both = (made.server.key + made.server.certificate).decode().replace("\n", "\r\n")
+    found = tls.provided(settings(**given(made, tls_cert=both, tls_key=both, tls_ca=f"A comment\n{made.ca.decode()}")))
+    assert found.server.certificate == made.server.certificate and found.ca == made.ca
+    assert tls.belongs(found.server)
+
+
+def test_what_is_not_pem_is_refused(settings: Make, made: tls.Files, tmp_path: Path) -> None:
+    for name, command, words in (
+        ("tls_cert", ["x509", "-in", "server.pem"], "lab_registry_tls_cert holds no certificate in PEM form"),
+        ("tls_key", ["pkey", "-in", "server.key"], "lab_registry_tls_key holds no private key in PEM form"),
+        ("tls_ca", ["x509", "-in", "ca.pem"], "lab_registry_tls_ca holds no certificate in PEM form"),
+    ):
+        subprocess.run(["openssl", *command, "-outform", "DER", "-out", "der"], cwd=tmp_path, check=True)
+        with pytest.raises(Refused, match=words):
+            tls.provided(settings(**given(made, **{name: str(tmp_path / "der")})))
+    broken = made.ca.decode().replace("\nMII", "\nAAA")
+    with pytest.raises(Refused, match="lab_registry_tls_ca holds no certificate that openssl can read"):
+        tls.provided(settings(**given(made, tls_ca=broken)))
+
+
 def test_a_key_with_a_passphrase_is_refused(settings: Make, made: tls.Files) -> None:
     command = ["openssl", "pkey", "-aes128", "-passout", "pass:secret"]
     locked = subprocess.run(command, input=made.server.key, capture_output=True, check=True).stdout.decode()

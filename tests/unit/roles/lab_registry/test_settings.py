@@ -87,6 +87,7 @@ def test_a_link_to_a_folder_of_the_system_is_one(settings: Make, tmp_path: Any) 
 
 
 PROXY = {"remote_url": "https://registry-1.docker.io"}
+REDIS = {"blobdescriptor": "redis"}
 TWO_USERS = [{"name": "a", "password": "x"}, {"name": "a", "password": "y"}]
 
 
@@ -153,12 +154,27 @@ TWO_USERS = [{"name": "a", "password": "x"}, {"name": "a", "password": "y"}]
         ({"environment": {"A B": "x"}}, "cannot be the name of a variable"),
         ({"environment": {"A": "x\ny"}}, "line break"),
         ({"notifications": [{"name": "x"}]}, "needs a name and a url"),
-        ({"notifications": [{"name": "x", "url": "u"}] * 2}, "names x twice"),
+        ({"notifications": [{"name": "x", "url": "http://u"}] * 2}, "names x twice"),
+        ({"notifications": [{"name": "x", "url": "u"}]}, "has to begin with http"),
+        ({"notifications": [{"name": "x", "url": "http://u", "timout": "1s"}]}, "no option timout"),
+        ({"notifications": [{"name": "x", "url": "http://u", "headers": "y"}]}, "headers of x .* has to be a dict"),
         ({"garbage_collect": True, "storage": {"s3": {}}}, "refused with the storage s3"),
         (
             {"garbage_collect": True, "storage": {"filesystem": {}, "cache": {"blobdescriptor": "redis"}}},
             "refused with a cache in redis",
         ),
+        (
+            {"garbage_collect": True, "storage": {"filesystem": {}}, "config": {"storage": {"cache": REDIS}}},
+            "refused with a cache in redis",
+        ),
+        ({"garbage_collect": True, "config": {"proxy": {"remoteurl": "http://u"}}}, "does not go with"),
+        ({"images": [{"src": "alpine"}], "config": {"proxy": {"remoteurl": "http://u"}}}, "does not go with"),
+        ({"images": [{"src": ["alpine"]}]}, "write it in quotes"),
+        ({"bind": None}, "lab_registry_bind is empty"),
+        ({"bind": "*"}, "neither an address nor a host name"),
+        ({"bind": ".."}, "neither an address nor a host name"),
+        ({"state": "up"}, 'lab_registry_state "up" is not one of present, absent'),
+        ({"tls": None}, 'lab_registry_tls "" is not one of'),
         ({"engine": "binary"}, "needs lab_registry_binary_url"),
         ({"binary_url": "https://x/y"}, "needs lab_registry_binary_checksum"),
         ({"binary_url": "ftp://x"}, "has to begin with"),
@@ -169,6 +185,66 @@ def test_what_cannot_work_is_refused(settings: Make, given: dict[str, Any], word
     with pytest.raises(Refused, match=words) as caught:
         settings(**given)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["https://", "https://:5000", "https://h:x", "https://h:99999", "http://[::1", "h"])
+def test_addresses_that_no_cache_can_ask(settings: Make, url: str) -> None:
+    with pytest.raises(Refused, match=r"lab_registry_proxy remote_url .* has to be"):
+        settings(proxy={"remote_url": url, "username": "u", "password": "hush"})
+
+
+@pytest.mark.parametrize("name", ["config", "environment", "proxy", "storage"])
+@pytest.mark.parametrize("value", ["a=b", '{"a": "b"}', ["a"], True])
+def test_what_only_looks_like_a_dictionary(settings: Make, name: str, value: Any) -> None:
+    with pytest.raises(Refused, match=f"lab_registry_{name} has to be a dictionary"):
+        settings(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["images", "notifications", "tls_names", "users"])
+@pytest.mark.parametrize("value", ["myhost", "a,b", {"name": "a"}, 7])
+def test_what_only_looks_like_a_list(settings: Make, name: str, value: Any) -> None:
+    with pytest.raises(Refused, match=f"lab_registry_{name} has to be a list"):
+        settings(tls="self_signed", **{name: value})
+
+
+@pytest.mark.parametrize(
+    "path", ["http", "http.tls", "http.headers", "storage", "storage.cache", "storage.delete", "auth", "proxy", "redis"]
+)
+@pytest.mark.parametrize("value", [None, "x"])
+def test_sections_of_the_configuration_are_dictionaries(settings: Make, path: str, value: Any) -> None:
+    given = value
+    for key in reversed(path.split(".")):
+        given = {key: given}
+    with pytest.raises(Refused, match=f"{path} in lab_registry_config has to be a dictionary"):
+        settings(config=given, users=[{"name": "a", "password": "hush"}])
+
+
+@pytest.mark.parametrize("value", ["x", ["x"]])
+def test_sections_of_the_storage_are_dictionaries(settings: Make, value: Any) -> None:
+    for storage in ({"s3": value}, {"filesystem": {}, "cache": value}):
+        with pytest.raises(Refused, match="in lab_registry_storage has to be a dictionary"):
+            settings(storage=storage)
+
+
+@pytest.mark.parametrize(
+    ("config", "variable"),
+    [
+        ({"http": {"headers": {"X-Lab-Registry": ["x"]}}}, "lab_registry_name"),
+        ({"storage": {"filesystem": {"rootdirectory": "/x"}}}, "lab_registry_data"),
+        ({"storage": {"maintenance": {"readonly": {"enabled": False}}}}, "lab_registry_readonly"),
+    ],
+)
+def test_what_the_role_relies_on_is_not_for_the_configuration(
+    settings: Make, config: dict[str, Any], variable: str
+) -> None:
+    with pytest.raises(Refused, match=f"lab_registry_config sets .*, set {variable} instead"):
+        settings(config=config)
+
+
+def test_the_last_port_is_one(settings: Make) -> None:
+    assert settings(port=65535).port == 65535
+    with pytest.raises(Refused, match="lab_registry_metrics_port 65536 is not a port"):
+        settings(port=65535, metrics=True)
 
 
 @pytest.mark.parametrize("state", ["absent", "stopped"])
