@@ -583,6 +583,17 @@ def test_a_tag_that_was_moved_meanwhile_is_left(quirks: Quirks) -> None:
         assert done.after[f"{registry.host}/{REPO}:2"] is None
 
 
+def test_an_index_that_is_left_keeps_its_members() -> None:
+    with FakeRegistry() as registry:
+        index = add_platforms(registry, tag="1")
+        inside = members(registry, "1")
+        session = make_session(login(registry))
+        planned = prune_plan(registry, session=session, delete_untagged="freed")
+        registry.api.repos[REPO].tags["1"] = add(registry, None)
+        apply(session, planned)
+        assert {index, *inside} <= registry.manifests(REPO).keys()
+
+
 @pytest.mark.parametrize("quirks", [Quirks(), OLD], ids=["alone", "with manifests"])
 @pytest.mark.parametrize("how", ["new tag", "kept tag", "new index", "moved to an index"])
 def test_what_came_to_be_needed_meanwhile_is_left(how: str, quirks: Quirks) -> None:
