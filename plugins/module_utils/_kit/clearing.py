@@ -105,7 +105,11 @@ class Clearing:
         left = [each for each in subjects if self.repository.full(each) in self.progress.left]
         if left:
             return self._leave(tag, "subject", f"It belongs to {left[0]}, which was left.")
-        if not remove(self.repository, tag, may_lack=True):
+        try:
+            removed = remove(self.repository, tag, may_lack=True)
+        except RegistryError as exc:
+            return self._refused(tag, exc)
+        if not removed:
             if digest in self.fates.deleted:
                 return None  # it goes with its manifest
             text = f"{self.repository.registry.host} cannot remove a tag alone, and its manifest is needed."
@@ -142,11 +146,15 @@ class Clearing:
                 remove(repository, tag, may_lack=True)
             remove(repository, digest)
         except RegistryError as exc:
-            if isinstance(exc, (NotFound, Unsupported)) or exc.status not in _REFUSALS:
-                raise
-            return self._leave(digest, REFUSED, str(exc))
+            return self._refused(digest, exc)
         self._is_gone(digest, *tags)
         return None
+
+    def _refused(self, target: str, error: RegistryError) -> Outcome:
+        """Leave what the registry will not delete; raise what keeps us from deleting anything."""
+        if isinstance(error, (NotFound, Unsupported)) or error.status not in _REFUSALS:
+            raise error
+        return self._leave(target, REFUSED, str(error))
 
     def _has_moved(self, tag: str) -> bool:
         """Does a tag point at something else by now? Then it is left, and said. One that is gone has not moved."""

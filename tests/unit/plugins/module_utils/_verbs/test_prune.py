@@ -525,6 +525,32 @@ def test_untagged_manifests_that_the_registry_lists() -> None:
         assert not prune(registry, {"include": ["^9"]}, keep, delete_untagged="all")["changed"]
 
 
+def test_no_tags_in_the_list_are_no_manifests_without_a_tag() -> None:
+    """Else a list of tags that is null by mistake would be a wish to delete all."""
+    with FakeRegistry(*PROFILES["gar"]) as registry:
+        digest = add(registry, "1")
+        state = registry.state()
+        whole = {"name": REPO, "tags": ["1"], "manifest": {digest: {"tag": ["1"]}}}
+        registry.fault("GET", "tags/list$", status=200, body=whole)
+        registry.fault("GET", "tags/list", status=200, body={**whole, "tags": None}, times=9)
+        with fails(ContentError, "LIST_INCOMPLETE", registry.host, None, "lacks 1, which its list of manifests has"):
+            prune(registry, delete_untagged="all")
+        assert untouched(registry, state)
+
+
+def test_a_tag_that_is_locked_is_left() -> None:
+    with FakeRegistry() as registry:
+        digest = add(registry, "1")
+        add(registry, "2")
+        registry.fault(
+            "DELETE", "/1$", status=409, body={"errors": [{"code": "LOCKED", "message": "the tag is locked"}]}, times=9
+        )
+        result = prune(registry)
+        assert registry.tags(REPO) == {"1": digest}
+        assert rules(result["kept"]) == {"1": "refused", digest: "moved"}
+        assert "the tag is locked" in result["kept"][0]["reason"]
+
+
 def test_untagged_manifests_that_nobody_lists() -> None:
     with FakeRegistry() as registry:
         add(registry, "1")
