@@ -180,16 +180,17 @@ def _decide(session: Session, reference: Reference, rules: Rules, limits: Limits
     judge = Judge(session, graph, rules)
     kept = judge.tags()
     extra: list[str] = []
-    used: dict[str, str] = {}
+    stay: dict[str, Reason] = {}
     if everything:
         _check_tags(graph, everything)
         graph.look_beside(session, sorted(everything))
-        extra, used = _untagged(graph, judge, kept, limits)
-    used = {**used, **judge.used()}
+        extra, stay = _untagged(graph, judge, kept, limits)
+    used = {**{digest: repository.full(digest) for digest in stay}, **judge.used()}
     going = [tag for tag in graph.tags if tag not in kept and not is_digest_tag(tag)]
     if going or extra:
         limits = replace(limits, alone=not deletes_tags_with_manifest(repository))
-    return _Decided(graph, decide(graph, kept, used, extra, limits), limits.alone)
+    fates = decide(graph, kept, used, extra, limits)
+    return _Decided(graph, replace(fates, kept={**fates.kept, **stay}), limits.alone)
 
 
 def _check_tags(graph: Graph, everything: t.Mapping[str, t.Sequence[str]]) -> None:
@@ -201,15 +202,16 @@ def _check_tags(graph: Graph, everything: t.Mapping[str, t.Sequence[str]]) -> No
         raise ContentError(f"{text}; nothing was deleted.", "LIST_INCOMPLETE", graph.repository.registry.host)
 
 
-def _untagged(graph: Graph, judge: Judge, kept: t.Collection[str], limits: Limits) -> tuple[list[str], dict[str, str]]:
-    """Return the manifests without a tag that may go, and those that a rule keeps, with their names."""
+def _untagged(
+    graph: Graph, judge: Judge, kept: t.Collection[str], limits: Limits
+) -> tuple[list[str], dict[str, Reason]]:
+    """Return the manifests without a tag that may go, and those that a rule keeps."""
     staying = graph.reached({graph.tags[tag]: "" for tag in kept if tag in graph.tags})
     staying.update({digest: tag for tag, digest in graph.tags.items()})
     nodes = [node for digest, node in graph.nodes.items() if node.manifest and digest not in staying]
     free = [node.digest for node in nodes if limits.referrers or not node.subject]
     stay = judge.untagged(free)
-    names = {digest: graph.repository.full(digest) for digest in stay}
-    return [digest for digest in free if digest not in stay], names
+    return [digest for digest in free if digest not in stay], stay
 
 
 @dataclass
@@ -232,7 +234,6 @@ class _Task:
         undo = self.undo_path if saved and self.place else None
         before = self._names()
         after: dict[str, str | None] = dict.fromkeys(before)
-
         actual = dict(after)
 
         def report() -> Outcome:

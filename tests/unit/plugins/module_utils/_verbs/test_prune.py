@@ -523,6 +523,7 @@ def test_untagged_manifests_that_the_registry_lists() -> None:
         keep = {"in_use": [used], "annotations": {"keep": "me"}}
         result = prune(registry, {"include": ["^9"]}, keep, delete_untagged="all")
         assert rules(result["deleted"]) == {lone: "untagged"}
+        assert rules(result["kept"]) == {"1": "select", "2": "select", used: "in_use", stay: "annotations"}
         assert {kept, sbom, used, stay, *members(registry, "1")} <= registry.manifests(REPO).keys()
         assert not prune(registry, {"include": ["^9"]}, keep, delete_untagged="all")["changed"]
 
