@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from .._errors import NotFound, RegistryError, Unsupported
+from .._oci.manifest import Descriptor
 from .._oci.tagrules import is_digest_tag
 from .._plan import Draft, Outcome, Step
 from .._registry.client import Repository
@@ -105,7 +106,11 @@ class Clearing:
         left = [each for each in subjects if self.repository.full(each) in self.progress.left]
         if left:
             return self._leave(tag, "subject", f"It belongs to {left[0]}, which was left.")
-        if not remove(self.repository, tag, may_lack=True):
+        try:
+            removed = remove(self.repository, tag, may_lack=True)
+        except RegistryError as exc:
+            return self._refused(tag, exc)
+        if not removed:
             if digest in self.fates.deleted:
                 return None  # it goes with its manifest
             text = f"{self.repository.registry.host} cannot remove a tag alone, and its manifest is needed."
@@ -125,7 +130,7 @@ class Clearing:
 
     def _delete_first(self, digest: str) -> Outcome | None:
         self._look_again()
-        return self._delete(digest)
+        return self._delete(digest) or (self.report() if self.progress.left else None)
 
     def _delete(self, digest: str) -> Outcome | None:
         """Delete a manifest whose tags are gone, or still are what they were."""
@@ -136,42 +141,56 @@ class Clearing:
         tags = self.graph.named(digest)
         moved = [tag for tag in tags if repository.full(tag) in self.progress.left or self._has_moved(tag)]
         if moved:
-            return self._leave(digest, "moved", f"{repository.full(moved[0])} was moved while this task ran.")
+            why = self.progress.left[repository.full(moved[0])]
+            return self._leave(digest, why.rule, f"Its tag {moved[0]} was left. {why.text}")
         try:
             for tag in filter(is_digest_tag, tags if self.alone else ()):
                 remove(repository, tag, may_lack=True)
             remove(repository, digest)
         except RegistryError as exc:
-            if isinstance(exc, (NotFound, Unsupported)) or exc.status not in _REFUSALS:
-                raise
-            return self._leave(digest, REFUSED, str(exc))
+            return self._refused(digest, exc)
         self._is_gone(digest, *tags)
         return None
 
+    def _refused(self, target: str, error: RegistryError) -> Outcome:
+        """Leave what the registry will not delete; raise what keeps us from deleting anything."""
+        if isinstance(error, (NotFound, Unsupported)) or error.status not in _REFUSALS:
+            raise error
+        return self._leave(target, REFUSED, str(error))
+
     def _has_moved(self, tag: str) -> bool:
-        """Does a tag point at something else by now? Then it is left, and said. One that is gone has not moved."""
+        """Does a tag point at something else by now, or is it there again? Then it is left, and said."""
         found = find_existing(self.repository, tag)
-        if found is None or found.digest == self.graph.tags[tag]:
+        if found is None or not self._is_news(tag, found):
             return False
-        self._leave(tag, "moved", f"It was moved to {found.digest} while this task ran.")
+        self._leave(tag, "moved", f"It was pointed at {found.digest} while this task ran.")
         return True
+
+    def _is_news(self, tag: str, found: Descriptor) -> bool:
+        """Has somebody written a tag since it was looked at, or since it was removed?"""
+        return found.digest != self.graph.tags.get(tag) or self.repository.full(tag) in self.progress.gone
 
     def _look_again(self) -> None:
         """Find what tags that are new, or were moved since, have come to need: to promote is to move tags."""
         tags = list_tags(self.repository, whole=True)
         heads = self.session.map(partial(find_existing, self.repository), tags)
-        fresh = [tag for tag, head in zip(tags, heads) if head and self.graph.tags.get(tag) != head.digest]
+        fresh = [tag for tag, head in zip(tags, heads) if head and self._is_news(tag, head)]
         now = Graph(self.repository)
         now.look(self.session, fresh)
         for tag, digest in now.tags.items():
+            if tag in self.fates.untagged:
+                self._leave(tag, "moved", f"It was pointed at {digest} while this task ran.")
             self._needed.update(self.graph.reached(dict.fromkeys(now.tree(digest), self.repository.full(tag))))
 
     def _leave(self, target: str, rule: str, text: str) -> Outcome:
-        """Leave something, and all that it is not whole without, which would go after it."""
+        """Leave a tag, or a manifest with the tags that it still has and with what would go after it."""
         name = self.repository.full(target)
         with self._lock:
             self.progress.left[name] = Reason(rule, text)
             if target in self.graph.nodes:
+                tags = [self.repository.full(tag) for tag in self.graph.named(target)]
+                still = {tag: Reason(rule, text) for tag in tags if tag not in self.progress.gone}
+                self.progress.left.update({**still, **self.progress.left})
                 self._needed.update(self.graph.reached({target: f"{name}, which was left,"}))
         return self.report()
 

@@ -135,7 +135,7 @@ def _told(
         elif tag in dying:
             told[tag] = Reason("shared", _why_stuck(graph, tag, live))
         else:
-            told[tag] = Reason("subject", "What it belongs to is not deleted.")
+            told[tag] = Reason("subject", "What it belongs to is not deleted, or not known.")
     for digest in dict.fromkeys(graph.tags[tag] for tag in untagged):
         if digest not in dead:
             who = live.get(digest, "something that is not deleted")

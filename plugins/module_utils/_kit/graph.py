@@ -234,12 +234,12 @@ def _unreadable(repository: Repository, target: str, problem: ContentError) -> N
     return Node(digest, None, str(problem), mentions=found)
 
 
-def listed_digests(repository: Repository) -> set[str] | None:
-    """Return the digests of all manifests, also untagged ones, or None where the registry does not list them.
+def listed_manifests(repository: Repository) -> dict[str, list[str]] | None:
+    """Return the digests of all manifests, with their tags, or None where the registry does not list them.
 
     Google's registries have a map of them beside the list of tags.
     """
-    found: set[str] = set()
+    found: dict[str, list[str]] = {}
     url, visited = "tags/list", set[str]()
     what = f"The list of manifests of {repository}"
     while url and url not in visited:
@@ -251,6 +251,12 @@ def listed_digests(repository: Repository) -> set[str] | None:
             value = parse_json(response.read_document(_MAX_LIST, what), what).get("manifest")
         if not isinstance(value, dict):
             return None
-        found.update(digest for digest in value if not digest_problem(digest))
+        found.update({digest: _tags(about) for digest, about in value.items() if not digest_problem(digest)})
         url = next_page(repository, response)
     return found
+
+
+def _tags(about: t.Any) -> list[str]:
+    """Return the tags that a registry lists of a manifest."""
+    tags = about.get("tag") if isinstance(about, dict) else None
+    return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []

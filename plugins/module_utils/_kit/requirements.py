@@ -251,7 +251,7 @@ def _age_problems(clocks: Clocks, image: Candidate, age: Age, birth: Birth) -> t
 
 def _referred(means: Means, image: Candidate, required: Requirements) -> t.Iterator[str]:
     if required.referrers:
-        there = {one.kind for one in look_at_referrers(image.repository, image.root.digest)}
+        there = {one.kind or "" for one in look_at_referrers(image.repository, image.root.digest)}
         for kind in required.referrers:
             if kind not in there:
                 has = ", ".join(sorted(there)) or "nothing"

@@ -8,13 +8,13 @@ import typing as t
 from dataclasses import dataclass, replace
 from functools import partial
 
-from .._errors import InvalidInput, OCIError, Refused, Unsupported
+from .._errors import ContentError, InvalidInput, OCIError, Refused, Unsupported
 from .._kit.ages import Clocks
 from .._kit.clearing import REFUSED, Clearing, Late, Progress
 from .._kit.fates import Fates, Limits, decide
-from .._kit.graph import MISSING, Graph, listed_digests, look_at
+from .._kit.graph import MISSING, Graph, listed_manifests, look_at
 from .._kit.ledger import Ledger
-from .._kit.removing import deletes_tags_with_manifest
+from .._kit.removing import deletes_tags_with_manifest, listed
 from .._kit.retention import Judge, Reason, Rules, parse_rules
 from .._kit.undo import Saved, check_undo, save
 from .._oci.image import is_foreign
@@ -171,7 +171,7 @@ def plan_prune(
 def _decide(session: Session, reference: Reference, rules: Rules, limits: Limits, unlisted: bool) -> _Decided:
     """Look at a repository, and decide what becomes of all that is in it."""
     repository = session.repository(reference, "pull", "push", "delete")
-    everything = listed_digests(repository) if unlisted else set()
+    everything = listed_manifests(repository) if unlisted else {}
     if everything is None:
         host = repository.registry.host
         text = f"{host} does not list manifests that have no tag, so delete_untagged cannot be all. Nothing was deleted"
@@ -180,26 +180,38 @@ def _decide(session: Session, reference: Reference, rules: Rules, limits: Limits
     judge = Judge(session, graph, rules)
     kept = judge.tags()
     extra: list[str] = []
-    used: dict[str, str] = {}
+    stay: dict[str, Reason] = {}
     if everything:
+        _check_tags(graph, everything)
         graph.look_beside(session, sorted(everything))
-        extra, used = _untagged(graph, judge, kept, limits)
-    used = {**used, **judge.used()}
+        extra, stay = _untagged(graph, judge, kept, limits)
+    used = {**{digest: repository.full(digest) for digest in stay}, **judge.used()}
     going = [tag for tag in graph.tags if tag not in kept and not is_digest_tag(tag)]
     if going or extra:
         limits = replace(limits, alone=not deletes_tags_with_manifest(repository))
-    return _Decided(graph, decide(graph, kept, used, extra, limits), limits.alone)
+    fates = decide(graph, kept, used, extra, limits)
+    return _Decided(graph, replace(fates, kept={**fates.kept, **stay}), limits.alone)
 
 
-def _untagged(graph: Graph, judge: Judge, kept: t.Collection[str], limits: Limits) -> tuple[list[str], dict[str, str]]:
-    """Return the manifests without a tag that may go, and those that a rule keeps, with their names."""
+def _check_tags(graph: Graph, everything: t.Mapping[str, t.Sequence[str]]) -> None:
+    """Raise ContentError where the registry knows tags that are not in its list of them: they would count as none."""
+    known = {*graph.tags, *graph.broken_tags}
+    lost = [tag for tags in everything.values() for tag in tags if tag not in known]
+    if lost:
+        text = f"The list of tags of {graph.repository} lacks {listed(lost)}, which its list of manifests has"
+        raise ContentError(f"{text}; nothing was deleted.", "LIST_INCOMPLETE", graph.repository.registry.host)
+
+
+def _untagged(
+    graph: Graph, judge: Judge, kept: t.Collection[str], limits: Limits
+) -> tuple[list[str], dict[str, Reason]]:
+    """Return the manifests without a tag that may go, and those that a rule keeps."""
     staying = graph.reached({graph.tags[tag]: "" for tag in kept if tag in graph.tags})
     staying.update({digest: tag for tag, digest in graph.tags.items()})
     nodes = [node for digest, node in graph.nodes.items() if node.manifest and digest not in staying]
     free = [node.digest for node in nodes if limits.referrers or not node.subject]
     stay = judge.untagged(free)
-    names = {digest: graph.repository.full(digest) for digest in stay}
-    return [digest for digest in free if digest not in stay], names
+    return [digest for digest in free if digest not in stay], stay
 
 
 @dataclass
@@ -222,7 +234,6 @@ class _Task:
         undo = self.undo_path if saved and self.place else None
         before = self._names()
         after: dict[str, str | None] = dict.fromkeys(before)
-
         actual = dict(after)
 
         def report() -> Outcome:

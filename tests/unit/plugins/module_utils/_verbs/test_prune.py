@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     RegistryError,
     Unsupported,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan, Step
 from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PROFILES
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
@@ -521,8 +523,35 @@ def test_untagged_manifests_that_the_registry_lists() -> None:
         keep = {"in_use": [used], "annotations": {"keep": "me"}}
         result = prune(registry, {"include": ["^9"]}, keep, delete_untagged="all")
         assert rules(result["deleted"]) == {lone: "untagged"}
+        assert rules(result["kept"]) == {"1": "select", "2": "select", used: "in_use", stay: "annotations"}
         assert {kept, sbom, used, stay, *members(registry, "1")} <= registry.manifests(REPO).keys()
         assert not prune(registry, {"include": ["^9"]}, keep, delete_untagged="all")["changed"]
+
+
+def test_no_tags_in_the_list_are_no_manifests_without_a_tag() -> None:
+    """Else a list of tags that is null by mistake would be a wish to delete all."""
+    with FakeRegistry(*PROFILES["gar"]) as registry:
+        digest = add(registry, "1")
+        state = registry.state()
+        whole = {"name": REPO, "tags": ["1"], "manifest": {digest: {"tag": ["1"]}}}
+        registry.fault("GET", "tags/list$", status=200, body=whole)
+        registry.fault("GET", "tags/list", status=200, body={**whole, "tags": None}, times=9)
+        with fails(ContentError, "LIST_INCOMPLETE", registry.host, None, "lacks 1, which its list of manifests has"):
+            prune(registry, delete_untagged="all")
+        assert untouched(registry, state)
+
+
+def test_a_tag_that_is_locked_is_left() -> None:
+    with FakeRegistry() as registry:
+        digest = add(registry, "1")
+        add(registry, "2")
+        registry.fault(
+            "DELETE", "/1$", status=409, body={"errors": [{"code": "LOCKED", "message": "the tag is locked"}]}, times=9
+        )
+        result = prune(registry)
+        assert registry.tags(REPO) == {"1": digest}
+        assert rules(result["kept"]) == {"1": "refused", digest: "refused"}
+        assert "the tag is locked" in result["kept"][0]["reason"]
 
 
 def test_untagged_manifests_that_nobody_lists() -> None:
@@ -583,6 +612,39 @@ def test_a_tag_that_was_moved_meanwhile_is_left(quirks: Quirks) -> None:
         assert done.after[f"{registry.host}/{REPO}:2"] is None
 
 
+def test_an_index_that_is_left_keeps_its_members() -> None:
+    with FakeRegistry() as registry:
+        index = add_platforms(registry, tag="1")
+        inside = members(registry, "1")
+        session = make_session(login(registry))
+        planned = prune_plan(registry, session=session, delete_untagged="freed")
+        registry.api.repos[REPO].tags["1"] = add(registry, None)
+        apply(session, planned)
+        assert {index, *inside} <= registry.manifests(REPO).keys()
+
+
+def planned_digests(planned: Plan) -> list[str]:
+    return [row["digest"] for row in planned.result["deleted"]]
+
+
+def test_a_tag_that_is_there_again_keeps_its_image() -> None:
+    """Somebody pushes the same image again, between the removal of the tag and that of the manifest."""
+    with FakeRegistry() as registry:
+        digest, other = add(registry, "1"), add(registry, "2")
+        session = make_session(login(registry))
+        planned = prune_plan(registry, session=session)
+        first, second, *rest = planned.steps
+
+        def again() -> None:
+            registry.api.repos[REPO].tags["1"] = digest
+
+        steps = (first, second, Step("Push it again.", lambda: again()), *rest)
+        done = replace(planned, steps=steps).apply(session.map)
+        assert registry.tags(REPO) == {"1": digest}
+        assert set(registry.manifests(REPO)) == {digest} and names(done.result["deleted"]) == [other]
+        assert rules(done.result["kept"])["1"] == "moved"
+
+
 @pytest.mark.parametrize("quirks", [Quirks(), OLD], ids=["alone", "with manifests"])
 @pytest.mark.parametrize("how", ["new tag", "kept tag", "new index", "moved to an index"])
 def test_what_came_to_be_needed_meanwhile_is_left(how: str, quirks: Quirks) -> None:
@@ -596,13 +658,18 @@ def test_what_came_to_be_needed_meanwhile_is_left(how: str, quirks: Quirks) -> N
         session = make_session(login(registry))
         planned = prune_plan(registry, session=session, delete_untagged="freed")
         tags = registry.api.repos[REPO].tags
+        before = registry.tags(REPO)
         if how in ("new tag", "kept tag"):
             tags["stable" if how == "new tag" else "latest"] = index
         else:
             registry.add_index(REPO, "new" if how == "new index" else "1", [inside[0], lone])
-        apply(session, planned)
+        done = planned.apply(session.map)
         left = registry.manifests(REPO).keys()
         assert {inside[0], signature} <= left
+        assert names(done.result["deleted"]) == sorted(
+            digest for digest in planned_digests(planned) if digest not in left
+        )
+        assert names(done.result["untagged"]) == sorted(tag for tag in before if tag not in tags)
         assert (lone in left) == ("index" in how)
         if how == "new tag" and not quirks.tag_delete_400:
             assert {index, *inside} <= left

@@ -30,7 +30,7 @@ from ansible_collections.quayside.registry.tests.unit.pruning import (
 )
 from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 
-SEEDS = range(14)
+SEEDS = range(10)
 POOL = [tar_of({f"file{number}": str(number) * 50}) for number in range(4)]
 KINDS = {
     "deletes tags": (Quirks(), Auth(mode="none")),
