@@ -545,8 +545,9 @@ def test_only_what_the_rules_cover_is_deleted(mirror: Mirror) -> None:
 def test_what_newest_merely_no_longer_picks_is_kept(mirror: Mirror) -> None:
     rule = exactly(mirror, "1.0", "1.1", tags={"newest": 2})
     add(mirror.source, "1.2")
-    mirror.exact(rule, **ALL)
+    found = mirror.exact(rule, **ALL)
     assert set(mirror.dest.tags(COPY)) == {"1.0", "1.1", "1.2"}
+    assert (found["kept"], mirror.warnings) == ([], [])
 
 
 def test_what_another_source_has_is_kept(mirror: Mirror) -> None:
