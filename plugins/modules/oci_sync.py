@@ -178,7 +178,7 @@ options:
             default: [bundle, simple]
       age:
         description:
-          - Copy only images that are old enough. Those that are too young are RV(skipped), and come with a later run.
+          - Copy only images that are old enough. Those that are too young are RV(left_out), and come with a later run.
         type: dict
         suboptions:
           duration:
@@ -266,7 +266,7 @@ options:
     description:
       - How fast to ask each registry, at most. All O(jobs) share this.
       - What a registry says of its own limit (C(RateLimit-Remaining)) is always obeyed. Where nothing is left, the
-        other images are RV(skipped), with a warning.
+        other images are RV(left_out), with a warning.
     type: float
   lock_path:
     description:
@@ -411,8 +411,10 @@ kept:
   elements: dict
   returned: success
   contains: *row
-skipped:
-  description: What was left out, such as images that are too young, with the digest that the source has.
+left_out:
+  description:
+    - What was not copied this time, such as images that are too young, with the digest that the source has.
+    - A result called C(skipped) would be taken by Ansible for a task that did not run.
   type: list
   elements: dict
   returned: success
@@ -436,10 +438,10 @@ images:
     previous_digest: {type: str, description: "What the destination had, or null."}
     changed: {type: bool, description: Whether the image was copied.}
     status:
-      description: V(copied), V(updated), V(current), V(drifted), V(kept), V(skipped), or V(failed).
+      description: V(copied), V(updated), V(current), V(drifted), V(kept), V(left_out), or V(failed).
       type: str
 lock:
-  description: Which image, by digest, belongs under which name; without what failed or was skipped.
+  description: Which image, by digest, belongs under which name; without what failed or was left out.
   type: list
   elements: dict
   returned: success

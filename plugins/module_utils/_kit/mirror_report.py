@@ -15,13 +15,14 @@ from .lockfile import Locked
 from .mirroring import Board, Key, tag_key
 from .rules import Rule
 
-COPIED, UPDATED, CURRENT, DRIFTED, KEPT, SKIPPED, FAILED = (
+# Not "skipped": by a result of that name, Ansible takes the whole task for one that did not run.
+COPIED, UPDATED, CURRENT, DRIFTED, KEPT, LEFT_OUT, FAILED = (
     "copied",
     "updated",
     "current",
     "drifted",
     "kept",
-    "skipped",
+    "left_out",
     "failed",
 )
 _DELETED = "deleted"
@@ -58,7 +59,7 @@ class Image:
     def fail(self, error: OCIError) -> None:
         """Let it fail, or be left for later, where a registry allows no more for now."""
         self.error, self.reason = error, str(error)
-        self.status = SKIPPED if error.code == SPENT else FAILED
+        self.status = LEFT_OUT if error.code == SPENT else FAILED
 
     @property
     def wanted(self) -> str | None:
@@ -114,14 +115,14 @@ class Report:
         if error and error.code != SPENT:
             return FAILED, str(error)
         if error:
-            return SKIPPED, str(error)
+            return LEFT_OUT, str(error)
         tag = (image.copy.key[0], image.tag_key) if image.copy else ("", "")
         if self.ended and image.moves and image.previous != image.wanted and tag not in self.board.done:
-            return SKIPPED, "the task ended before"
+            return LEFT_OUT, "the task ended before"
         return image.status, image.reason
 
     def results(self) -> dict[str, t.Any]:
-        lists: dict[str, list[Row]] = {name: [] for name in (COPIED, UPDATED, DRIFTED, _DELETED, KEPT, SKIPPED)}
+        lists: dict[str, list[Row]] = {name: [] for name in (COPIED, UPDATED, DRIFTED, _DELETED, KEPT, LEFT_OUT)}
         failures = [_row(loss.reference, None, str(loss.error)) for loss in self.losses]
         images = []
         for image in self.images:
@@ -131,7 +132,7 @@ class Report:
             if status == FAILED:
                 failures.append(_row(image.name, image.wanted, reason))
             elif status != CURRENT:
-                digest = image.wanted if status == SKIPPED else there
+                digest = image.wanted if status == LEFT_OUT else there
                 lists[status].append(_row(image.name, digest, reason))
         for extra in self.extras:
             key = str(extra.scope.repository), extra.key
@@ -150,7 +151,7 @@ class Report:
             return None
         rows = []
         for image in self.images:
-            if image.copy and self.became(image)[0] not in (FAILED, SKIPPED):
+            if image.copy and self.became(image)[0] not in (FAILED, LEFT_OUT):
                 rows.append(Locked(image.copy.pair.src, image.dest, image.copy.wanted.digest).row())
         return rows
 

@@ -22,6 +22,28 @@ _LONGEST_WAIT = 60.0  # seconds; who has to wait longer until there is something
 _EPOCH = 1e8  # seconds; a reset later than this is a time and no duration
 
 
+class _Mark(t.NamedTuple):
+    """How many requests of one kind to a registry were under way at a time, and how many had begun."""
+
+    under_way: int = 0
+    begun: int = 0
+
+    def after(self, begin: int, end: int) -> _Mark:
+        return _Mark(self.under_way + begin - end, self.begun + begin)
+
+
+_NONE = _Mark()
+
+
+class Turn(t.NamedTuple):
+    """A request under way, and what there was beside it when it began."""
+
+    host: str
+    is_pull: bool
+    pulls: _Mark
+    all: _Mark
+
+
 @dataclass
 class _Budget:
     """What is known of one registry; times are those of the clock."""
@@ -31,17 +53,23 @@ class _Budget:
     limit: str = ""
     resets: float | None = None
     pulls_only: bool = False
-    under_way: int = 0
-    pulls_under_way: int = 0
+    pulls: _Mark = _NONE
+    all: _Mark = _NONE
 
-    def counts(self, method: str, url: str) -> bool:
+    def counts(self, is_pull: bool) -> bool:
         """Is this one of the requests that are limited, as far as that is known?"""
-        return not self.pulls_only or _is_pull(method, url)
+        return is_pull or not self.pulls_only
 
-    def move(self, method: str, url: str, by: int) -> None:
-        """Count requests that are under way, before it is known which of them are limited."""
-        self.under_way += by
-        self.pulls_under_way += by if _is_pull(method, url) else 0
+    def take(self, told: int, turn: Turn) -> None:
+        """Take in how many are left, as the answer to one of several requests tells it.
+
+        Of those that were under way beside it, or began after it, nobody knows whether they are in it already: at least
+        so many are left as if none were, and at most what is told. In between, what was known before counts.
+        """
+        now, then = (self.pulls, turn.pulls) if self.pulls_only else (self.all, turn.all)
+        own = 0 if self.pulls_only and not turn.is_pull else 1
+        least = told - then.under_way - (now.begun - then.begun - own)
+        self.left = least if self.left is None else max(min(self.left, told), least)
 
 
 class Pace:
@@ -59,25 +87,27 @@ class Pace:
         self._lock = threading.Lock()  # never held over a wait
         self._budgets: dict[str, _Budget] = {}
 
-    def begin(self, method: str, url: str) -> None:
-        """Wait until a request may be sent. Raises RegistryError (SPENT) where none may be for a long time.
+    def begin(self, method: str, url: str) -> Turn:
+        """Wait until a request may be sent; ``end`` has to follow.
 
-        ``end`` has to follow.
+        Raises RegistryError (SPENT) where none may be for a long time.
         """
-        host = urlsplit(url).netloc
+        host, is_pull = urlsplit(url).netloc, method == "GET" and "/manifests/" in url
         with self._lock:
             budget = self._budgets.setdefault(host, _Budget())
             now = self._clock()
-            at = max(now, budget.next, self._free_at(host, budget, method, url, now))
+            at = max(now, budget.next, self._free_at(host, budget, is_pull, now))
             budget.next = at + self._interval
-            budget.move(method, url, 1)
-            if budget.left is not None and budget.counts(method, url):
+            if budget.left is not None and budget.counts(is_pull):
                 budget.left -= 1
+            turn = Turn(host, is_pull, budget.pulls, budget.all)
+            budget.pulls, budget.all = budget.pulls.after(int(is_pull), 0), budget.all.after(1, 0)
         if at > now:
             self._wait(at - now)
+        return turn
 
-    def _free_at(self, host: str, budget: _Budget, method: str, url: str, now: float) -> float:
-        if budget.left is None or budget.left > 0 or not budget.counts(method, url):
+    def _free_at(self, host: str, budget: _Budget, is_pull: bool, now: float) -> float:
+        if budget.left is None or budget.left > 0 or not budget.counts(is_pull):
             return now
         if budget.resets is not None and budget.resets - now <= _LONGEST_WAIT:
             budget.left = None  # the next answer tells
@@ -87,26 +117,21 @@ class Pace:
         self._warn(f"{text}; run this task again later.")
         raise RegistryError(f"{text}.", SPENT, host)
 
-    def end(self, method: str, url: str, headers: t.Mapping[str, str]) -> None:
+    def end(self, turn: Turn, headers: t.Mapping[str, str]) -> None:
         """Take in what an answer tells; no headers where none came."""
         remaining = headers.get("RateLimit-Remaining", "")
         found = re.match(r"\s*(\d+)", remaining)
         with self._lock:
-            budget = self._budgets[urlsplit(url).netloc]
-            budget.move(method, url, -1)
+            budget = self._budgets[turn.host]
+            budget.pulls, budget.all = budget.pulls.after(0, int(turn.is_pull)), budget.all.after(0, 1)
             if not found:
                 return
             window = re.search(r";\s*w=(\d+)", remaining)
             budget.pulls_only = bool(window)
-            # Of those that are under way, nobody knows whether they were counted already.
-            budget.left = int(found[1]) - (budget.pulls_under_way if window else budget.under_way)
+            budget.take(int(found[1]), turn)
             budget.limit = f"RateLimit-Remaining: {remaining.strip()}"
             resets = _reset(headers.get("RateLimit-Reset", "")) or (float(window[1]) if window else None)
             budget.resets = None if resets is None else self._clock() + resets
-
-
-def _is_pull(method: str, url: str) -> bool:
-    return method == "GET" and "/manifests/" in url
 
 
 def _reset(text: str) -> float | None:

@@ -33,9 +33,9 @@ _COUNTERS = ("requests", "bytes_sent", "bytes_received", "blobs_pushed", "blobs_
 class Turns(t.Protocol):
     """Who says when a request may be sent, where a task has a budget of them: see ``pace``."""
 
-    def begin(self, method: str, url: str) -> None: ...
+    def begin(self, method: str, url: str) -> t.Any: ...
 
-    def end(self, method: str, url: str, headers: Headers) -> None: ...
+    def end(self, turn: t.Any, headers: Headers) -> None: ...
 
 
 class Settings(t.NamedTuple):
@@ -195,8 +195,7 @@ class Transport(Retries):
     def _once(
         self, method: str, url: str, settings: Settings, headers: dict[str, str], body: Body, sent_by: str
     ) -> Response:
-        if self.pace:
-            self.pace.begin(method, url)
+        turn = self.pace.begin(method, url) if self.pace else None
         self.count(requests=1)
         told: Headers = {}
         try:
@@ -218,7 +217,7 @@ class Transport(Retries):
             raise failure(exc, url, sent_by) from None
         finally:
             if self.pace:
-                self.pace.end(method, url, told)
+                self.pace.end(turn, told)
         response = Response(raw, url, self.progress, "Authorization" in headers, sent_by)
         if response.status == 407:
             response.discard()

@@ -18,7 +18,7 @@ from .._kit.copying import Choose, Copy, Pair
 from .._kit.extras import Extra, Guards, Origin, Scope, confirm, plan_removal
 from .._kit.ledger import Ledger
 from .._kit.lockfile import Locked, lock_writer, read_lock
-from .._kit.mirror_report import COPIED, CURRENT, DRIFTED, KEPT, SKIPPED, UPDATED, Image, Loss, Report
+from .._kit.mirror_report import COPIED, CURRENT, DRIFTED, KEPT, LEFT_OUT, UPDATED, Image, Loss, Report
 from .._kit.mirroring import Board, Mirror, Reader, gather, look_at
 from .._kit.rules import Route, Rule, Shard, find_routes, parse_rule
 from .._oci.manifest import Descriptor
@@ -265,7 +265,7 @@ class _Task:
             if isinstance(found, OCIError):
                 self._fail(image, found)
             elif found:
-                image.status, image.reason = SKIPPED, found
+                image.status, image.reason = LEFT_OUT, found
 
     def _too_young(self, image: Image, signed: float | None) -> str:
         age, src = image.rule.age, t.cast(Copy, image.copy).pair.src

@@ -994,6 +994,13 @@ def test_results_are_documented_as_they_are(module: str, case: Case, place: Plac
     check_keys(returned, documented, module)
 
 
+@each_module
+def test_no_result_means_something_else_to_ansible(module: str) -> None:
+    """A list called skipped, say, would make a task that did its work look as if it had not run."""
+    own = {"failed", "skipped", "unreachable", "exception", "results", "rc", "ansible_facts", "finished", "attempts"}
+    assert not own & documents(module)["RETURN"].keys()
+
+
 # --- check mode, diff mode, idempotency
 
 

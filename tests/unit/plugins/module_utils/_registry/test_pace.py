@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Mapping
 
@@ -35,9 +36,9 @@ class Clock:
 
 def ask(pace: Pace, url: str = MANIFEST, method: str = "GET", **headers: str) -> None:
     """One request, and what its answer tells."""
-    pace.begin(method, url)
+    turn = pace.begin(method, url)
     told: Mapping[str, str] = {name.replace("_", "-"): text for name, text in headers.items()}
-    pace.end(method, url, told)
+    pace.end(turn, told)
 
 
 def test_requests_are_spread() -> None:
@@ -96,17 +97,48 @@ def test_nothing_is_pulled_where_nothing_is_left() -> None:
     assert "run this task again later" in clock.warnings[0]
 
 
-def test_requests_under_way_count() -> None:
-    """Four threads do not each take the last one."""
+def left(pace: Pace) -> int:
+    """How many manifests may still be pulled."""
+    for number in range(99):
+        try:
+            pace.begin("GET", MANIFEST)
+        except RegistryError:
+            return number
+    raise AssertionError("there is no end")
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_answers_that_overtake_each_other(order: tuple[int, ...]) -> None:
+    """Three of five are under way; in whatever order their answers come, two are left."""
     pace = Clock().pace()
-    ask(pace, RateLimit_Remaining="5;w=21600")
-    for dummy in range(3):
-        pace.begin("GET", MANIFEST)
-    pace.end("GET", MANIFEST, {"RateLimit-Remaining": "4;w=21600"})  # the two others may not be in it
-    for dummy in range(2):
-        pace.begin("GET", MANIFEST)
-    with pytest.raises(RegistryError):
-        pace.begin("GET", MANIFEST)
+    ask(pace, method="HEAD", RateLimit_Remaining="5;w=21600")
+    turns = [pace.begin("GET", MANIFEST) for dummy in range(3)]
+    for at in order:
+        pace.end(turns[at], {"RateLimit-Remaining": f"{4 - at};w=21600"})
+    assert left(pace) == 2
+
+
+def test_what_others_pull_counts() -> None:
+    pace = Clock().pace()
+    ask(pace, RateLimit_Remaining="50;w=21600")
+    ask(pace, RateLimit_Remaining="3;w=21600")
+    assert left(pace) == 3
+
+
+def test_what_is_not_counted_there_is_not_counted_here() -> None:
+    """Images of some publishers are free."""
+    pace = Clock().pace()
+    for dummy in range(9):
+        ask(pace, RateLimit_Remaining="2;w=21600")
+    assert left(pace) == 2
+
+
+def test_the_first_answer_of_several() -> None:
+    """Nobody knows whether the others are in it."""
+    pace = Clock().pace()
+    turns = [pace.begin("GET", MANIFEST) for dummy in range(3)]
+    pace.end(turns[1], {"RateLimit-Remaining": "4;w=21600"})
+    assert left(pace) == 2
 
 
 @pytest.mark.parametrize(

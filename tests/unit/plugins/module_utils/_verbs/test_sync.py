@@ -463,7 +463,7 @@ def test_the_first_failure_ends_it(mirror: Mirror) -> None:
     found = mirror.run(keep_going=False, session=mirror.session(jobs=1))
     assert (found["error_code"], found["status"], found["changed"]) == ("DENIED", 403, True)
     assert names(found["copied"]) == ["1.0"]
-    assert names(found["skipped"]) == ["1.1", "1.2"]
+    assert names(found["left_out"]) == ["1.1", "1.2"]
     assert mirror.dest.tags(COPY) == {"1.0": digests["1.0"]}
 
 
@@ -545,8 +545,9 @@ def test_only_what_the_rules_cover_is_deleted(mirror: Mirror) -> None:
 def test_what_newest_merely_no_longer_picks_is_kept(mirror: Mirror) -> None:
     rule = exactly(mirror, "1.0", "1.1", tags={"newest": 2})
     add(mirror.source, "1.2")
-    mirror.exact(rule, **ALL)
+    found = mirror.exact(rule, **ALL)
     assert set(mirror.dest.tags(COPY)) == {"1.0", "1.1", "1.2"}
+    assert (found["kept"], mirror.warnings) == ([], [])
 
 
 def test_what_another_source_has_is_kept(mirror: Mirror) -> None:
@@ -899,12 +900,12 @@ def test_what_is_too_young_is_skipped_and_said(mirror: Mirror, tmp_path: Path, m
     foreseen = mirror.run(mirror.rule(age=age), check=True, **options)
     assert not (tmp_path / "seen.json").exists()
     found = mirror.run(mirror.rule(age=age), **options)
-    assert found["skipped"] == foreseen["skipped"]
-    assert found["skipped"][0]["reason"] == "it is younger than 7d (first_seen)"
-    assert found["skipped"][0]["digest"] == mirror.source.tags(REPO)["1.0"]
+    assert found["left_out"] == foreseen["left_out"]
+    assert found["left_out"][0]["reason"] == "it is younger than 7d (first_seen)"
+    assert found["left_out"][0]["digest"] == mirror.source.tags(REPO)["1.0"]
     assert (found["changed"], found["lock"]) == (False, [])
     now[0] += 6 * DAY
-    assert mirror.run(mirror.rule(age=age), **options)["skipped"]
+    assert mirror.run(mirror.rule(age=age), **options)["left_out"]
     now[0] += DAY
     assert names(mirror.exact(mirror.rule(age=age), **options)["copied"]) == ["1.0"]
 
@@ -915,7 +916,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, start: float) -> list[float]:
     return now
 
 
-@pytest.mark.parametrize(("on_unknown", "list_"), [("fail", "failures"), ("skip", "skipped")])
+@pytest.mark.parametrize(("on_unknown", "list_"), [("fail", "failures"), ("skip", "left_out")])
 def test_an_unknown_age(mirror: Mirror, on_unknown: str, list_: str) -> None:
     add(mirror.source, "1.0")
     age = {"duration": "7d", "clock": ["signed"], "on_unknown": on_unknown}
@@ -1124,13 +1125,13 @@ def test_what_a_registry_does_not_allow_any_more_is_left_for_later(mirror: Mirro
     mirror.source.quirks = Quirks(pull_quota=4, rate_limit_headers=True)
     found = mirror.run()
     assert "failed" not in found
-    assert (len(found["copied"]), len(found["skipped"])) == (4, 2)
-    assert all("allows no more manifests" in row["reason"] for row in found["skipped"])
+    assert (len(found["copied"]), len(found["left_out"])) == (4, 2)
+    assert all("allows no more manifests" in row["reason"] for row in found["left_out"])
     assert [warning for warning in mirror.warnings if "run this task again later" in warning]
     assert 429 not in {request.status for request in mirror.source.requests}
     assert len(mirror.dest.tags(COPY)) == 4
     mirror.source.quirks = Quirks()
-    assert names(mirror.exact()["copied"]) == names(found["skipped"])
+    assert names(mirror.exact()["copied"]) == names(found["left_out"])
     assert mirror.dest.tags(COPY) == digests
 
 
