@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A release that breaks at any of its requests: every tag is wholly old or wholly new, and the next run completes it.
 
-Every seventh request is tried, and of those that write tags every third; with PROMOTE_EVERY=1 in the environment, each
-one. `pytest -rP` prints the tables.
+Some requests are tried, of those that write tags every fifth; with PROMOTE_EVERY=1 in the environment, each one.
+`pytest -rP` prints the tables.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from ansible_collections.quayside.registry.tests.unit.releasing import SIGN, Sit
 from ansible_collections.quayside.registry.tests.unit.signing import Signer
 
 NAMES = ("api", "db", "web")
-EVERY = int(os.environ.get("PROMOTE_EVERY", "7"))
+EVERY = int(os.environ.get("PROMOTE_EVERY", "25"))
 DIGEST_TAG = re.compile(r"sha256-[0-9a-f]{64}")
 Tags = dict[str, str]
+OLD, LEFT = "failed, and all tags are what they were", "failed, and new tags are left, as told"
 
 
 @dataclass
@@ -130,8 +131,8 @@ class Release:
         methods = [request.method for request in asked]
         total, tagging = len(asked), 45  # requests at the end that look at tags, write them and read them back
         first = next(at for at, method in enumerate(methods) if method not in ("GET", "HEAD"))
-        found = [*range(0, first, EVERY if EVERY == 1 else 10 * EVERY), *range(first, total - tagging, EVERY)]
-        return [*found, *range(max(first, total - tagging), total, min(EVERY, 3))]
+        found = [*range(0, first, EVERY if EVERY == 1 else 3 * EVERY), *range(first, total - tagging, EVERY)]
+        return [*found, *range(max(first, total - tagging), total, min(EVERY, 5))]
 
 
 @pytest.fixture(params=["zot", "distribution_2_8"])
@@ -193,7 +194,10 @@ def test_one_request_fails(release: Release, fault: str) -> None:
         release.run()
         assert release.tags() == new, at
     show(f"one request {fault}", points, outcomes)
-    assert outcomes["failed, and all tags are what they were, which went back"]
+    keeps = release.sites.dest.quirks.tag_delete_400  # then what has a backup has two tags, and cannot lose one
+    assert outcomes[
+        f"failed, and {'new tags are left, as told' if keeps else 'all tags are what they were, which went back'}"
+    ]
 
 
 def reported(error: OCIError) -> set[str]:
@@ -202,9 +206,9 @@ def reported(error: OCIError) -> set[str]:
 
 def kind_of(error: OCIError, now: Tags, old: Tags) -> str:
     if now != old:
-        return "failed, and new tags are left, as told"
+        return LEFT
     went_back = ", which went back" if error.details.get("rolled_back") else ""
-    return f"failed, and all tags are what they were{went_back}"
+    return OLD + went_back
 
 
 def tags_of(repos: dict[str, Any]) -> Tags:
