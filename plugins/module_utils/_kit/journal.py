@@ -13,6 +13,7 @@ from .._errors import ContentError, InvalidInput
 from .._oci.digest import digest_problem
 from .._oci.manifest import Json, parse_json
 from .._oci.reference import Reference
+from .release import BACKUP
 
 _KIND = "promotion"
 _VERSION = 1
@@ -80,13 +81,15 @@ class Journal:
     def after(self, earlier: Journal | None, wanted: t.Mapping[str, str]) -> Journal:
         """Return this one with what an earlier run of the same release wrote, so that all of it can be undone.
 
-        That are the tags which it gave the digest that is ``wanted`` (by name), unless it was taken back since.
+        That are the tags which it gave the digest that is ``wanted`` (by name), and the backups of what they had,
+        unless it was taken back since.
         """
         old = () if earlier is None or earlier.used else earlier.entries
-        own = {entry.name: entry for entry in self.entries}
-        first = {entry.name: entry for entry in old if wanted.get(entry.name) == entry.digest}
-        kept = [entry for name, entry in first.items() if name not in own]
-        return replace(self, entries=(*kept, *own.values()))
+        own = {entry.name for entry in self.entries}
+        same = [entry for entry in old if wanted.get(entry.name) == entry.digest]
+        had = {entry.previous for entry in same}
+        kept = (entry for entry in old if entry in same or (entry.kind == BACKUP and entry.digest in had))
+        return replace(self, entries=(*(entry for entry in kept if entry.name not in own), *self.entries))
 
 
 def _entry(value: Json) -> Entry:

@@ -113,39 +113,42 @@ def take_back(session: Session, move: Move, others: t.Iterable[Move] = ()) -> Un
     if move.previous:
         put(move.repository, move.tag, move.repository.get_raw(move.previous))
         return Undone(done, move.previous)
-    why = why_not_removable(session, move, others) or _remove(session, move, others)
+    why = _remove(session, move, _going(move, [each for each in others if each.previous is None]))
     return Undone(LEFT, now, why) if why else Undone(done, None)
 
 
 def _going(move: Move, others: t.Iterable[Move]) -> set[str]:
-    """Return the tags that go with this one: new ones of the same image in the same repository."""
-    same = (each for each in others if each.previous is None and each.digest == move.digest)
-    return {move.tag, *(each.tag for each in same if str(each.repository) == str(move.repository))}
+    """Return those tags, and this one, that were given the same image in the same repository."""
+    same = (each for each in others if each.digest == move.digest and str(each.repository) == str(move.repository))
+    return {move.tag, *(each.tag for each in same)}
 
 
-def why_not_removable(session: Session, move: Move, others: t.Iterable[Move]) -> str:
-    """Say why a new tag cannot be removed, as far as that is known before it is tried; empty where it may be."""
+def why_not_removable(session: Session, move: Move, moves: t.Iterable[Move]) -> str:
+    """Say why a new tag cannot be removed when all of ``moves`` go back; empty where it may be, as far as that shows.
+
+    Nothing is written. Raises what a registry answers.
+    """
     if not deletes_tags_with_manifest(move.repository):
         return ""
-    return _why_shared(session, move, others)
+    return _why_shared(session, move, _going(move, moves))
 
 
-def _why_shared(session: Session, move: Move, others: t.Iterable[Move]) -> str:
-    users = look_at_tags(session, move.repository).others(move.digest, _going(move, others))
+def _why_shared(session: Session, move: Move, going: t.Collection[str]) -> str:
+    users = look_at_tags(session, move.repository).others(move.digest, going)
     if not users:
         return ""
     host = move.repository.registry.host
     return f"{host} cannot remove a tag alone, and {listed(users)} would go with its image."
 
 
-def _remove(session: Session, move: Move, others: t.Iterable[Move]) -> str:
+def _remove(session: Session, move: Move, going: t.Collection[str]) -> str:
     """Remove a new tag, or its manifest where the registry cannot remove a tag alone; say why where neither can be."""
     repository = session.repository(move.reference, "pull", "push", "delete")
     alone = not deletes_tags_with_manifest(repository)
     try:
         if alone and remove(repository, move.tag, may_lack=True):
             return ""
-        why = _why_shared(session, move, others)
+        why = _why_shared(session, move, going)
         if not why:
             remove(repository, move.digest)
         return why

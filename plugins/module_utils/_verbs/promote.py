@@ -299,13 +299,14 @@ class _Release:
         self, rows: list[Row], moves: list[Row], first: int, error: OCIError, done: t.Sequence[Step]
     ) -> OCIError:
         """Take back the tags that were written, and the one that may have been; tell what each tag is now."""
-        reached = moves[: len(done) - first + 1] if len(done) >= first else []
+        written = len(done) - first  # below 0: the failure came before the first tag
+        reached = moves[: written + 1] if written >= 0 else []
         undone: dict[str, Undone] = {}
         if reached and self.how.rollback:
             undone = roll_back(self.session, [row.move for row in reached])
         elif reached:
             undone = {row.name: _as_it_is(row.move) for row in reached}
-        if len(done) - first < len(reached):  # the last one failed: where it has what it had, it was never reached
+        if 0 <= written < len(moves):  # the last one failed: where it has what it had, it was never reached
             last = reached[-1]
             if not undone[last.name].had_moved:
                 undone[last.name] = Undone(PLANNED, last.previous)
@@ -316,7 +317,7 @@ class _Release:
             "images": shown,
             "rolled_back": bool(back) and not left,
             "left": left,
-            "journal": self.how.journal if len(done) >= first else None,
+            "journal": self.how.journal if written >= 0 and moves else None,
         }
         ended = OCIError(f"{error} {_ending(self.how.rollback, back, left)}", error.code, error.registry, error.status)
         ended.details = {**error.details, **details}
