@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .._errors import ContentError, NotFound
 from .._oci.manifest import Descriptor
 from .._oci.mediatype import compression_in
-from .compression import SNIFFED, compression_of, decompressor
+from .compression import SNIFFED, compression_of, decompressed
 from .limits import DEFAULT_LIMITS, Budget, Limits
 from .streams import ChunkStream, as_stream, pieces_of
 from .tarstream import TarReader
@@ -104,7 +104,7 @@ def _read_content(raw: ChunkStream, what: str, budget: Budget, digest: _Digest) 
 def _plain(raw: ChunkStream, what: str, budget: Budget) -> t.Iterator[bytes]:
     """Yield the uncompressed content, as far as it is within the limits."""
     size = 0
-    for data in pieces_of(t.cast(t.BinaryIO, decompressor(t.cast(t.BinaryIO, raw), what))):
+    for data in decompressed(t.cast(t.BinaryIO, raw), what):
         size += len(data)
         budget.spend(what, len(data))
         budget.check_ratio(what, size, raw.count)

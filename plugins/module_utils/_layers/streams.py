@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import typing as t
 
-from .compression import LAYERS, decompressor
+from .compression import LAYERS, decompressed
 
 _PIECE = 1 << 20
 
@@ -73,4 +73,4 @@ def as_stream(chunks: t.Iterable[bytes], *sinks: Sink) -> t.BinaryIO:
 
 def unpacked(chunks: t.Iterable[bytes], what: str, *sinks: Sink, known: t.Container[str] = LAYERS) -> t.Iterator[bytes]:
     """Yield the uncompressed content of ``chunks``, which go to ``sinks`` as they are; see decompressor."""
-    return pieces_of(t.cast(t.BinaryIO, decompressor(t.cast(t.BinaryIO, ChunkStream(chunks, *sinks)), what, known)))
+    return decompressed(t.cast(t.BinaryIO, ChunkStream(chunks, *sinks)), what, known)
