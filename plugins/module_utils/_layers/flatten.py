@@ -22,7 +22,7 @@ from .._oci.digest import hasher, mismatch
 from .compression import Writer, cores, decompressed
 from .limits import DEFAULT_LIMITS, Budget, Limits
 from .spool import Spool
-from .streams import ChunkStream, as_stream
+from .streams import ChunkStream, Digester, ahead, as_stream
 from .tarstream import BLOCK, SeekingTarReader, TarEntry, TarReader, content, header
 from .tree import FileNode, FileTree
 
@@ -51,19 +51,20 @@ class Summary:
 
 def _plain(source: LayerSource, budget: Budget) -> t.Iterator[bytes]:
     """Yield the uncompressed bytes of a layer; the end is reached only if they have the right digest."""
-    digest, size = hasher(source.diff_id) if source.diff_id else None, 0
-    with contextlib.closing(ChunkStream(source.open())) as packed:
+    size = 0
+    with ahead(source.open()) as coming, Digester(hasher(source.diff_id or "sha256:")) as digest:
+        packed = ChunkStream(coming)
         for data in decompressed(t.cast(t.BinaryIO, packed), source.name):
             size += len(data)
             budget.spend(source.name, len(data))
             budget.check_ratio(source.name, size, packed.count)
-            if digest:
+            if source.diff_id:
                 digest.update(data)
             yield data
-    if source.diff_id and digest:
-        found = f"{source.diff_id.partition(':')[0]}:{digest.hexdigest()}"
-        if found != source.diff_id:
-            raise mismatch(f"The content of {source.name}", source.diff_id, found)
+        if source.diff_id:
+            found = f"{source.diff_id.partition(':')[0]}:{digest.hexdigest()}"
+            if found != source.diff_id:
+                raise mismatch(f"The content of {source.name}", source.diff_id, found)
 
 
 def _entries(reader: TarReader, name: str, budget: Budget) -> list[TarEntry]:
