@@ -115,6 +115,19 @@ def test_a_thousand_current_tags_cost_one_head_each_on_both_sides() -> None:
     assert row_of("10,000 are up to date, all tags of a repository") == ["10,011", "10,000"]
 
 
+def test_an_index_costs_the_source_a_get_more_for_each_of_its_images() -> None:
+    with FakeRegistry() as source, FakeRegistry() as dest:
+        images = [
+            source.add_image("team/app0", layers=[tar_of({name: name})], platform=name)
+            for name in ("linux/amd64", "linux/arm64", "linux/s390x")
+        ]
+        source.add_index("team/app0", "1", images)
+        source.reset_log()
+        copy(source, dest, 1)
+        found = Counter((request.method, "manifests" in request.path) for request in source.requests)
+        assert found == {("HEAD", True): 1, ("GET", True): 1 + len(images), ("GET", False): 2 * len(images)}
+
+
 @pytest.mark.parametrize("kind", HOSTS)
 def test_what_a_host_costs_that_saves_an_image(kind: str, tmp_path: Path) -> None:
     method, requests = HOSTS[kind]
