@@ -14,7 +14,7 @@ help:
 	@echo 'make demo    take a tour of the modules on registries of your own (ARGS=-v shows everything)'
 	@echo 'make test    everything that CI runs'
 	@echo 'make quick   lint, and the unit tests on the newest ansible-core'
-	@echo 'make bench   measure'
+	@echo 'make bench   measure speed and memory beside skopeo, umoci, and crane where it is there: one table'
 	@echo 'make faults  copy hundreds of times through connections that break, and judge what comes of it'
 	@echo 'make fuzz    look for input that breaks the parsers'
 	@echo 'make mutants make mistakes on purpose, and see that the tests notice'

@@ -1,48 +1,44 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exporting a Debian image with a web server, beside crane, or else beside skopeo and umoci, which unpack it."""
+"""Exporting a Debian image with a web server."""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import typing as t
 
 from kit.debian import push_debian
 from kit.lab import Registry
 from kit.libraries import UNPACK, encoders, without
-from kit.play import command, play
+from kit.play import others, ours, play
+from kit.table import MODULE, Row, show
 
-ROUNDS = 5
+ROUNDS = 4
 
 
-def main() -> None:
-    """Export in turns; print the best time of each and its ratio to the rival."""
-    seconds: dict[str, list[float]] = {}
+def measure() -> list[Row]:
+    """Export in turns, each time to a new file, with each library that inflates."""
     with Registry() as registry, tempfile.TemporaryDirectory(prefix="bench-export-") as folder:
         size, raw = push_debian(registry, "web", "1")
-        print(f"export: {size / 1e6:.0f} MB in 3 layers, {raw / 1e6:.0f} MB unpacked, best of {ROUNDS}")
-        name = f"{registry.host}/web:1"
+        src = f"{registry.host}/web:1"
+        rivals = others(
+            lambda dummy: ["sh", "-c", UNPACK, "sh", src],
+            lambda name: ["crane", "export", "--insecure", src, f"{folder}/{name}.tar"],
+        )
+        theirs: dict[str, list[float]] = {}
+        found: dict[str, list[float]] = {}
         for number in range(ROUNDS):
-            tasks = [(rival(name, f"{folder}/{number}-rival.tar"), [])]
-            for encoder, hidden in encoders().items():
-                options = {"name": name, "path": f"{folder}/{number}-{encoder}.tar"}
-                tasks.append(({"name": f"oci_export with {encoder}", "quayside.registry.oci_export": options}, hidden))
-            for task, hidden in tasks:
+            for column, make in rivals.items():
+                theirs.setdefault(column, []).extend(play([make(number)]).seconds(column))
+            for library, hidden in encoders().items():
+                options = {"name": src, "path": f"{folder}/{number}-{library}.tar"}
                 with without(hidden):
-                    seconds.setdefault(task["name"], []).extend(play([task]).seconds(task["name"]))
-            again = play([task]).seconds(task["name"], changed=False)
-            seconds.setdefault("oci_export, up to date", []).extend(again)
-    theirs = min(next(iter(seconds.values())))
-    for label, found in seconds.items():
-        print(f"export: {label} {min(found):.2f} s a task, ratio {min(found) / theirs:.2f}")
-
-
-def rival(name: str, path: str) -> dict[str, t.Any]:
-    """Return the task that people write without this collection."""
-    if shutil.which("crane"):
-        return command("command: crane export", "crane", "export", "--insecure", name, path)
-    return command("command: skopeo copy; umoci unpack", "sh", "-c", UNPACK, "sh", name)
+                    report = play([ours(library, "oci_export", options)])
+                found.setdefault(library, []).extend(report.seconds(library))
+    what = f"export, {size / 1e6:.0f} MB packed, {raw / 1e6:.0f} MB unpacked"
+    other = "skopeo copy, umoci unpack"
+    return [
+        Row(f"{what}, {name}", {MODULE: seconds, **theirs}, other, "0.5 of crane") for name, seconds in found.items()
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    show(measure())

@@ -1,33 +1,43 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The first copy of an image of several layers to an empty registry, beside skopeo."""
+"""The first copy of an image to an empty registry: 100 MB and 500 MB in ten layers."""
 
 from __future__ import annotations
 
-from kit.lab import MEBI, Registry
-from kit.play import oci_copy, play, skopeo_copy
+from kit.lab import Registry
+from kit.play import Make, both_ways, others, play, skopeo_copy
+from kit.table import Row, show
 
-LAYERS = [80 * MEBI, 40 * MEBI, 40 * MEBI, 40 * MEBI, 40 * MEBI, 20 * MEBI, 10 * MEBI, 5 * MEBI, MEBI, MEBI // 2]
-ROUNDS = 5
+# Megabytes (millions of bytes) of the layers: 100 in all.
+LAYERS = (40, 20, 10, 10, 8, 5, 4, 2, 0.5, 0.5)
+SIZES = {100: (1, 5, "1.0 of crane"), 500: (5, 3, "0.9 of crane")}  # how often 100 MB, rounds, aim
 
 
-def main() -> None:
-    """Copy in turns; print the best time of each and their ratio."""
-    ours, theirs = [], []
+def measure() -> list[Row]:
+    """Copy in turns, each time to a registry of its own."""
+    rows = []
     with Registry() as here:
-        size = here.push("app", "1.0", LAYERS)
-        src = f"{here.host}/app:1.0"
-        for dummy in range(ROUNDS):
-            with Registry() as there:
-                report = play([oci_copy("oci_copy", src=src, dest=f"{there.host}/app:1.0")])
-                ours += report.seconds("oci_copy")
-            with Registry() as there:
-                report = play([skopeo_copy("skopeo", src, f"{there.host}/app:1.0")])
-                theirs += report.seconds("skopeo")
-    print(f"first_copy: {size / 1e6:.0f} MB in {len(LAYERS)} layers, best of {ROUNDS}")
-    for name, seconds in (("oci_copy", min(ours)), ("command: skopeo copy", min(theirs))):
-        print(f"first_copy: {name} {seconds:.2f} s a task, {size / seconds / 1e6:.0f} MB/s")
-    print(f"first_copy: ratio oci_copy/skopeo {min(ours) / min(theirs):.2f}")
+        for megabytes, (times, rounds, aim) in SIZES.items():
+            here.push(f"app{megabytes}", "1.0", [int(times * layer * 1e6) for layer in LAYERS])
+            figures: dict[str, list[float]] = {}
+            for number in range(rounds):
+                for column in entrants("", ""):
+                    with Registry() as there:
+                        make = entrants(f"{here.host}/app{megabytes}:1.0", there.host)[column]
+                        figures.setdefault(column, []).extend(play([make(number)]).seconds(column))
+            rows.append(Row(f"copy, first, {megabytes} MB", figures, "skopeo copy", aim))
+    return rows
+
+
+def entrants(src: str, host: str) -> dict[str, Make]:
+    """All ways to copy an image to a registry."""
+    return {
+        **both_ways("oci_copy", lambda name: {"src": src, "dest": f"{host}/app:{name}"}),
+        **others(
+            lambda name: skopeo_copy(f"docker://{src}", f"docker://{host}/app:{name}"),
+            lambda name: ["crane", "copy", "--insecure", src, f"{host}/app:{name}"],
+        ),
+    }
 
 
 if __name__ == "__main__":
-    main()
+    show(measure())

@@ -1,59 +1,61 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Memory and speed of a copy of one layer of 2 GiB, beside skopeo, and memory of flattening an image of 4 GiB."""
+"""Peak memory at an image of 4 GiB in four layers: copying, flattening, exporting, validating."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+import typing as t
+
 from kit.lab import MEBI, Registry
-from kit.play import Process, oci_copy, play, skopeo_copy
+from kit.play import command, ours, play, skopeo_copy
+from kit.table import MODULE, STAND_IN, Row, show
 
-LAYER = 2048 * MEBI
-LIMIT = 120 * 1000 * 1000
-FLATTEN_LAYERS = (1024 * MEBI,) * 4
-FLATTEN_LIMIT = 200 * 1000 * 1000
-ROUNDS = 2
+LAYERS = (1024 * MEBI,) * 4
+LIMITS = {"copy": 120, "flatten": 200, "export": 200, "validate": 200}  # MB
 
 
-def main() -> None:
-    """Copy in turns, each time to an empty registry; print the best times and the worst memory of each."""
-    with Registry() as here:
-        size = here.push("big", "1.0", [LAYER])
+def measure() -> list[Row]:
+    """Run each task once; SystemExit where one takes more memory than it may."""
+    rows = []
+    with Registry() as here, tempfile.TemporaryDirectory(prefix="bench-memory-") as folder:
+        size = here.push("big", "1.0", LAYERS)
         src = f"{here.host}/big:1.0"
-        ours, theirs = [], []
-        for dummy in range(ROUNDS):
-            with Registry() as there:
-                dest = f"{there.host}/big:1.0"
-                ours += play([oci_copy("oci_copy", src=src, dest=dest)], watch=True).processes
-            with Registry() as there:
-                dest = f"{there.host}/big:1.0"
-                theirs += play([skopeo_copy("skopeo", src, dest)], watch=True).processes
-    speed, their_speed = show("oci_copy", ours, size), show("command: skopeo copy", theirs, size)
-    print(f"memory: speed oci_copy/skopeo {speed / their_speed:.2f}")
-    check("oci_copy", ours, LIMIT)
-    with Registry() as here:
-        size = here.push("big", "1.0", FLATTEN_LAYERS)
-        options = {"name": f"{here.host}/big:1.0", "dest": f"{here.host}/big:flat"}
-        task = {"name": "oci_flatten", "quayside.registry.oci_flatten": options}
-        flattened = play([task], watch=True).processes
-    show("oci_flatten", flattened, size)
-    check("oci_flatten", flattened, FLATTEN_LIMIT)
+        options = {
+            "flatten": {"name": src, "dest": f"{here.host}/big:flat"},
+            "export": {"name": src, "path": f"{folder}/root.tar"},
+            "validate": {"name": src},
+        }
+        with Registry() as there:
+            rows += peak("copy", size, ours("copy", "oci_copy", {"src": src, "dest": f"{there.host}/big:1.0"}))
+        with Registry() as there:
+            skopeo = command("skopeo", *skopeo_copy(f"docker://{src}", f"docker://{there.host}/big:1.0"))
+            rows += peak("copy", size, skopeo, STAND_IN)
+        rows = [merged(rows[0], rows[2]), merged(rows[1], rows[3])]
+        for verb, given in options.items():
+            rows += peak(verb, size, ours(verb, f"oci_{verb}", given))
+            if os.path.exists(f"{folder}/root.tar"):
+                os.unlink(f"{folder}/root.tar")
+    for row in rows:
+        if row.unit == "MB" and (row.best(MODULE) or 0) > LIMITS[row.task.split(",")[0]]:
+            raise SystemExit(f"{row.task}: {row.best(MODULE):.0f} MB are more than {row.aim}")
+    return rows
 
 
-def check(name: str, processes: list[Process], limit: int) -> None:
-    """Fail if a process took more memory than it may."""
-    peak = max(process.memory for process in processes)
-    if peak > limit:
-        raise SystemExit(f"memory: {name} took {peak / 1e6:.0f} MB, more than {limit / 1e6:.0f} MB")
+def merged(ours: Row, theirs: Row) -> Row:
+    """One row of the two sides of a race."""
+    return Row(ours.task, {**ours.figures, **theirs.figures}, "skopeo copy", ours.aim, ours.unit)
 
 
-def show(name: str, processes: list[Process], size: int) -> float:
-    """Print what a copier took, and return its bytes a second."""
-    seconds = min(process.seconds for process in processes)
-    peak = max(process.memory for process in processes)
-    cpu = min(process.cpu for process in processes)
-    speed = f"{size / seconds / 1e6:.0f} MB/s"
-    print(f"memory: {name} peak {peak / 1e6:.0f} MB, {speed} ({seconds:.1f} s, of the processor {cpu:.1f} s)")
-    return size / seconds
+def peak(verb: str, size: int, task: dict[str, t.Any], column: str = MODULE) -> list[Row]:
+    """Run a task and return two rows: its seconds, and its memory in MB."""
+    (process,) = play([task], watch=True).processes
+    what = f"{verb}, {size / 1e9:.1f} GB"
+    return [
+        Row(what, {column: [process.seconds]}, notes=(f"{column}: {process.cpu:.1f} s of the processor",)),
+        Row(f"{what}, peak memory", {column: [process.memory / 1e6]}, aim=f"{LIMITS[verb]} MB", unit="MB"),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    show(measure())

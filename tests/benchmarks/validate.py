@@ -1,43 +1,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Validating a real image in full, beside `crane validate`, or where that is missing a skopeo copy to a folder."""
+"""Validating a Debian image with a web server in full."""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import typing as t
 
 from kit.debian import push_debian
 from kit.lab import Registry
-from kit.play import command, play
+from kit.play import others, ours, race, skopeo_copy
+from kit.table import MODULE, Row, show
 
 ROUNDS = 5
 
 
-def main() -> None:
-    """Validate in turns; print the best time of each and their ratio."""
-    ours, theirs = [], []
-    rival = "crane validate" if shutil.which("crane") else "skopeo copy to a folder"
-    with Registry() as registry:
-        packed, raw = push_debian(registry, "debian", "12")
-        name = f"{registry.host}/debian:12"
-        for dummy in range(ROUNDS):
-            found = play([{"name": "ours", "quayside.registry.oci_validate": {"name": name}}])
-            ours += found.seconds("ours", changed=False)
-            with tempfile.TemporaryDirectory(prefix="bench-validate-") as folder:
-                theirs += play([reference(rival, name, folder)]).seconds(rival)
-    print(f"validate: {packed / 1e6:.0f} MB, {raw / 1e6:.0f} MB uncompressed, best of {ROUNDS}")
-    for label, seconds in (("oci_validate", min(ours)), (f"command: {rival}", min(theirs))):
-        print(f"validate: {label} {seconds:.2f} s a task")
-    print(f"validate: ratio oci_validate/{rival} {min(ours) / min(theirs):.2f}")
-
-
-def reference(rival: str, name: str, folder: str) -> dict[str, t.Any]:
-    """The task that people write without this collection. Skopeo checks the digests of blobs, and nothing in them."""
-    if rival.startswith("crane"):
-        return command(rival, "crane", "validate", "--insecure", "--remote", name)
-    return command(rival, "skopeo", "copy", "--quiet", "--src-tls-verify=false", f"docker://{name}", f"dir:{folder}")
+def measure() -> list[Row]:
+    """Validate in turns."""
+    with Registry() as registry, tempfile.TemporaryDirectory(prefix="bench-validate-") as folder:
+        packed, raw = push_debian(registry, "web", "1")
+        src = f"{registry.host}/web:1"
+        entrants = {
+            MODULE: lambda dummy: ours(MODULE, "oci_validate", {"name": src}),
+            **others(
+                lambda name: skopeo_copy(f"docker://{src}", f"dir:{folder}/{name}"),
+                lambda dummy: ["crane", "validate", "--insecure", "--remote", src],
+            ),
+        }
+        what = f"validate, {packed / 1e6:.0f} MB packed, {raw / 1e6:.0f} MB unpacked"
+        other = "skopeo copy to a folder, which checks digests and looks into no layer"
+        return [Row(what, race(entrants, ROUNDS, changed=False), other, "0.35 of crane")]
 
 
 if __name__ == "__main__":
-    main()
+    show(measure())

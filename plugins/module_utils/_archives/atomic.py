@@ -10,10 +10,11 @@ import stat
 import typing as t
 
 from .._errors import InvalidInput
-from .._layers.spool import explain_no_space, write_chunks
+from .._layers.spool import Spool, explain_no_space, write_chunks
 from .._oci.digest import hasher
 
 Prepare = t.Callable[[str], object]
+FILE_MODE = 0o644  # minus the umask
 
 
 def _refusal(text: str) -> InvalidInput:
@@ -69,18 +70,22 @@ def digest_of_file(path: str, algorithm: str) -> tuple[str, int] | None:
 
 
 @contextlib.contextmanager
-def atomic_write(path: str, prepare: Prepare = lambda temporary: None) -> t.Iterator[int]:
+def atomic_write(path: str, prepare: Prepare = lambda temporary: None, content: Spool | None = None) -> t.Iterator[int]:
     """Give a descriptor of a new file, which takes the place of ``path`` when the block ends, else vanishes.
 
     Its mode is 0644 minus the umask; one that was there before keeps its mode and owner. ``prepare`` gets the
-    name of the finished file before that is seen: it may set other ones. Raises OCIError (NO_SPACE), OSError.
+    name of the finished file before that is seen: it may set other ones. The file has the ``content`` of a spool in the
+    same folder, with this mode, or none. Raises OCIError (NO_SPACE), OSError.
     """
     temporary = os.path.join(os.path.dirname(path), f".oci-{secrets.token_hex(8)}.part")
     try:
         with explain_no_space(os.path.dirname(path), f"for {path}"):
-            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            named = content.named(temporary) if content else None
+            handle = _create(temporary) if named is None else named
             try:
                 try:
+                    if content and named is None:
+                        write_chunks(handle, content.chunks())
                     yield handle
                     _keep_owner_and_mode(handle, path)
                 finally:
@@ -94,6 +99,10 @@ def atomic_write(path: str, prepare: Prepare = lambda temporary: None) -> t.Iter
         if exc.filename in (None, temporary):  # so that the message names what the user knows
             raise OSError(exc.errno, exc.strerror, path) from None
         raise
+
+
+def _create(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
 
 
 def _keep_owner_and_mode(handle: int, path: str) -> None:

@@ -202,41 +202,50 @@ class _Decompressor(io.RawIOBase):
     def readinto(self, buffer: t.Any) -> int:
         while not self._output:
             self._output = memoryview(b"")  # lets go of what was read, before as much again comes
-            if self._codec is None:
-                data, self._input = self._input or self._stream.read(_PIECE), b""
-                if not data:
-                    return 0
-                self._output = memoryview(data)
-            elif not self._decode(self._codec):
+            data = self._next()
+            if data is None:
                 return 0
+            self._output = memoryview(data)
         size = min(len(buffer), len(self._output))
         buffer[:size] = self._output[:size]
         self._output = self._output[size:]
         return size
 
-    def _decode(self, codec: _Codec) -> bool:
-        """Read on, and return False at the end of the content."""
+    def pieces(self) -> t.Iterator[bytes]:
+        """Yield the content as it comes out of the decoder, which spares two copies of it."""
+        while (data := self._next()) is not None:
+            if data:
+                yield data
+
+    def _next(self) -> bytes | None:
+        """Return the next bytes of the content, perhaps none yet; None at its end."""
+        if self._codec:
+            return self._decode(self._codec)
+        data, self._input = self._input or self._stream.read(_PIECE), b""
+        return data or None
+
+    def _decode(self, codec: _Codec) -> bytes | None:
         data = b""
         if getattr(self._decoder, "needs_input", True):
             data, self._input = self._input or self._stream.read(codec.piece), b""
             if not data and not self._decoder:
-                return False
+                return None
             if not data:
                 raise self._bad("ends in the middle of its compressed data")
         if not self._decoder:
             data = data.lstrip(b"\0") if self._padding else data
             if not data:
-                return True
+                return b""
             if data[0] not in codec.first:  # the start was told by its magic, so this is behind a member
                 raise self._bad("has something behind its compressed data, which engines refuse")
             self._decoder = t.cast(_Decoder, codec.decoder())
         try:
-            self._output = memoryview(self._decoder.decompress(data))
+            output = self._decoder.decompress(data)
         except codec.errors as exc:  # pylint: disable=catching-non-exception
             raise self._bad(f"has damaged compressed data ({exc})") from exc
         if self._decoder.eof:
             self._input, self._decoder = self._decoder.unused_data, None
-        return True
+        return output
 
     def _bad(self, problem: str) -> ContentError:
         return ContentError(f"{self._label} {problem}; fetch or build it again.")
@@ -261,6 +270,11 @@ def decompressor(stream: t.BinaryIO, label: str = "The archive", known: t.Contai
     stream itself is not closed.
     """
     return io.BufferedReader(_Decompressor(stream, label, known), 1 << 17)
+
+
+def decompressed(stream: t.BinaryIO, label: str = "The archive", known: t.Container[str] = LAYERS) -> t.Iterator[bytes]:
+    """Yield the content that ``decompressor`` returns, in pieces as they come: the fast way to read all of it."""
+    yield from _Decompressor(stream, label, known).pieces()
 
 
 @dataclass(frozen=True)
@@ -294,7 +308,8 @@ class BlockWriter:
         self._encoders = futures.ThreadPoolExecutor(workers)
         self._accountant = futures.ThreadPoolExecutor(1)  # one thread: blocks are hashed in order
         self._pending: collections.deque[tuple[futures.Future[bytes], futures.Future[None]]] = collections.deque()
-        self._buffer = bytearray()
+        self._parts: list[bytes | bytearray | memoryview] = []
+        self._held = 0  # bytes in them, less than a block
         self._plain, self._coded = hashlib.sha256(), hashlib.sha256()
         self._crc = self._size_in = self._size_out = 0
         self._written: Written | None = None
@@ -302,10 +317,15 @@ class BlockWriter:
             self._emit(_GZIP_HEADER)
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        self._buffer += data
-        while len(self._buffer) >= self._block:
-            self._submit(bytes(memoryview(self._buffer)[: self._block]))
-            del self._buffer[: self._block]
+        """Take bytes, which must not change any more."""
+        view, at = memoryview(data), 0
+        while self._held + len(view) - at >= self._block:
+            end = at + self._block - self._held
+            self._submit(b"".join([*self._parts, view[at:end]]))
+            self._parts, self._held, at = [], 0, end
+        if at < len(view):
+            self._parts.append(view[at:] if at else data)
+            self._held += len(view) - at
         return len(data)
 
     def _submit(self, block: bytes) -> None:
@@ -335,8 +355,8 @@ class BlockWriter:
         """Finish the stream (``out`` stays open) and return the digests; a second call returns them again."""
         if self._written is None:
             # An empty content still is one (empty) zstd frame; in gzip the last block stands for it.
-            if self._buffer or not (self._gzip or self._size_out or self._pending):
-                self._submit(bytes(self._buffer))
+            if self._held or not (self._gzip or self._size_out or self._pending):
+                self._submit(b"".join(self._parts))
             while self._pending:
                 self._flush_one()
             if self._gzip:

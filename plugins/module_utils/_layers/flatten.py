@@ -19,15 +19,14 @@ from dataclasses import dataclass
 
 from .._errors import ContentError
 from .._oci.digest import hasher, mismatch
-from .compression import Writer, cores, decompressor
+from .compression import Writer, cores, decompressed
 from .limits import DEFAULT_LIMITS, Budget, Limits
 from .spool import Spool
-from .streams import ChunkStream, as_stream
+from .streams import ChunkStream, Digester, ahead, as_stream
 from .tarstream import BLOCK, SeekingTarReader, TarEntry, TarReader, content, header
 from .tree import FileNode, FileTree
 
-_PIECE = 1 << 20
-_CHUNK = 1 << 18
+_PADDING = bytes(BLOCK)
 _HIVES = re.compile(r"Hives/[^/]*_Delta", re.IGNORECASE)
 
 
@@ -52,20 +51,20 @@ class Summary:
 
 def plain(source: LayerSource, budget: Budget) -> t.Iterator[bytes]:
     """Yield the uncompressed bytes of a layer; the end is reached only if they have the right digest."""
-    digest, size = hasher(source.diff_id) if source.diff_id else None, 0
-    with contextlib.closing(ChunkStream(source.open())) as packed:
-        stream = decompressor(t.cast(t.BinaryIO, packed), source.name)
-        while data := stream.read1(_CHUNK):
+    size = 0
+    with ahead(source.open()) as coming, Digester(hasher(source.diff_id or "sha256:")) as digest:
+        packed = ChunkStream(coming)
+        for data in decompressed(t.cast(t.BinaryIO, packed), source.name):
             size += len(data)
             budget.spend(source.name, len(data))
             budget.check_ratio(source.name, size, packed.count)
-            if digest:
+            if source.diff_id:
                 digest.update(data)
             yield data
-    if source.diff_id and digest:
-        found = f"{source.diff_id.partition(':')[0]}:{digest.hexdigest()}"
-        if found != source.diff_id:
-            raise mismatch(f"The content of {source.name}", source.diff_id, found)
+        if source.diff_id:
+            found = f"{source.diff_id.partition(':')[0]}:{digest.hexdigest()}"
+            if found != source.diff_id:
+                raise mismatch(f"The content of {source.name}", source.diff_id, found)
 
 
 def counted(reader: TarReader, name: str, budget: Budget) -> t.Iterator[TarEntry]:
@@ -128,26 +127,20 @@ def read_tree(layers: t.Sequence[LayerSource], limits: Limits = DEFAULT_LIMITS, 
     return _apply(layers, lambda number, budget: _read_headers(layers[number], budget), limits, jobs)[0]
 
 
-def _write(tree: FileTree, readers: t.Sequence[t.BinaryIO], out: Writer) -> tuple[int, int]:
+def _write(tree: FileTree, spools: t.Sequence[Spool], out: Writer) -> tuple[int, int]:
     """Write the tree as a tar; return the number of entries and of bytes."""
-    buffer, size, count = bytearray(), 0, 0
+    size = count = 0
     for path, node in tree.members():
         count += 1
         link = None
         if isinstance(node, FileNode):
             link, node.written = node.written, node.written or path
-        buffer += header(node.entry, path, link)
+        size += out.write(header(node.entry, path, link))
         if isinstance(node, FileNode) and node.entry.size and link is None:
-            file = readers[node.layer]
-            file.seek(node.entry.offset)
-            for piece in content(node.entry, file.read):
-                buffer += piece
-                if len(buffer) >= _PIECE:
-                    size += out.write(buffer)
-                    buffer = bytearray()
-            buffer += bytes(-node.entry.size % BLOCK)
-    buffer += bytes(2 * BLOCK)
-    return count, size + out.write(buffer)
+            for piece in content(node.entry, spools[node.layer].reading(node.entry.offset)):
+                size += out.write(piece)
+            size += out.write(_PADDING[: -node.entry.size % BLOCK])
+    return count, size + out.write(bytes(2 * BLOCK))
 
 
 def flatten(
@@ -173,5 +166,5 @@ def flatten(
             return _spool_layer(layers[number], spools[number], budget)
 
         tree, budget = _apply(layers, read, limits, jobs)
-        entries, size = _write(tree, [stack.enter_context(spool.reader()) for spool in spools], out)
+        entries, size = _write(tree, spools, out)
     return Summary(entries, size, budget.bytes)

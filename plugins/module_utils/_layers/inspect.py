@@ -3,21 +3,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import typing as t
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from .._errors import ContentError, NotFound
 from .._oci.manifest import Descriptor
 from .._oci.mediatype import compression_in
-from .compression import SNIFFED, compression_of, decompressor
+from .compression import SNIFFED, compression_of, decompressed
 from .limits import DEFAULT_LIMITS, Budget, Limits
-from .streams import ChunkStream, as_stream, pieces_of
+from .streams import ChunkStream, Digester, ahead, as_stream, pieces_of
 from .tarstream import TarReader
 
-_BEHIND = 8  # pieces that a thread may lag
 FAULTS = (ContentError, NotFound)
 
 
@@ -53,11 +49,10 @@ def read_layer(chunks: t.Iterable[bytes], what: str, limits: Limits = DEFAULT_LI
     """
     broken: list[str] = []
     start = bytearray()
-    with ThreadPoolExecutor(1) as fetching, ThreadPoolExecutor(1) as hashing:
-        ahead = _ahead(_noted(chunks, broken), fetching)
-        raw = ChunkStream(ahead, lambda chunk: start.extend(chunk[: SNIFFED - len(start)]))
-        problems, diff_id = _read_content(raw, what, Budget(limits), _Digest(hashing))
-        for dummy in ahead:  # what a broken compression left
+    with ahead(_noted(chunks, broken)) as coming, Digester() as digest:
+        raw = ChunkStream(coming, lambda chunk: start.extend(chunk[: SNIFFED - len(start)]))
+        problems, diff_id = _read_content(raw, what, Budget(limits), digest)
+        for dummy in coming:  # what a broken compression left
             pass
     if broken:  # all else follows from this
         return LayerFacts(tuple(broken))
@@ -84,7 +79,7 @@ def _noted(chunks: t.Iterable[bytes], broken: list[str]) -> t.Iterator[bytes]:
         broken.append(str(exc))
 
 
-def _read_content(raw: ChunkStream, what: str, budget: Budget, digest: _Digest) -> tuple[list[str], str | None]:
+def _read_content(raw: ChunkStream, what: str, budget: Budget, digest: Digester) -> tuple[list[str], str | None]:
     """Read the uncompressed content as a tar, and to its end; return the problems, and the diff ID."""
     cut: list[str] = []
     stream = as_stream(_noted(_plain(raw, what, budget), cut), digest.update)
@@ -98,41 +93,14 @@ def _read_content(raw: ChunkStream, what: str, budget: Budget, digest: _Digest) 
             problems.append(str(exc))
     for dummy_piece in pieces_of(stream):
         pass
-    return [*problems, *cut], None if cut else digest.value()
+    return [*problems, *cut], None if cut else f"sha256:{digest.hexdigest()}"
 
 
 def _plain(raw: ChunkStream, what: str, budget: Budget) -> t.Iterator[bytes]:
     """Yield the uncompressed content, as far as it is within the limits."""
     size = 0
-    for data in pieces_of(t.cast(t.BinaryIO, decompressor(t.cast(t.BinaryIO, raw), what))):
+    for data in decompressed(t.cast(t.BinaryIO, raw), what):
         size += len(data)
         budget.spend(what, len(data))
         budget.check_ratio(what, size, raw.count)
         yield data
-
-
-def _ahead(chunks: t.Iterator[bytes], pool: ThreadPoolExecutor) -> t.Iterator[bytes]:
-    """Yield what the pool's thread reads, a few pieces ahead. What that raises is raised here."""
-    pending = deque(pool.submit(next, chunks, b"") for dummy in range(_BEHIND))
-    while chunk := pending.popleft().result():
-        pending.append(pool.submit(next, chunks, b""))
-        yield chunk
-
-
-class _Digest:
-    """A digest that a thread makes, at most a few pieces behind."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool, self._hash = pool, hashlib.sha256()
-        self._pending: deque[Future[None]] = deque()
-
-    def update(self, data: bytes) -> None:
-        self._pending.append(self._pool.submit(self._hash.update, data))
-        if len(self._pending) > _BEHIND:
-            self._pending.popleft().result()
-
-    def value(self) -> str:
-        """Return the digest of all that came."""
-        while self._pending:
-            self._pending.popleft().result()
-        return f"sha256:{self._hash.hexdigest()}"

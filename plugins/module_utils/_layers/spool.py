@@ -62,18 +62,28 @@ def write_chunks(handle: int, chunks: t.Iterable[bytes], at: int = 0) -> None:
         at += len(chunk)
 
 
+def _open_unnamed(folder: str, mode: int) -> int:
+    """Open a file that never had a name, and may get one; or where the system has none such, one that lost its own."""
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode)
+    except (OSError, AttributeError):  # what is really wrong with the folder shows below
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.dup(file.fileno())
+
+
 class Spool:
     """A temporary file without a name: it vanishes with this object, or with the process.
 
     ``purpose`` is for the message when the disk is full (see explain_no_space); ``folder`` is the system's temporary
-    one by default. Bytes are added at the end, by one thread. As a context manager, it ends with the block.
+    one by default. Bytes are added at the end, by one thread. As a context manager, it ends with the block. ``mode`` is
+    for a file that is to get a name in the end.
     """
 
-    def __init__(self, purpose: str, folder: str | None = None) -> None:
+    def __init__(self, purpose: str, folder: str | None = None, mode: int = 0o600) -> None:
         self._place, self._purpose = folder or tempfile.gettempdir(), purpose
         self._hint = "" if folder else ", or let TMPDIR name a folder that has it"
-        with explain_no_space(self._place, purpose, self._hint), tempfile.TemporaryFile(dir=folder) as file:
-            self.handle = os.dup(file.fileno())
+        with explain_no_space(self._place, purpose, self._hint):
+            self.handle = _open_unnamed(self._place, mode)
         self._end = weakref.finalize(self, os.close, self.handle)
         self.size = 0
 
@@ -93,6 +103,29 @@ class Spool:
     def chunks(self) -> t.Iterator[bytes]:
         """Yield all of it; threads may do this at once, and as often as they want."""
         return read_at(self.handle, 0, self.size, f"A temporary file in {self._place}")
+
+    def named(self, path: str) -> int | None:
+        """Give the file a name in its folder, and return a new descriptor of it; None where systems cannot do that."""
+        try:
+            links = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:  # with a folder of its own, this follows the link, as open(2) has it under O_TMPFILE
+                os.link(str(self.handle), path, src_dir_fd=links)
+            finally:
+                os.close(links)
+        except OSError:
+            return None
+        return os.dup(self.handle)
+
+    def reading(self, at: int) -> t.Callable[[int], bytes]:
+        """Return what reads on from an offset: it gets a number of bytes, and returns as many."""
+
+        def read(size: int) -> bytes:
+            nonlocal at
+            data = b"".join(read_at(self.handle, at, size, f"A temporary file in {self._place}"))
+            at += len(data)
+            return data
+
+        return read
 
     def reader(self) -> t.BinaryIO:
         """Return a stream to read and seek in from the beginning, one at a time; the caller closes it."""

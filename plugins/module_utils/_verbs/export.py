@@ -7,13 +7,13 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 
-from .._archives.atomic import Prepare, atomic_write, check_file, digest_of_file
+from .._archives.atomic import FILE_MODE, Prepare, atomic_write, check_file, digest_of_file
 from .._errors import NotFound
 from .._kit.image import Image, find, member, read_image
 from .._kit.rootfs import merge, parse_limits
 from .._layers.compression import compressor
 from .._layers.limits import Limits
-from .._layers.spool import Spool, write_chunks
+from .._layers.spool import Spool
 from .._oci.digest import digest_of
 from .._oci.manifest import canonical_json
 from .._oci.platform import Platform
@@ -90,14 +90,13 @@ class _Export:
 
     @classmethod
     def make(cls, session: Session, image: Image, folder: str, limits: Limits) -> _Export:
-        file = Spool(f"for the root file system of {image.what}", folder)
+        file = Spool(f"for the root file system of {image.what}", folder, FILE_MODE)
         with compressor(file, "none") as writer:
             merge(session, image, writer, limits, folder)
         return cls(file, writer.close().digest)
 
 
 def _write(made: _Export, path: str, note: str, prepare: Prepare) -> None:
-    with atomic_write(path, prepare) as handle:
-        write_chunks(handle, made.file.chunks())
-        with suppress(OSError, AttributeError):  # where files have no such notes, the next run makes the tar again
-            os.setxattr(handle, _NOTE, note.encode("ascii"))
+    # Where files have no such notes, the next run makes the tar again.
+    with atomic_write(path, prepare, made.file) as handle, suppress(OSError, AttributeError):
+        os.setxattr(handle, _NOTE, note.encode("ascii"))

@@ -84,6 +84,16 @@ class Registry:
         connection.close()
         return sum(item["size"] for item in (config, *layers)) + len(manifest)
 
+    def push_tags(self, name: str, count: int) -> None:
+        """Store a small image, under so many tags."""
+        self.push(name, "0", [1000])
+        connection = http.client.HTTPConnection(self.host, timeout=300)
+        connection.request("GET", f"/v2/{name}/manifests/0", headers={"Accept": MANIFEST})
+        manifest = connection.getresponse().read()
+        for number in range(1, count):
+            _request(connection, "PUT", f"/v2/{name}/manifests/{number}", manifest, {"Content-Type": MANIFEST})
+        connection.close()
+
 
 class RandomLayer:
     """A tar.gz with one file of random bytes, the same for the same seed, made piece by piece as it is read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,11 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
+
+from .table import CONTROLLER, CRANE, MODULE, STAND_IN
+
+Make = t.Callable[[int], dict[str, t.Any]]
+"""Makes the task of a round."""
 
 # Stands in for Python where Ansible starts modules: runs it, and notes what the process took.
 INTERPRETER = """#!{python}
@@ -36,11 +42,15 @@ class Process:
 
 @dataclass(frozen=True)
 class Task:
-    """One task: seconds on the controller, and whether it reported a change."""
+    """One task: seconds on the controller, and its result."""
 
     name: str
     seconds: float
-    changed: bool
+    result: dict[str, t.Any]
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.result["changed"])
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,11 @@ class Report:
 
     tasks: list[Task]
     processes: list[Process]
+
+    @property
+    def results(self) -> list[dict[str, t.Any]]:
+        """The results of all tasks."""
+        return [task.result for task in self.tasks]
 
     def seconds(self, name: str, changed: bool = True) -> list[float]:
         """The seconds of the tasks of this name, of which there must be some, and each must have reported this."""
@@ -92,25 +107,51 @@ def play(tasks: t.Sequence[t.Mapping[str, t.Any]], watch: bool = False) -> Repor
 def _task(case: ElementTree.Element) -> Task:
     """Read what the callback plugin writes of a task: its name after host and play, and its result as JSON."""
     name = case.attrib["name"].removeprefix("[localhost] localhost: ")
-    return Task(name, float(case.attrib["time"]), json.loads(case.findtext("system-out", ""))["changed"])
+    return Task(name, float(case.attrib["time"]), json.loads(case.findtext("system-out", "")))
 
 
-def oci_copy(name: str, **options: t.Any) -> dict[str, t.Any]:
-    """A task that copies."""
-    return {"name": name, "quayside.registry.oci_copy": options}
-
-
-def skopeo_copy(name: str, src: str, dest: str) -> dict[str, t.Any]:
-    """The task that people write without this collection."""
-    return command(name, "skopeo", "copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false",
-                   f"docker://{src}", f"docker://{dest}")  # fmt: skip
-
-
-def crane_copy(name: str, src: str, dest: str) -> dict[str, t.Any]:
-    """The same with crane."""
-    return command(name, "crane", "copy", "--insecure", src, dest)
+def ours(name: str, module: str, options: t.Mapping[str, t.Any], inside: bool = False) -> dict[str, t.Any]:
+    """A task of this collection, as a module that is sent, or inside Ansible's own process."""
+    return {
+        "name": name,
+        f"quayside.registry.{module}": dict(options),
+        "vars": {"quayside_registry_in_process": inside},
+    }
 
 
 def command(name: str, *argv: str) -> dict[str, t.Any]:
     """A task that runs a command."""
     return {"name": name, "ansible.builtin.command": {"argv": list(argv)}}
+
+
+def both_ways(module: str, options: t.Callable[[str], t.Mapping[str, t.Any]]) -> dict[str, Make]:
+    """Our entrants in a race: the module, and the same inside the controller; ``options`` gets a name of its own."""
+
+    def make(column: str, inside: bool) -> Make:
+        return lambda number: ours(column, module, options(f"{column}-{number}"), inside)
+
+    return {MODULE: make(MODULE, False), CONTROLLER: make(CONTROLLER, True)}
+
+
+def others(stand_in: t.Callable[[str], list[str]], crane: t.Callable[[str], list[str]]) -> dict[str, Make]:
+    """Those who race against us: a stand-in, and crane where it is there; each command gets a name of its own."""
+
+    def make(column: str, argv: t.Callable[[str], list[str]]) -> Make:
+        return lambda number: command(column, *argv(f"{column}-{number}"))
+
+    found = {STAND_IN: make(STAND_IN, stand_in)}
+    if shutil.which("crane"):
+        found[CRANE] = make(CRANE, crane)
+    return found
+
+
+def race(entrants: t.Mapping[str, Make], rounds: int, changed: bool = True) -> dict[str, list[float]]:
+    """Let entrants take turns in one play; return the seconds of each. ``changed``: what tasks of ours report."""
+    tasks = [make(number) for number in range(rounds) for make in entrants.values()]
+    report = play(tasks)
+    return {name: report.seconds(name, changed or name in (STAND_IN, CRANE)) for name in entrants}
+
+
+def skopeo_copy(src: str, dest: str) -> list[str]:
+    """What people write without this collection; both are names that skopeo knows."""
+    return ["skopeo", "copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false", src, dest]

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._archives.atomic import (
+    FILE_MODE,
     atomic_write,
     check_file,
     check_folder,
@@ -17,6 +19,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._archives.atomic
     write_file,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput, OCIError
+from ansible_collections.quayside.registry.plugins.module_utils._layers.spool import Spool
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of
 from ansible_collections.quayside.registry.tests.unit.kit import fails
 
@@ -43,6 +46,52 @@ def test_a_new_file(folder: Path) -> None:
     assert path.read_bytes() == b"abc"
     assert path.stat().st_mode & 0o7777 == 0o640
     assert os.listdir(folder) == ["x"]
+
+
+def written(spool: Spool, path: Path) -> int:
+    """Let a spool become a file; return the inode that it had before."""
+    spool.write(b"abc")
+    with atomic_write(str(path), content=spool):
+        assert [entry.name for entry in path.parent.iterdir()] != [path.name], "it is not seen yet"
+    return os.fstat(spool.handle).st_ino
+
+
+@pytest.mark.usefixtures("umask")
+def test_a_spool_becomes_the_file_itself(folder: Path) -> None:
+    path = folder / "x"
+    assert written(Spool("to test", str(folder), FILE_MODE), path) == path.stat().st_ino, "it was copied"
+    assert path.read_bytes() == b"abc"
+    assert path.stat().st_mode & 0o7777 == 0o640
+    assert os.listdir(folder) == ["x"]
+
+
+@pytest.mark.usefixtures("umask")
+def test_a_spool_that_cannot_get_a_name_is_copied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*dummy: object, **more: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    path = folder / "x"
+    monkeypatch.setattr(os, "link", refuse)
+    assert written(Spool("to test", str(folder), FILE_MODE), path) != path.stat().st_ino
+    assert path.read_bytes() == b"abc"
+    assert path.stat().st_mode & 0o7777 == 0o640
+    assert os.listdir(folder) == ["x"]
+
+
+def test_where_all_files_have_names_a_spool_loses_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE")
+    monkeypatch.setattr(tempfile, "_O_TMPFILE_WORKS", False)
+    path = folder / "x"
+    assert written(Spool("to test", str(folder), FILE_MODE), path) != path.stat().st_ino
+    assert path.read_bytes() == b"abc"
+    assert os.listdir(folder) == ["x"]
+
+
+def test_a_failure_takes_the_name_from_a_spool(folder: Path) -> None:
+    spool = Spool("to test", str(folder), FILE_MODE)
+    with pytest.raises(KeyboardInterrupt), atomic_write(str(folder / "x"), content=spool):
+        raise KeyboardInterrupt
+    assert os.listdir(folder) == []
 
 
 def test_a_file_that_is_replaced_keeps_its_mode(folder: Path) -> None:
