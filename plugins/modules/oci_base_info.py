@@ -11,9 +11,9 @@ author: Quayside contributors (@quayside)
 description:
   - Compares the base that an image was built on with what the name of that base points at now.
   - The name and the digest of the base are read from the image's annotations C(org.opencontainers.image.base.name) and
-    C(org.opencontainers.image.base.digest), or from those that its index gives it. Docker Buildx, buildah,
-    M(quayside.registry.oci_append) and M(quayside.registry.oci_rebase) write them. Labels with these names do not
-    count, since an image inherits them from its base.
+    C(org.opencontainers.image.base.digest), or from those that its index gives it. C(buildah),
+    M(quayside.registry.oci_append) and M(quayside.registry.oci_rebase) write them, other builders where they are told
+    to. Labels with these names do not count, since an image inherits them from its base.
   - Where the digests differ, the images of both bases for the platform are compared, so that a new index with the same
     image in it is no newer base. Where the old base is not known, or not in the registry any more, layers decide.
     Layers are compared by what the configs say of them, and never downloaded.

@@ -32,8 +32,8 @@ options:
     required: true
   platform:
     description:
-      - Which image of an index (multi-platform image) to look at, as V(os/architecture) or V(os/architecture/variant),
-        V(linux/amd64) by default. Without effect on what is not an index.
+      - Which image of an index (multi-platform image) to look at, as V(os/architecture) or V(os/architecture/variant).
+      - The default is the only one that the index has, else V(linux/amd64). Without effect on what is not an index.
     type: str
   content:
     description:

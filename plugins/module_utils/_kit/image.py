@@ -83,6 +83,21 @@ def find(session: Session, name: str, platform: str | None = None) -> tuple[Refe
     return reference, repository, member(repository, reference, manifest, wanted) if wanted else manifest
 
 
+def find_one(session: Session, name: str, platform: str | None) -> tuple[Reference, Repository, Manifest]:
+    """Return what a name means, and its image: of an index that for a platform, else its only one or linux/amd64.
+
+    Raises NotFound where it is absent, ContentError (NOT_AN_IMAGE, PLATFORM_NOT_FOUND).
+    """
+    wanted = Platform.parse(platform) if platform else None
+    reference, repository, manifest = find(session, name)
+    if manifest is None:
+        raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
+    chosen = member(repository, reference, manifest, wanted)
+    with repository.named():
+        check_image(chosen, repository.full(chosen.digest))
+    return reference, repository, chosen
+
+
 def member(
     repository: Repository, reference: Reference, manifest: Manifest, wanted: Platform | None, get: Get | None = None
 ) -> Manifest:

@@ -7,15 +7,14 @@ import base64
 import typing as t
 from functools import partial
 
-from .._errors import ContentError, InvalidInput, NotFound
+from .._errors import ContentError, InvalidInput
 from .._kit.headers import read_entries
-from .._kit.image import described, find
+from .._kit.image import described, find_one
 from .._kit.rootfs import parse_limits
 from .._layers.limits import Budget
 from .._layers.lookup import ABSENT, Hit, Lookup
 from .._layers.stat import stat_of
 from .._layers.tarstream import FILE, TarEntry, printable
-from .._oci.image import check_image
 from .._oci.manifest import Descriptor, Json
 from .._oci.parts import parts
 from .._registry.client import Repository
@@ -42,12 +41,9 @@ def file_info(
     if not path.strip("/") or "\0" in path:
         raise InvalidInput(f"path must name a file in the image, such as /etc/os-release, not {path!r}.")
     budget = Budget(parse_limits(limits))
-    reference, repository, manifest = find(session, name, platform or "linux/amd64")
-    if manifest is None:
-        raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
+    reference, repository, manifest = find_one(session, name, platform)
     what = repository.full(manifest.digest)
     with repository.named():
-        check_image(manifest, what)
         layers = parts(manifest, "layers")
         search = _Search(repository, layers, what, path, content, budget)
         hit = search.run()

@@ -9,16 +9,14 @@ import typing as t
 from dataclasses import dataclass
 from itertools import takewhile, zip_longest
 
-from .._errors import NotFound
 from .._kit.headers import read_entries
-from .._kit.image import Image, find, read_image
+from .._kit.image import Image, find_one, read_image
 from .._kit.rootfs import parse_limits
 from .._layers.limits import Budget
 from .._layers.packages import Found, Packages, kind_of, merged, read_packages
 from .._layers.stat import stat_of, text_of
 from .._layers.tarstream import FILE, LINK, TarEntry
 from .._layers.tree import WHITEOUT, FileNode, FileTree, Node
-from .._oci.image import check_image
 from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.reference import Reference
 from .._registry.client import Repository
@@ -91,11 +89,7 @@ class _Side:
 
 
 def _find(session: Session, name: str, platform: str | None) -> tuple[Reference, _Side]:
-    reference, repository, manifest = find(session, name, platform or "linux/amd64")
-    if manifest is None:
-        raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
-    with repository.named():
-        check_image(manifest, repository.full(manifest.digest))
+    reference, repository, manifest = find_one(session, name, platform)
     return reference, _Side(repository, manifest)
 
 

@@ -129,6 +129,8 @@ def test_the_platform_of_an_index() -> None:
         assert base64.b64decode(look(registry, "/platform", content=True)["content"]).startswith(b"linux/amd64")
         with fails(ContentError, "PLATFORM_NOT_FOUND", registry.host):
             look(registry, "/platform", platform="linux/s390x")
+        registry.add_index(REPO, "1", [registry.add_image(REPO, layers=LAYERS, platform="linux/s390x")])
+        assert look(registry, "/etc/version")["exists"]  # the only one that there is
 
 
 @pytest.mark.parametrize("path", ["", "/", "//", "/a\0b"])
