@@ -138,7 +138,9 @@ LATE = {
     "module_utils/_archives/layout.py": {"open_images"},
     "module_utils/_verbs/copy.py": {"_every_tag", "_platforms"},
     "module_utils/_kit/copying.py": {"look_at_pairs", "plan_arrivals", "_subjects"},
+    "module_utils/_kit/retention.py": {"_signed_by"},
     "module_utils/_kit/rules.py": {"parse_rule"},
+    "module_utils/_verbs/prune.py": {"plan_prune"},
     "module_utils/_verbs/pull.py": {"plan_pull"},
     "module_utils/_verbs/sync.py": {"_Task._look", "_Task._judge"},
 }
