@@ -271,7 +271,7 @@ options:
   lock_path:
     description:
       - A file on the target host, to which RV(lock) is written as JSON. It is no change of the registry, and is not
-        written in check mode.
+        written in check mode. With O(shard), each host writes its part, so give each a file of its own.
     type: path
   locked:
     description:

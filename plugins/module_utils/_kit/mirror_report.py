@@ -96,7 +96,7 @@ class Report:
 
     def told(self) -> dict[str, t.Any]:
         """Return the results that are about what was done, where not all that was planned was."""
-        return {"changed": bool(self.board.done), "actions": [*self.board.done.values(), *self.notes]}
+        return {"changed": bool(self.board.texts), "actions": [*self.board.texts, *self.notes]}
 
     def below(self, image: Image) -> frozenset[str]:
         """Return the digests that an image needs, as far as they were looked at."""

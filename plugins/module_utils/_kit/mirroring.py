@@ -90,7 +90,7 @@ def look_at(session: Session, source: Repository, pair: Pair, choose: Choose | N
 
 
 class Board:
-    """What became of the steps, by repository and digest: the texts of those that are done, and why others failed.
+    """What became of the steps, by repository and digest: which are done, with their texts, and why others failed.
 
     Without ``keep_going`` the first failure ends the task.
     """
@@ -98,7 +98,8 @@ class Board:
     def __init__(self, keep_going: bool) -> None:
         self.keep_going = keep_going
         self.failed: dict[Key, OCIError] = {}
-        self.done: dict[Key, str] = {}
+        self.done: set[Key] = set()
+        self.texts: list[str] = []
         self.ran = False
         self._lock = threading.Lock()
 
@@ -124,7 +125,8 @@ class Board:
                 error = exc
             else:
                 with self._lock:
-                    self.done[step.key] = step.text
+                    self.done.add(step.key)
+                    self.texts.append(step.text)
                 return outcome
         with self._lock:
             self.failed.setdefault(step.key, error)

@@ -305,9 +305,6 @@ class _Task:
                 if any((name, digest) in self.mirror.touched for digest in self.report.below(image)):
                     image.status, image.reason = UPDATED, "some of what it needs was missing"
 
-    def _rests_on(self, image: Image) -> frozenset[str]:
-        return self.mirror.rests_on.get(image.copy.key, frozenset()) if image.copy else frozenset()
-
     # what is to go
 
     def _delete(self) -> None:

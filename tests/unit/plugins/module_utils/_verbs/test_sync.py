@@ -20,6 +20,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.sessio
 from ansible_collections.quayside.registry.plugins.module_utils._verbs import sync
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.sync import plan_sync
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of, gzipped
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PROFILES
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
@@ -90,14 +91,17 @@ class Mirror:
         finally:
             self.warnings = known.transport.warnings
 
-    def exact(self, *rules: Mapping[str, Any], **options: Any) -> Any:
-        """Run in check mode, run, and run again: the first foretells the second, and the third does nothing."""
+    def exact(self, *rules: Mapping[str, Any], read_back: bool = False, **options: Any) -> Any:
+        """Run in check mode, run, and run again: the first foretells the second, and the third does nothing.
+
+        How long a list of referrers is that is `read_back`, nobody knows before.
+        """
         state = self.dest.state()
         foreseen = self.run(*rules, check=True, **options)
         assert self.dest.state() == state
         found = self.run(*rules, **options)
         for result in (foreseen, found):
-            result["transfer"] = {**result["transfer"], "requests": 0}
+            result["transfer"] = {**result["transfer"], "requests": 0, **({"bytes_received": 0} if read_back else {})}
         assert foreseen == found
         state = self.dest.state()
         self.source.reset_log()
@@ -1143,3 +1147,28 @@ def test_so_many_requests_a_second(mirror: Mirror) -> None:
     assert len(sleeps) == sum(counts) - 2
     # Nobody really slept, so that each turn is later than the one before.
     assert max(sleeps) == pytest.approx((max(counts) - 1) * 10, abs=9)
+
+
+# --- every kind of registry
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("side", ["source", "dest"])
+def test_kinds_of_registries(profile: str, side: str) -> None:
+    """The mirror is exact, or says why not, and what is kept is whole; a second run does nothing more."""
+    odd = FakeRegistry(*PROFILES[profile])
+    with FakeRegistry() as plain, odd:
+        mirror = Mirror(*((odd, plain) if side == "source" else (plain, odd)))
+        mirror.dest.create_repo(COPY)
+        digests = add(mirror.source, "1.0", "1.1", "1.2")
+        mirror.source.add_referrer(REPO, digests["1.0"], "application/vnd.example.sbom", b"sbom")
+        rule = mirror.rule(referrers=True, delete_extra=True)
+        assert len(mirror.exact(rule, **ALL, read_back=True)["copied"]) == 3
+        drop(mirror.source, "1.1")
+        found = mirror.run(rule, **ALL)
+        tags = {tag for tag in mirror.dest.tags(COPY) if not tag.startswith("sha256-")}
+        assert tags in ({"1.0", "1.2"}, {"1.0", "1.1", "1.2"})
+        assert ("1.1" in tags) == (found["deleted"] == [])
+        assert "1.1" not in tags or found["failures"] or found["kept"]
+        assert all(complete(mirror.dest, COPY, tag) for tag in tags)
+        assert not mirror.run(rule, check=True, **ALL)["changed"] or found["failures"]
