@@ -93,6 +93,8 @@ def test_an_image_may_have_requirements_of_its_own_beside_those_of_all(sites: Si
     sites.image("app", config=labelled(stage="tested"))
     assert len(reasons(sites, {"labels": {"stage": "x"}}, own={"labels": {"team": "a"}})) == 2
     assert reasons(sites, {"labels": {"stage": "tested"}}, own={"labels": {"stage": "tested"}}) == []
+    sites.image("app", config=labelled(build="77"))
+    assert reasons(sites, {"labels": {"build": 77}}) == []
 
 
 def test_all_signatures_must_be_there(sites: Sites, signer: Signer, tmp_path: Path) -> None:
@@ -199,7 +201,7 @@ def test_a_base_that_is_not_known(sites: Sites) -> None:
 @pytest.mark.parametrize(
     "require",
     [
-        {"labels": {"a": 1}},
+        {"labels": {"a": 1.10}},
         {"annotations": {"a": None}},
         {"platforms": ["/"]},
         {"signatures": [{}]},
