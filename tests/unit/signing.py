@@ -73,16 +73,15 @@ def sign(registry: FakeRegistry, signer: Signer, name: str = ":1", repo: str = R
     return planned
 
 
+def attest_plan(session: Session, name: str, predicate: Any, kind: str, **options: Any) -> Plan:
+    """Attesting with every option as it is by default, but for those that are given."""
+    defaults = {"key_content": None, "passphrase": None, "replace": False}
+    return plan_attest(session, name=name, predicate=predicate, predicate_type=kind, **{**defaults, **options})
+
+
 def attest(registry: FakeRegistry, signer: Signer, predicate: Any, kind: str = "spdx", **options: Any) -> Plan:
     session = make_session(login(registry))
-    defaults = {"key_content": None, "passphrase": None, "replace": False, **signer.options}
-    planned = plan_attest(
-        session,
-        name=f"{registry.host}/{REPO}:1",
-        predicate=predicate,
-        predicate_type=kind,
-        **{**defaults, **options},
-    )
+    planned = attest_plan(session, f"{registry.host}/{REPO}:1", predicate, kind, **{**signer.options, **options})
     apply(session, planned)
     return planned
 

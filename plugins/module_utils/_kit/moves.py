@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from .._errors import OCIError, Refused
+from .._errors import NotFound, OCIError, Refused
 from .._oci.manifest import Manifest
 from .._oci.reference import Reference
 from .._registry.client import Repository
@@ -95,7 +95,7 @@ def roll_back(session: Session, moves: t.Sequence[Move]) -> dict[str, Undone]:
         try:
             found[move.name] = take_back(session, move, moves[:at])
         except OCIError as exc:
-            found[move.name] = Undone(LEFT, None, f"whether it moved, and back, is not known: {exc}")
+            found[move.name] = Undone(LEFT, None, f"it could not be looked at, or not be set back: {exc}")
     return found
 
 
@@ -111,10 +111,19 @@ def take_back(session: Session, move: Move, others: t.Iterable[Move] = ()) -> Un
     if now != move.digest:
         return Undone(LEFT, now, f"somebody else has {f'set it to {now}' if now else 'removed it'} since.")
     if move.previous:
-        put(move.repository, move.tag, move.repository.get_raw(move.previous))
+        try:
+            manifest = move.repository.get_raw(move.previous)
+        except NotFound:
+            return Undone(LEFT, now, is_gone(move.previous))
+        put(move.repository, move.tag, manifest)
         return Undone(done, move.previous)
     why = _remove(session, move, _going(move, [each for each in others if each.previous is None]))
     return Undone(LEFT, now, why) if why else Undone(done, None)
+
+
+def is_gone(digest: str) -> str:
+    """Say why a tag cannot go back to a digest that its repository does not have any more."""
+    return f"{digest}, which it was, does not exist any more."
 
 
 def _going(move: Move, others: t.Iterable[Move]) -> set[str]:

@@ -103,10 +103,12 @@ def parse_requirements(options: t.Mapping[str, t.Any] | None, what: str, now: fl
 
 
 def _texts(value: t.Mapping[str, t.Any] | None, what: str) -> Texts:
+    found = {}
     for key, text in (value or {}).items():
-        if not isinstance(text, str):
+        if isinstance(text, bool) or not isinstance(text, (str, int)):
             raise InvalidInput(f"{what}: {key!r} must be a text; put {text!r} in quotes.")
-    return tuple(sorted((value or {}).items()))
+        found[key] = str(text)
+    return tuple(sorted(found.items()))
 
 
 def _trusts_of(entry: t.Mapping[str, t.Any], trusts: list[Trust], what: str) -> list[Trust]:

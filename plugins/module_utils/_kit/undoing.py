@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from .._archives.atomic import check_file
 from .._errors import InvalidInput
 from .._oci.manifest import Json
-from .._plan import Draft, Outcome, Plan, Step
+from .._plan import Cost, Draft, Outcome, Plan, Step
+from .._registry.manifests import find_existing
 from .._registry.session import Session
 from .journal import Entry, Journal
-from .moves import LEFT, REMOVED, RESTORED, Move, Undone, take_back, why_not_removable
+from .moves import LEFT, REMOVED, RESTORED, Move, Undone, is_gone, take_back, why_not_removable
 
 
 def plan_restored(session: Session, path: str) -> Plan:
@@ -31,11 +32,16 @@ def plan_restored(session: Session, path: str) -> Plan:
     ]
     now = session.map(Move.now, moves)
     foreseen = {move.name: _foresee(session, journal, moves, at, now[at]) for at, move in enumerate(moves)}
+    sizes = session.map(_size, [move for move in moves if foreseen[move.name].status == RESTORED])
+    for move, size in sizes:
+        if size is None:
+            foreseen[move.name] = Undone(LEFT, move.digest, is_gone(str(move.previous)))
+    costs = {move.name: Cost(bytes_sent=size, bytes_received=size) for move, size in sizes if size is not None}
     draft = Draft()
     undoing = _Undoing(session, entries, moves, now, foreseen)
     for at, move in enumerate(moves):
         if foreseen[move.name].status in (RESTORED, REMOVED):
-            draft.do(undoing.step(at))
+            draft.do(undoing.step(at, costs.get(move.name, Cost())))
     if journal.used:
         draft.note(f"Keep all tags as they are: the journal {path} was used already.")
     else:
@@ -48,6 +54,12 @@ def plan_restored(session: Session, path: str) -> Plan:
     after: Json = {name: what.digest for name, what in foreseen.items()}
     after[path] = "used"
     return draft.plan({**undoing.results(foreseen), "journal": path}, before, after)
+
+
+def _size(move: Move) -> tuple[Move, int | None]:
+    """Return how large the manifest is that a tag had, in bytes; None where it does not exist any more."""
+    found = find_existing(move.repository, str(move.previous))
+    return move, found.size if found else None
 
 
 def _foresee(session: Session, journal: Journal, moves: list[Move], at: int, now: str | None) -> Undone:
@@ -75,7 +87,7 @@ class _Undoing:
     now: list[str | None]
     foreseen: dict[str, Undone]
 
-    def step(self, at: int) -> Step:
+    def step(self, at: int, cost: Cost) -> Step:
         move = self.moves[at]
         text = f"Tag {move.name} as {move.previous} again (is {move.digest})."
         if move.previous is None:
@@ -88,7 +100,7 @@ class _Undoing:
             self.foreseen[move.name] = found
             return Outcome(result=self.results(self.foreseen))
 
-        return Step(text, run)
+        return Step(text, run, cost)
 
     def results(self, foreseen: t.Mapping[str, Undone]) -> Json:
         left = [name for name, what in foreseen.items() if what.status == LEFT]

@@ -140,6 +140,15 @@ def add_tar_file(place: Place) -> None:
     save_tar(place.folder / "layer.tar", {"new": ""})
 
 
+def promote_image(place: Place) -> None:
+    """A release, with a journal; a tag is moved, and one is new."""
+    place.registry.add_image("prod/app", "latest", layers=LAYERS[:1])
+    image = {"src": place.name(f"{REPO}:1.2.3"), "dest": [place.name("prod/app")], "moving_tags": ["latest"]}
+    options = {"images": [image], "journal_path": str(place.folder / "journal.json")}
+    results(run_module("oci_promote", {**place.entry(), **options}))
+    place.registry.reset_log()
+
+
 def add_bases(place: Place) -> None:
     """A base of what `stock` adds as 1.2.3, and a newer one."""
     place.registry.add_image("base/os", "1", layers=LAYERS[:1])
@@ -671,6 +680,61 @@ CASES: dict[str, list[Case]] = {
         Case(lambda place: {"name": place.name(f"{REPO}:1"), "query": "manifests[0].digest"}, {"name": "UPPER/x"}),
         Case(lambda place: {"name": place.name(f"{REPO}:1"), "platform": "linux/amd64"}, {"name": "x:"}),
         Case(lambda place: {"name": place.name(f"{REPO}:absent")}, {"name": ""}),
+    ],
+    "oci_promote": [
+        Case(
+            lambda place: {
+                "images": [
+                    {
+                        "src": place.name(f"{REPO}:1.2.3"),
+                        "dest": [place.name("prod/app"), place.name("mirror/app:stable")],
+                        "moving_tags": ["latest"],
+                    },
+                    {
+                        "src": place.name(f"{REPO}:1"),
+                        "dest": [place.name("prod/web")],
+                        "platforms": ["linux/arm64"],
+                        "require": {"annotations": {}, "platforms": ["linux/arm64"]},
+                    },
+                ],
+                "journal_path": str(place.folder / "journal.json"),
+            },
+            {"images": [{"src": "x", "dest": ["UPPER/x"]}]},
+        ),
+        Case(
+            lambda place: {
+                "images": [
+                    {"src": place.name(f"{REPO}:1.2.3"), "dest": [place.name(f"{REPO}")], "moving_tags": ["{major}"]}
+                ],
+                "require": {
+                    "signatures": [{"keys": [VERIFIER]}],
+                    "attestations": [{"predicate_type": "https://example.com/t/v1", "query": "passed"}],
+                    "referrers": ["application/vnd.example.sbom"],
+                    "age": {"duration": "1h", "clock": ["created"]},
+                },
+                "moving": "any",
+                "sign": {**SIGNER, "annotations": {"by": "ci"}},
+                "attest": {"metadata": {"job": "7"}},
+                "backup": "{tag}-old",
+            },
+            {"images": [{"src": "UPPER/x", "dest": ["x"]}]},
+            volatile=READ_BACK,
+            stock=sign_images,
+        ),
+        Case(
+            lambda place: {
+                "images": [{"src": place.name(f"{REPO}:1"), "dest": [place.name(f"{REPO}:1.2.3")]}],
+                "on_existing": "keep",
+                "repair": False,
+                "state_path": str(place.folder / "seen.json"),
+            },
+            {"expect_previous": {"x:": None}},
+        ),
+        Case(
+            lambda place: {"state": "restored", "journal_path": str(place.folder / "journal.json")},
+            {"state": "present", "images": [{"src": "x:", "dest": ["x"]}]},
+            stock=promote_image,
+        ),
     ],
     "oci_pull": [
         Case(lambda place: {"name": place.name(f"{REPO}:1"), "path": str(place.folder / "a.tar")}, {"name": "UPPER/x"}),

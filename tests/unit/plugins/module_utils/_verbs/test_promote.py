@@ -727,6 +727,18 @@ def test_a_journal_leaves_what_others_have_moved(sites: Sites, tmp_path: Path) -
     assert done.result["rolled_back"] is False
 
 
+def test_what_a_tag_had_may_be_gone(sites: Sites, tmp_path: Path) -> None:
+    path = tmp_path / "journal.json"
+    api = sites.image("api")
+    old = sites.released("api", "latest", version="1.4.1")
+    sites.release(sites.entry("api", moving_tags=["latest"]), journal_path=str(path))
+    del sites.dest.api.repos["prod/api"].manifests[old]
+    done = sites.restore(path)
+    assert sites.tags("api") == {"latest": api}
+    assert done.result["left"] == [sites.name("api", "latest")]
+    assert "does not exist any more" in done.result["images"][0]["reason"]
+
+
 def test_what_an_earlier_run_wrote_stays_in_the_journal(sites: Sites, tmp_path: Path) -> None:
     path = tmp_path / "journal.json"
     sites.image("api")
