@@ -157,13 +157,17 @@ def _put_step(need: _Need, manifest: Manifest) -> Step:
 
 
 def _plan_blobs(session: Session, draft: Draft, needs: list[_Need], planned: Planned) -> None:
-    """Add the steps for blobs: those that are sent first, then those that are mounted from where they are by then."""
+    """Add the steps for blobs: those that are sent first, then those that are mounted from where they are by then.
+
+    The largest ones begin first, so that none of them goes on alone when all others have come.
+    """
     needs = [need for need in needs if need.key not in planned.keys]
     present = session.map(lambda need: has_blob(need.dest, need.item.digest), needs, "blobs")
     draft.skip(sum(present))
     at = planned.at
     at.update({(need.dest.registry.host, need.item.digest): need.dest for need, there in zip(needs, present) if there})
-    mounts = []
+    pushes: list[Step] = []
+    mounts: list[Step] = []
     for need in (need for need, there in zip(needs, present) if not there):
         digest, source = need.item.digest, need.source
         slot = (need.dest.registry.host, digest)
@@ -175,8 +179,8 @@ def _plan_blobs(session: Session, draft: Draft, needs: list[_Need], planned: Pla
             draft.warn(f"The layer {digest} is not in {source} (it may not be distributed), so it is not copied.")
         else:
             at[slot] = need.dest
-            draft.do(_push_step(need))
-    draft.do(*mounts)
+            pushes.append(_push_step(need))
+    draft.do(*sorted(pushes, key=lambda step: -step.cost.bytes_sent), *mounts)
     planned.keys.update(need.key for need in needs)
 
 

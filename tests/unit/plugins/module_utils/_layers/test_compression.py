@@ -329,3 +329,27 @@ def test_padding_behind_gzip_is_taken_of_files_alone() -> None:
 )
 def test_what_the_first_bytes_tell(start: bytes, name: str) -> None:
     assert compression_of(start[:SNIFFED]) == name
+
+
+@pytest.mark.parametrize("sizes", [(35,), (10, 10, 15), (3, 32), (9, 1, 25), (25, 10), (1,) * 35, (0, 35, 0), (11, 24)])
+def test_blocks_do_not_depend_on_the_pieces_that_come(sizes: tuple[int, ...]) -> None:
+    data, at, blocks, out = bytes(range(35)), 0, [], io.BytesIO()
+
+    def encode(block: bytes) -> bytes:
+        blocks.append(block)
+        return block
+
+    with compression.BlockWriter(out, encode, 10, False, 1) as writer:
+        for size in sizes:
+            assert writer.write(memoryview(data)[at : at + size]) == size
+            at += size
+    assert out.getvalue() == data
+    assert blocks == [data[:10], data[10:20], data[20:30], data[30:]]
+    assert writer.close().diff_id == f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+@pytest.mark.parametrize("data", [b"", b"plain", gzip.compress(b"abc") + gzip.compress(b"de")])
+def test_pieces_are_the_content_of_the_stream(data: bytes) -> None:
+    pieces = list(compression.decompressed(io.BytesIO(data)))
+    assert b"" not in pieces
+    assert b"".join(pieces) == decompressor(io.BytesIO(data)).read()

@@ -245,6 +245,14 @@ def test_blobs_that_are_there_are_not_sent(pair: Pair) -> None:
     assert pair.source.count("GET", "/blobs/") == pair.dest.count("PATCH") == 2
 
 
+def test_the_largest_blobs_begin_first(pair: Pair) -> None:
+    pair.source.add_image(REPO, "1", layers=[bytes(size) for size in (2000, 9000, 1000, 5000)])
+    dummy, planned = pair.plan()
+    sent = [step.cost.bytes_sent for step in planned.steps if step.stage == "blobs"]
+    assert len(sent) == 5
+    assert sent == sorted(sent, reverse=True)
+
+
 def test_a_new_tag_for_what_is_there(pair: Pair) -> None:
     digest = add_platforms(pair.source)
     pair.copy()
