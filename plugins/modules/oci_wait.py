@@ -43,7 +43,7 @@ options:
   timeout:
     description:
       - How many seconds to wait. The image is looked at once at least, and once more when the time is over.
-      - A single request takes at most 60 seconds, or what is left of this.
+      - A single request takes at most 60 seconds, or what is left of this, and a second at least.
     type: int
     default: 300
   interval:

@@ -26,7 +26,7 @@ Body = t.Union[bytes, t.Iterable[bytes], None]
 
 _MAX_REDIRECTS = 5
 _LEAST_SECRET = 8  # characters; what is shorter may be a word, and masking it would eat holes into every result
-_LEAST_TIME = 0.1  # seconds
+_LEAST_TIME = 1.0  # seconds; a request with less time would tell nothing
 _COUNTERS = ("requests", "bytes_sent", "bytes_received", "blobs_pushed", "blobs_mounted", "blobs_skipped")
 
 

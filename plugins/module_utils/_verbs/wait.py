@@ -55,7 +55,7 @@ def _until(session: Session, look: _Look, timeout: float, interval: float) -> di
     transport, reference = session.transport, look.reference
     start = transport.clock()
     transport.left = lambda: min(_REQUEST, start + timeout - transport.clock())
-    status = None
+    missing, status = "", None
     while True:
         try:
             found, missing = look.look()
@@ -63,7 +63,9 @@ def _until(session: Session, look: _Look, timeout: float, interval: float) -> di
         except OCIError as exc:
             if not is_transient(exc) or exc.code == "TLS_ERROR":  # certificates do not mend themselves
                 raise
-            found, missing, status = None, str(exc), exc.status
+            found = None
+            if exc.code != "TIMEOUT" or not missing or transport.left() > 0:  # the last look may have had no time
+                missing, status = str(exc), exc.status
         elapsed = transport.clock() - start
         if found and not missing:
             pinned = str(reference.with_digest(found.digest))

@@ -522,26 +522,27 @@ CASES: dict[str, list[Case]] = {
     "oci_wait": [
         Case(
             lambda place: {
-                "name": place.name(f"{REPO}:1.2.3"),
-                "signatures": {"keys": [VERIFIER]},
-                "referrers": ["application/vnd.example.sbom"],
-                "timeout": 1,
-                "interval": 1,
-            },
-            {"name": "UPPER/x"},
-            WAITED_OUT,
-            frozenset(("elapsed",)),
-            stock=sign_images,
-        ),
-        Case(
-            lambda place: {
                 "name": place.name(f"{REPO}:1"),
                 "platforms": ["linux/amd64", "linux/arm64"],
                 "digest": place.registry.tags(REPO).get("1"),
                 "not_digest": f"sha256:{'a' * 64}",
+                "timeout": 4,
+            },
+            {"name": "UPPER/x"},
+            WAITED_OUT,
+            frozenset(("elapsed",)),
+        ),
+        Case(
+            lambda place: {
+                "name": place.name(f"{REPO}:1.2.3"),
+                "signatures": {"keys": [VERIFIER]},
+                "referrers": ["application/vnd.example.sbom"],
+                "interval": 1,
+                "timeout": 60,
             },
             {"name": "x:"},
             volatile=frozenset(("elapsed",)),
+            stock=sign_images,
         ),
     ],
     "oci_blob": [
