@@ -576,6 +576,7 @@ def test_nothing_is_deleted_while_another_source_is_unknown(mirror: Mirror) -> N
     assert (found["error_code"], found["deleted"]) == ("PARTIAL", [])
     assert set(mirror.dest.tags(COPY)) == {"1.0", "1.1", "9.0"}
     assert any("it is not known what" in warning for warning in mirror.warnings)
+    assert any("Keep all tags of" in line for line in found["actions"])
 
 
 def test_nothing_is_deleted_while_a_catalog_is_unknown(mirror: Mirror) -> None:
