@@ -344,6 +344,7 @@ class _Task:
         unknown = [route.src.name for route, tags in routes if tags is None]
         unknown += [rule.src.text for rule in self.blind if rule.dest.inside(dest.repository) is not None]
         if unknown:
+            self.draft.note(f"Keep all tags of {name}: it is not known what {unknown[0]} has.")
             self.draft.warn(f"Nothing is deleted in {name}, since it is not known what {unknown[0]} has.")
             return None
         has: set[str] = {image.dest.tag for image in self.report.images if image.dest.name == name and image.dest.tag}

@@ -15,12 +15,14 @@ from ansible_collections.quayside.registry.plugins.module_utils import _runner
 from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput, NotFound, OCIError, Refused
 from ansible_collections.quayside.registry.plugins.module_utils._kit.rules import Shard
 from ansible_collections.quayside.registry.plugins.module_utils._oci.reference import Reference
+from ansible_collections.quayside.registry.plugins.module_utils._options import acted_on, read_as
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import digest_tag
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs import sync
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.sync import plan_sync
+from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of, gzipped
-from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PROFILES
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, PROFILES, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import (
@@ -31,6 +33,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     fails,
     login,
     make_session,
+    run_module,
 )
 from ansible_collections.quayside.registry.tests.unit.signing import Signer, sign
 from ansible_collections.quayside.registry.tests.unit.tars import tar_of
@@ -576,6 +579,7 @@ def test_nothing_is_deleted_while_another_source_is_unknown(mirror: Mirror) -> N
     assert (found["error_code"], found["deleted"]) == ("PARTIAL", [])
     assert set(mirror.dest.tags(COPY)) == {"1.0", "1.1", "9.0"}
     assert any("it is not known what" in warning for warning in mirror.warnings)
+    assert any("Keep all tags of" in line for line in found["actions"])
 
 
 def test_nothing_is_deleted_while_a_catalog_is_unknown(mirror: Mirror) -> None:
@@ -1172,3 +1176,26 @@ def test_kinds_of_registries(profile: str, side: str) -> None:
         assert "1.1" not in tags or found["failures"] or found["kept"]
         assert all(complete(mirror.dest, COPY, tag) for tag in tags)
         assert not mirror.run(rule, check=True, **ALL)["changed"] or found["failures"]
+
+
+# --- logins and names
+
+
+def test_the_shorthand_login_is_for_the_destination(tmp_path: Path) -> None:
+    with FakeRegistry() as source, FakeRegistry(auth=Auth(users={USER: PASSWORD})) as dest:
+        add(source, "1.0")
+        options = {
+            "sources": [{"src": f"{source.host}/team/*", "dest": f"{dest.host}/mirror/*"}],
+            "username": USER,
+            "password": PASSWORD,
+            "auth_file": str(tmp_path / "auth.json"),
+        }
+        found = run_module("oci_sync", options)
+        assert names(found["copied"]) == ["1.0"]
+        assert all("authorization" not in request.headers for request in source.requests)
+
+
+def test_names_without_a_host_are_told_as_they_were_read() -> None:
+    sources = [{"src": "localhost:5000/team/*", "dest": "prod/*"}]
+    assert "was read as docker.io/prod/" in read_as({"sources": sources}, "docker.io")
+    assert acted_on({"sources": sources}) == {"docker.io"}
