@@ -132,22 +132,21 @@ def _going(move: Move, others: t.Iterable[Move]) -> set[str]:
     return {move.tag, *(each.tag for each in same)}
 
 
-def why_not_removable(session: Session, move: Move, moves: t.Iterable[Move]) -> str:
+def why_not_removable(session: Session, move: Move, moves: t.Sequence[Move]) -> str:
     """Say why a new tag cannot be removed when all of ``moves`` go back; empty where it may be, as far as that shows.
 
     Nothing is written. Raises what a registry answers.
     """
     if not deletes_tags_with_manifest(move.repository):
         return ""
-    return _why_shared(session, move, _going(move, moves))
+    here = [each for each in moves if str(each.repository) == str(move.repository)]
+    users = look_at_tags(session, move.repository).others(move.digest, _going(move, here))
+    return _why_shared(move, [*(each.tag for each in here if each.previous == move.digest), *users])
 
 
-def _why_shared(session: Session, move: Move, going: t.Collection[str]) -> str:
-    users = look_at_tags(session, move.repository).others(move.digest, going)
-    if not users:
-        return ""
+def _why_shared(move: Move, users: t.Sequence[str]) -> str:
     host = move.repository.registry.host
-    return f"{host} cannot remove a tag alone, and {listed(users)} would go with its image."
+    return f"{host} cannot remove a tag alone, and {listed(users)} would go with its image." if users else ""
 
 
 def _remove(session: Session, move: Move, going: t.Collection[str]) -> str:
@@ -157,7 +156,7 @@ def _remove(session: Session, move: Move, going: t.Collection[str]) -> str:
     try:
         if alone and remove(repository, move.tag, may_lack=True):
             return ""
-        why = _why_shared(session, move, going)
+        why = _why_shared(move, look_at_tags(session, repository).others(move.digest, going))
         if not why:
             remove(repository, move.digest)
         return why

@@ -31,7 +31,7 @@ def plan_restored(session: Session, path: str) -> Plan:
         for entry in entries
     ]
     now = session.map(Move.now, moves)
-    foreseen = {move.name: _foresee(session, journal, moves, at, now[at]) for at, move in enumerate(moves)}
+    foreseen = {move.name: _foresee(session, journal, list(zip(moves, now)), at) for at, move in enumerate(moves)}
     sizes = session.map(_size, [move for move in moves if foreseen[move.name].status == RESTORED])
     for move, size in sizes:
         if size is None:
@@ -62,9 +62,9 @@ def _size(move: Move) -> tuple[Move, int | None]:
     return move, found.size if found else None
 
 
-def _foresee(session: Session, journal: Journal, moves: list[Move], at: int, now: str | None) -> Undone:
-    """Say what will become of one tag, as far as looking tells."""
-    move = moves[at]
+def _foresee(session: Session, journal: Journal, found: t.Sequence[tuple[Move, str | None]], at: int) -> Undone:
+    """Say what will become of the tag at this place, as far as looking tells. ``found`` are all, with what they are."""
+    move, now = found[at]
     if now == move.previous:
         return Undone("current", now)
     if journal.used:
@@ -73,7 +73,7 @@ def _foresee(session: Session, journal: Journal, moves: list[Move], at: int, now
         return Undone(LEFT, now, f"somebody else has {f'set it to {now}' if now else 'removed it'} since.")
     if move.previous:
         return Undone(RESTORED, move.previous)
-    why = why_not_removable(session, move, moves)
+    why = why_not_removable(session, move, [each for each, is_now in found if is_now == each.digest])
     return Undone(LEFT, now, why) if why else Undone(REMOVED, None)
 
 

@@ -559,6 +559,19 @@ def test_a_failure_takes_all_tags_back(sites: Sites, tmp_path: Path) -> None:
     assert str(error).endswith("All tags are what they were before.")
 
 
+def test_a_tag_that_moved_although_no_answer_came_goes_back(sites: Sites) -> None:
+    sites.image("api")
+    old = sites.released("api", "latest", version="1.4.1")
+    sites.dest.fault("PUT", "manifests/latest", action="lost_answer")
+    session = sites.session(retries=0)
+    plan = sites.plan(sites.entry("api", tags=[], moving_tags=["latest"]), session=session)
+    with fails(OCIError, "UNREACHABLE") as caught:
+        plan.apply(session.map)
+    assert sites.tags("api") == {"latest": old}
+    assert statuses(caught.value.details) == {"prod/api:latest": "restored"}
+    assert caught.value.details["rolled_back"] is True
+
+
 def test_content_that_fails_has_moved_no_tag(sites: Sites) -> None:
     sites.image("api")
     error = broken(sites, "manifests/sha256", sites.entry("api"))
@@ -779,6 +792,22 @@ def test_a_journal_that_does_not_exist(sites: Sites, tmp_path: Path) -> None:
         sites.plan(sites.entry("api"), journal_path=str(tmp_path / "absent" / "journal"))
 
 
+def test_a_backup_that_cannot_be_removed_alone_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "journal.json"
+    quirks = Quirks(tag_delete_400=True, tags_unpaginated=True, no_referrers_api=True)
+    with FakeRegistry() as source, FakeRegistry(quirks) as dest:
+        sites = Sites(source, dest)
+        sites.image("api")
+        old = sites.released("api", "latest", version="1.4.1")
+        entry = sites.entry("api", moving_tags=["latest"])
+        sites.release(entry, backup="{tag}-previous", journal_path=str(path))
+        foreseen = sites.plan(images=None, state="restored", journal_path=str(path))
+        done = sites.restore(path)
+        assert done.result == foreseen.result
+        assert sites.tags("api") == {"latest": old, "latest-previous": old}
+        assert done.result["left"] == [sites.name("api", "latest-previous")]
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_journal_at_a_registry_that_removes_no_tag_alone(shared: bool, tmp_path: Path) -> None:
     path = tmp_path / "journal.json"
@@ -789,6 +818,8 @@ def test_a_journal_at_a_registry_that_removes_no_tag_alone(shared: bool, tmp_pat
         sites.release(sites.entry("api", moving_tags=["{major}"]), journal_path=str(path))
         if shared:
             dest.api.repos["prod/api"].tags["mine"] = api
+        foreseen = sites.plan(images=None, state="restored", journal_path=str(path))
         done = sites.restore(path)
+        assert done.result == foreseen.result
         assert sites.tags("api") == ({"1.4.2": api, "1": api, "mine": api} if shared else {})
         assert statuses(done.result) == dict.fromkeys(["prod/api:1", "prod/api:1.4.2"], "left" if shared else "removed")
