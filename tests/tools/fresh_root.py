@@ -53,6 +53,9 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts machine/dev/pts
 mount -t tmpfs -o mode=1777 shm machine/dev/shm
 ln -s pts/ptmx machine/dev/ptmx
 ln -s /proc/self/fd machine/dev/fd
+ln -s fd/0 machine/dev/stdin
+ln -s fd/1 machine/dev/stdout
+ln -s fd/2 machine/dev/stderr
 code=0
 chroot machine su --login "$2" --command "cd registry && $3" || code=$?
 [ "$code" = 0 ] || exit "$code"
