@@ -44,7 +44,8 @@ def measure() -> list[Row]:
 
 def merged(ours: Row, theirs: Row) -> Row:
     """One row of the two sides of a race."""
-    return Row(ours.task, {**ours.figures, **theirs.figures}, "skopeo copy", ours.aim, ours.unit)
+    notes = (*ours.notes, *theirs.notes)
+    return Row(ours.task, {**ours.figures, **theirs.figures}, "skopeo copy", ours.aim, ours.unit, notes)
 
 
 def peak(verb: str, size: int, task: dict[str, t.Any], column: str = MODULE) -> list[Row]:
