@@ -56,6 +56,11 @@ def check_annotations(annotations: dict[str, t.Any]) -> None:
             raise InvalidInput(f"annotations: {key!r} must be a text; put {text!r} in quotes.")
 
 
+def claimed_name(reference: Reference) -> str:
+    """Return the name that a payload claims: with its tag, with a digest where it was given alone, else bare."""
+    return str(reference) if reference.tag or reference.digest else reference.name
+
+
 def with_members(session: Session, subject: Subject, get: t.Callable[[str], Manifest] | None = None) -> list[Subject]:
     """Return an image, and the manifests and indexes below it, but attestations; ``get`` reads indexes by digest."""
     repository = subject.repository
