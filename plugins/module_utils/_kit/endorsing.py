@@ -10,13 +10,14 @@ from .._errors import InvalidInput, Refused
 from .._oci.manifest import Json, Manifest, canonical_json, parse_json
 from .._oci.mediatype import INDEXES
 from .._oci.patches import texts
+from .._oci.reference import Reference
 from .._plan import Draft
 from .._registry.client import Repository
 from .._registry.session import Session
 from .._trust.keys import PrivateKey
 from .._trust.signing import attest
 from .._trust.statement import SIGNED, predicate_type_of
-from .own_signatures import Signer, ToSign, new_bundle, new_simples, with_members
+from .own_signatures import Signer, ToSign, claimed_name, new_bundle, new_simples, with_members
 from .referrers import Beside
 from .signing import NewBundle, NewSimple, Shelf, SignatureTag, Subject, bundle_manifest, open_key, plan_additions
 
@@ -68,11 +69,11 @@ def open_signing(session: Session, options: Options | None) -> Signing | None:
     if options is None:
         return None
     annotations = texts("sign: annotations", options.get("annotations"))
-    key = open_key(session, options.get("key"), options.get("key_content"), options.get("passphrase"))
+    key = _key(session, options, "sign")
     if not options["formats"]:
         raise InvalidInput("sign: formats must be bundle, simple or both.")
     identities = options.get("identities")
-    claimed = None if identities is None else tuple(identities)
+    claimed = None if identities is None else tuple(claimed_name(Reference.parse(text)) for text in identities)
     return Signing(Signer(key.public, options["formats"], annotations, key), claimed, bool(options.get("recursive")))
 
 
@@ -80,7 +81,7 @@ def open_recording(session: Session, options: Options | None) -> Recording | Non
     """Read the option ``attest``. Raises InvalidInput, MissingLibrary."""
     if options is None:
         return None
-    key = open_key(session, options.get("key"), options.get("key_content"), options.get("passphrase"))
+    key = _key(session, options, "attest")
     kind = predicate_type_of(options.get("predicate_type") or RECORD_TYPE)
     if kind == SIGNED:
         raise InvalidInput(f"attest: {SIGNED} is the type of signatures; use sign.")
@@ -89,6 +90,13 @@ def open_recording(session: Session, options: Options | None) -> Recording | Non
     except (TypeError, ValueError) as exc:
         raise InvalidInput(f"attest: metadata cannot be written as JSON: {exc}") from None
     return Recording(key, kind, metadata)
+
+
+def _key(session: Session, options: Options, what: str) -> PrivateKey:
+    path, content = options.get("key"), options.get("key_content")
+    if path is None and content is None:
+        raise InvalidInput(f"{what} needs a private key, as key (a path) or as key_content.")
+    return open_key(session, path, content, options.get("passphrase"))
 
 
 def plan_endorsements(

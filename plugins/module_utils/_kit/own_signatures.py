@@ -49,6 +49,11 @@ class Signer:
         return signed_elsewhere(self.public, simple.build_payload(digest, identity, self.annotations), self.signature)
 
 
+def claimed_name(reference: Reference) -> str:
+    """Return the name that a payload claims: with its tag, with a digest where it was given alone, else bare."""
+    return str(reference) if reference.tag or reference.digest else reference.name
+
+
 def with_members(session: Session, subject: Subject, get: t.Callable[[str], Manifest] | None = None) -> list[Subject]:
     """Return an image, and the manifests and indexes below it, but attestations; ``get`` reads indexes by digest."""
     repository = subject.repository

@@ -12,6 +12,7 @@ from .._kit.own_signatures import (
     Row,
     Signer,
     ToSign,
+    claimed_name,
     new_bundle,
     new_simples,
     signature_row,
@@ -60,7 +61,7 @@ def plan_sign(
     Raises Refused, InvalidInput, NotFound, MissingLibrary.
     """
     references = [Reference.parse(text) for text in ([name] if name is not None else dict.fromkeys(names or []))]
-    claimed = None if identities is None else tuple(_identity(Reference.parse(text)) for text in identities)
+    claimed = None if identities is None else tuple(claimed_name(Reference.parse(text)) for text in identities)
     annotations = texts("annotations", annotations)
     if payload_path is not None and signature is None:
         if state == "absent" or not (key is None and key_content is None and public_key is None):
@@ -106,11 +107,6 @@ def _open(
     if "simple" not in formats:
         raise InvalidInput("signature is one of a simple payload; formats must have simple.")
     return Signer(public, ("simple",), annotations, None, signature)
-
-
-def _identity(reference: Reference) -> str:
-    """Return the name that a payload claims: with its tag, with a digest where it was given alone, else bare."""
-    return str(reference) if reference.tag or reference.digest else reference.name
 
 
 def _claim(reference: Reference) -> str:

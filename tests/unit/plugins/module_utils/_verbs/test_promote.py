@@ -297,6 +297,13 @@ def test_options_that_do_not_go_together(sites: Sites, change: dict[str, Any]) -
     assert sites.requests() == []
 
 
+@pytest.mark.parametrize("options", [{"sign": SIGN}, {"attest": {}}, {"sign": {**SIGN, "key": "/absent"}}])
+def test_what_signs_needs_a_key(sites: Sites, options: dict[str, Any]) -> None:
+    with fails(InvalidInput, "INVALID_OPTION"):
+        sites.plan(sites.entry("api"), **options)
+    assert sites.requests() == []
+
+
 def test_tags_that_exist_are_all_named(sites: Sites) -> None:
     old = sites.released("api", "1.4.2", content="other")
     sites.image("api")

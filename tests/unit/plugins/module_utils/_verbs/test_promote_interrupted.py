@@ -144,6 +144,14 @@ def release(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Release]
         assert found.seen_too_early == []
 
 
+def test_a_tag_that_comes_too_early_would_be_seen(tmp_path: Path) -> None:
+    with FakeRegistry() as source, FakeRegistry() as dest:
+        release = Release(Sites(source, dest), tmp_path, Signer(tmp_path, "release"))
+        release.prepare()
+        release.run(sign=None, attest=release.signer.options)
+        assert "prod/db:1.4.2" in release.seen_too_early
+
+
 def is_whole(now: Tags, old: Tags, new: Tags) -> bool:
     """Is each tag one of what it was and what it is to be?"""
     return all(now.get(name) in (old.get(name), new.get(name)) for name in {*now, *old, *new})
