@@ -414,17 +414,10 @@ kept:
 left_out:
   description:
     - What was not copied this time, such as images that are too young, with the digest that the source has.
+    - A result called C(skipped) would be taken by Ansible for a task that did not run.
   type: list
   elements: dict
   returned: success
-  contains: *row
-skipped:
-  description:
-    - The same as RV(left_out), for tasks that change nothing or fail. Ansible takes a task that has results of this
-      name for one that did not run, so one that changes something has them under the other name alone.
-  type: list
-  elements: dict
-  returned: when nothing is left out, nothing is changed, or the task fails
   contains: *row
 failures:
   description: What failed, images and lists; the task fails if there are some.

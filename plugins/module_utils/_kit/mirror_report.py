@@ -15,6 +15,7 @@ from .lockfile import Locked
 from .mirroring import Board, Key, tag_key
 from .rules import Rule
 
+# Not "skipped": by a result of that name, Ansible takes the whole task for one that did not run.
 COPIED, UPDATED, CURRENT, DRIFTED, KEPT, LEFT_OUT, FAILED = (
     "copied",
     "updated",
@@ -24,7 +25,7 @@ COPIED, UPDATED, CURRENT, DRIFTED, KEPT, LEFT_OUT, FAILED = (
     "left_out",
     "failed",
 )
-_DELETED, _SKIPPED = "deleted", "skipped"
+_DELETED = "deleted"
 _LENGTH = 400  # characters of the first failure that the message tells
 
 Row = dict[str, t.Any]
@@ -142,11 +143,7 @@ class Report:
                 lists[KEPT].append(_row(extra.reference, extra.digest, extra.kept))
             elif not self.ended or key in self.board.done:
                 lists[_DELETED].append(_row(extra.reference, extra.digest, extra.reason))
-        # By a result called skipped that is not empty, Ansible takes a task for one that did not run: its handlers are
-        # not told, and its diff is not shown. So a task that changes something has it under the other name alone.
-        quiet = not any(lists[name] for name in (COPIED, UPDATED, _DELETED))
-        told = with_skipped(lists) if quiet or not lists[LEFT_OUT] else lists
-        return {**told, "failures": failures, "images": images, "lock": self.lock() or []}
+        return {**lists, "failures": failures, "images": images, "lock": self.lock() or []}
 
     def lock(self) -> list[Row] | None:
         """Return what was resolved, but for what failed or is left out; None where the task ended before its end."""
@@ -198,13 +195,8 @@ class Report:
         code = "CONFLICT" if codes == {"CONFLICT"} else "PARTIAL" if errors else "GUARD"
         hosts, statuses = {error.registry for error in errors}, {error.status for error in errors}
         host, status = (one.pop() if len(one) == 1 else None for one in (hosts, statuses))
-        details = {**with_skipped(result), **(self.told() if self.board.ran else {})}
+        details = self.told() if self.board.ran else {}
         return Refused(" ".join(said), code, t.cast("str | None", host), t.cast("int | None", status), details)
-
-
-def with_skipped(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return results that have what is left out under its other name, too."""
-    return {**result, _SKIPPED: result[LEFT_OUT]}
 
 
 def _row(reference: str, digest: str | None, reason: str) -> Row:

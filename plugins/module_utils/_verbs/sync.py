@@ -18,7 +18,7 @@ from .._kit.copying import Choose, Copy, Pair
 from .._kit.extras import Extra, Guards, Origin, Scope, confirm, plan_removal
 from .._kit.ledger import Ledger
 from .._kit.lockfile import Locked, lock_writer, read_lock
-from .._kit.mirror_report import COPIED, CURRENT, DRIFTED, KEPT, LEFT_OUT, UPDATED, Image, Loss, Report, with_skipped
+from .._kit.mirror_report import COPIED, CURRENT, DRIFTED, KEPT, LEFT_OUT, UPDATED, Image, Loss, Report
 from .._kit.mirroring import Board, Mirror, Reader, gather, look_at
 from .._kit.rules import Route, Rule, Shard, find_routes, parse_rule
 from .._oci.manifest import Descriptor
@@ -396,7 +396,7 @@ class _Task:
 
     def _recover(self, error: OCIError, done: t.Sequence[Step]) -> OCIError:
         self.report.ended = True
-        error.details = {**with_skipped(self.report.results()), **self.report.told(), **error.details}
+        error.details = {**self.report.results(), **self.report.told(), **error.details}
         return error
 
 
