@@ -18,18 +18,24 @@ from .._errors import OCIError, Refused
 from .._kit.ages import Clocks
 from .._kit.bases import Bases
 from .._kit.copying import Copy, Pair, plan_arrivals
-from .._kit.endorsing import Arrival, Recording, Signing, open_recording, open_signing, plan_endorsements
-from .._kit.journal import Entry, Journal
 from .._kit.ledger import Ledger
-from .._kit.moves import (
+from .._kit.signing import Subject
+from .._kit.target import Target
+from .._oci.manifest import Json, Manifest
+from .._plan import Cost, Draft, Plan, Step
+from .._registry.session import Session
+from .._release.endorsing import Arrival, Recording, Signing, open_recording, open_signing, plan_endorsements
+from .._release.journal import Entry, Journal
+from .._release.moves import (
     LEFT,
     PLANNED,
     Move,
     Undone,
     roll_back,
 )
-from .._kit.release import BACKUP, Resolved, parse_items, resolve
-from .._kit.release_tags import (
+from .._release.release import BACKUP, Resolved, parse_items, resolve
+from .._release.requirements import Candidate, Means, failures
+from .._release.tags import (
     CREATED,
     CURRENT,
     KEPT,
@@ -48,13 +54,7 @@ from .._kit.release_tags import (
     sentences,
     untouched,
 )
-from .._kit.requirements import Candidate, Means, failures
-from .._kit.signing import Subject
-from .._kit.target import Target
-from .._kit.undoing import plan_restored
-from .._oci.manifest import Json, Manifest
-from .._plan import Cost, Draft, Plan, Step
-from .._registry.session import Session
+from .._release.undoing import plan_restored
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,8 @@ from functools import partial
 
 from .._errors import ContentError, InvalidInput, OCIError, Refused, Unsupported
 from .._kit.ages import Clocks
-from .._kit.clearing import REFUSED, Clearing, Late, Progress
-from .._kit.fates import Fates, Limits, decide
-from .._kit.graph import MISSING, Graph, listed_manifests, look_at
 from .._kit.ledger import Ledger
 from .._kit.removing import deletes_tags_with_manifest, listed
-from .._kit.retention import Judge, Reason, Rules, parse_rules
-from .._kit.undo import Saved, check_undo, save
 from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor, Json
 from .._oci.reference import Reference
@@ -24,6 +19,11 @@ from .._oci.tagrules import is_digest_tag
 from .._plan import Draft, Outcome, Plan, Step
 from .._registry.client import Repository
 from .._registry.session import Session
+from .._retention.clearing import REFUSED, Clearing, Late, Progress
+from .._retention.fates import Fates, Limits, decide
+from .._retention.graph import MISSING, Graph, listed_manifests, look_at
+from .._retention.retention import Judge, Reason, Rules, parse_rules
+from .._retention.undo import Saved, check_undo, save
 
 _EMPTY: Json = {
     "deleted": [],
@@ -150,7 +150,7 @@ def plan_prune(
     texts = [name] if name is not None else list(dict.fromkeys(names or []))
     references = list(dict.fromkeys(Reference.parse_repository(text) for text in texts))
     if state == "restored":
-        from .._kit.restoring import plan_restore
+        from .._retention.restoring import plan_restore
 
         path = undo_path or ""
         return plan_restore(session, references, path, {**_EMPTY, "undo_path": path})

@@ -15,12 +15,12 @@ from functools import partial
 from .._errors import InvalidInput, NotFound, OCIError, Refused
 from .._kit.ages import Clocks
 from .._kit.copying import Choose, Copy, Pair
-from .._kit.extras import Extra, Guards, Origin, Scope, confirm, plan_removal
 from .._kit.ledger import Ledger
-from .._kit.lockfile import Locked, lock_writer, read_lock
-from .._kit.mirror_report import COPIED, CURRENT, DRIFTED, KEPT, LEFT_OUT, UPDATED, Image, Loss, Report
-from .._kit.mirroring import Board, Mirror, Reader, gather, look_at
-from .._kit.rules import Route, Rule, Shard, find_routes, parse_rule
+from .._mirror.extras import Extra, Guards, Origin, Scope, confirm, plan_removal
+from .._mirror.lockfile import Locked, lock_writer, read_lock
+from .._mirror.mirroring import Board, Mirror, Reader, gather, look_at
+from .._mirror.report import COPIED, CURRENT, DRIFTED, KEPT, LEFT_OUT, UPDATED, Image, Loss, Report
+from .._mirror.rules import Route, Rule, Shard, find_routes, parse_rule
 from .._oci.manifest import Descriptor
 from .._oci.places import IMAGE, REPOSITORY
 from .._oci.reference import Reference

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils import _runner
 from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput, NotFound, OCIError, Refused
-from ansible_collections.quayside.registry.plugins.module_utils._kit.rules import Shard
+from ansible_collections.quayside.registry.plugins.module_utils._mirror.rules import Shard
 from ansible_collections.quayside.registry.plugins.module_utils._oci.reference import Reference
 from ansible_collections.quayside.registry.plugins.module_utils._options import acted_on, read_as
 from ansible_collections.quayside.registry.plugins.module_utils._registry.referrers import digest_tag

@@ -10,12 +10,12 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._errors import NotFound, OCIError, Refused
+from .._kit.removing import deletes_tags_with_manifest, listed, look_at_tags
 from .._oci.manifest import Manifest
 from .._oci.reference import Reference
 from .._registry.client import Repository
 from .._registry.manifests import find_existing, put, remove
 from .._registry.session import Session
-from .removing import deletes_tags_with_manifest, listed, look_at_tags
 
 _POLLS = 4
 

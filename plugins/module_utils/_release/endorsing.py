@@ -7,6 +7,9 @@ import typing as t
 from dataclasses import dataclass
 
 from .._errors import InvalidInput, Refused
+from .._kit.own_signatures import Signer, ToSign, claimed_name, new_bundle, new_simples, with_members
+from .._kit.referrers import Beside
+from .._kit.signing import NewBundle, NewSimple, Shelf, SignatureTag, Subject, bundle_manifest, open_key, plan_additions
 from .._oci.manifest import Json, Manifest, canonical_json, parse_json
 from .._oci.mediatype import INDEXES
 from .._oci.patches import texts
@@ -17,9 +20,6 @@ from .._registry.session import Session
 from .._trust.keys import PrivateKey
 from .._trust.signing import attest
 from .._trust.statement import SIGNED, predicate_type_of
-from .own_signatures import Signer, ToSign, claimed_name, new_bundle, new_simples, with_members
-from .referrers import Beside
-from .signing import NewBundle, NewSimple, Shelf, SignatureTag, Subject, bundle_manifest, open_key, plan_additions
 
 RECORD_TYPE = "https://github.com/quayside/registry/promotion/v1"
 

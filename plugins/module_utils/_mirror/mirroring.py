@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from .._errors import NotFound, OCIError
+from .._kit.content import ContentStep, Manifests, Planned
+from .._kit.copying import Choose, Copy, Pair, plan_copies
+from .._kit.target import Target
 from .._oci.manifest import Manifest
 from .._oci.parts import parts
 from .._oci.reference import Reference
@@ -20,9 +23,6 @@ from .._plan import Cost, Draft, Outcome, Plan, Step
 from .._registry.client import Repository
 from .._registry.retry import is_transient
 from .._registry.session import Session
-from .content import ContentStep, Manifests, Planned
-from .copying import Choose, Copy, Pair, plan_copies
-from .target import Target
 
 _PART = 64  # images that are planned, and brought over, at once
 

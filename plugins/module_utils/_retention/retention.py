@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from .._errors import ContentError, InvalidInput, NotFound
+from .._kit.ages import Age, Clocks, parse_age
+from .._kit.image import read_config
 from .._oci.digest import digest_problem
 from .._oci.image import artifact_type, not_image
 from .._oci.manifest import Manifest
@@ -17,9 +19,7 @@ from .._oci.patches import Strings, strings
 from .._oci.reference import DOCKER_HUB, Reference
 from .._oci.tagrules import is_digest_tag, rule_chooser
 from .._registry.session import Session
-from .ages import Age, Clocks, parse_age
 from .graph import MISSING, Graph
-from .image import read_config
 
 Chooser = t.Callable[[t.Iterable[str]], list[str]]
 Options = t.Mapping[str, t.Any]
@@ -116,8 +116,8 @@ def parse_rules(select: Options, keep: Options, protect: t.Sequence[str], clocks
 
 
 def _signed_by(options: Options) -> t.Callable[[Session, Reference], bool]:
+    from .._kit.verifying import verify
     from .._trust.trust import parse_trust
-    from .verifying import verify
 
     trust = parse_trust(options)
 

@@ -7,6 +7,11 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._errors import ContentError, InvalidInput, NotFound
+from .._kit.ages import Age, Birth, Clocks, parse_age
+from .._kit.bases import Bases, images_below
+from .._kit.beside import look_at_referrers
+from .._kit.image import read_config
+from .._kit.verifying import Demand, Verdicts, verify
 from .._oci.image import not_image
 from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.parts import parts
@@ -17,11 +22,6 @@ from .._registry.session import Session
 from .._trust.attest import Wanted, parse_wanted
 from .._trust.trust import OPTIONS as TRUST_OPTIONS
 from .._trust.trust import Trust, parse_trust
-from .ages import Age, Birth, Clocks, parse_age
-from .bases import Bases, images_below
-from .beside import look_at_referrers
-from .image import read_config
-from .verifying import Demand, Verdicts, verify
 
 Texts = tuple[tuple[str, str], ...]
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from .._kit.removing import listed
 from .._oci.tagrules import is_digest_tag
 from .graph import Graph, Roots
-from .removing import listed
 from .retention import Reason
 
 _GENERATION = 1_000_000  # more than one inside the other: what refers to something goes after all that is below it

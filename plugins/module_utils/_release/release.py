@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from .._errors import ContentError, InvalidInput, NotFound
+from .._kit.image import choose_platforms
 from .._oci.digest import digest_problem
 from .._oci.manifest import Descriptor, Json, Manifest
 from .._oci.moving import breadth, render
@@ -15,7 +16,6 @@ from .._oci.platform import Platform
 from .._oci.reference import Reference, check_tag
 from .._registry.client import Repository
 from .._registry.session import Session
-from .image import choose_platforms
 from .requirements import Requirements, parse_requirements
 
 TAG, MOVING, BACKUP = "tag", "moving", "backup"

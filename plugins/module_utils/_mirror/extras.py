@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from .._errors import OCIError, Refused
+from .._kit.content import ContentStep
+from .._kit.removing import Use, deletes_tags_with_manifest, listed, look_at_tags, untag
 from .._oci.tagrules import is_digest_tag
 from .._plan import Outcome
 from .._registry.client import Repository
@@ -18,9 +20,7 @@ from .._registry.manifests import remove
 from .._registry.referrers import digest_tag
 from .._registry.session import Session
 from .._registry.tags import list_tags
-from .content import ContentStep
 from .mirroring import gather, tag_key
-from .removing import Use, deletes_tags_with_manifest, listed, look_at_tags, untag
 
 Origin = tuple[Repository, str]
 """A source, and the tag that it would have."""

@@ -8,6 +8,8 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._errors import InvalidInput
+from .._kit.ages import Age, parse_age
+from .._kit.repositories import list_repositories
 from .._oci.patterns import pattern_filter
 from .._oci.places import IMAGE, PREFIX, REPOSITORY, Place
 from .._oci.platform import Platform
@@ -15,8 +17,6 @@ from .._oci.reference import Reference
 from .._oci.renaming import Renames
 from .._oci.tagrules import rule_chooser
 from .._registry.session import Session
-from .ages import Age, parse_age
-from .repositories import list_repositories
 
 if t.TYPE_CHECKING:
     from .._trust.trust import Trust

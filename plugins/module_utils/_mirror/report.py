@@ -7,9 +7,9 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._errors import OCIError, Refused
+from .._kit.copying import Copy
 from .._oci.reference import Reference
 from .._registry.pace import SPENT
-from .copying import Copy
 from .extras import Extra
 from .lockfile import Locked
 from .mirroring import Board, Key, tag_key

@@ -6,6 +6,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from .._kit.bases import images_below
+from .._kit.image import read_config
 from .._oci.image import not_image
 from .._oci.manifest import Manifest
 from .._oci.moving import VERSION, newest
@@ -14,8 +16,6 @@ from .._oci.version import Version
 from .._registry.client import Repository
 from .._registry.session import Session
 from .._registry.tags import list_tags
-from .bases import images_below
-from .image import read_config
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput, Refused
-from ansible_collections.quayside.registry.plugins.module_utils._kit.requirements import parse_requirements
+from ansible_collections.quayside.registry.plugins.module_utils._release.requirements import parse_requirements
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import fails
