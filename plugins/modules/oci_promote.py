@@ -203,6 +203,7 @@ options:
   require:
     description:
       - What each image must fulfil before anything is written. All failures of all images are told at once.
+      - It is checked at each run, also where all is in place.
     type: dict
     suboptions: *require
   on_existing:
@@ -216,7 +217,8 @@ options:
     description:
       - V(forward) never moves a moving tag to a version below the one that it shows. That is what its image says
         (C(org.opencontainers.image.version), an annotation or a label), else the newest of the destination's tags that
-        the same template fits. A tag that would go back is kept, and the task succeeds and says so.
+        the same template fits, also where the tag does not exist yet. A tag that would go back is kept, and the task
+        succeeds and says so.
       - A pre-release such as V(1.5.0-rc.1) moves only what shows a pre-release, or is called like one.
       - V(any) moves them to whatever is released.
     type: str

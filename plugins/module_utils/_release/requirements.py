@@ -229,7 +229,7 @@ def _trusted_and_old(means: Means, image: Candidate, required: Requirements) -> 
             signed.append(verdicts.signed)
     if required.age:
         birth = means.clocks.birth(image.repository, image.root, required.age.clocks, min(signed, default=None))
-        yield from _age_problems(means.clocks, image, required.age, birth)
+        yield from _age_problems(means, image, required.age, birth)
 
 
 def _problem(image: Candidate, verdicts: Verdicts) -> str:
@@ -238,13 +238,15 @@ def _problem(image: Candidate, verdicts: Verdicts) -> str:
     return "" if verdicts.verified else verdicts.problem
 
 
-def _age_problems(clocks: Clocks, image: Candidate, age: Age, birth: Birth) -> t.Iterator[str]:
+def _age_problems(means: Means, image: Candidate, age: Age, birth: Birth) -> t.Iterator[str]:
     if birth.time is None:
-        if not age.skip_unknown:
-            asked = ", ".join(age.clocks)
-            yield f"{image.reference}: its age is not known ({asked}), and it must be {age.text} old."
-    elif not clocks.is_old_enough(birth, age):
-        hours = max(0.0, clocks.now - birth.time) / 3600
+        unknown = f"{image.reference}: its age is not known ({', '.join(age.clocks)})"
+        if age.skip_unknown:
+            means.session.transport.warn(f"{unknown}, so that requirement is skipped.")
+        else:
+            yield f"{unknown}, and it must be {age.text} old."
+    elif not means.clocks.is_old_enough(birth, age):
+        hours = max(0.0, means.clocks.now - birth.time) / 3600
         yield f"{image.reference} is {hours:.1f} hours old ({birth.clock}), and must be {age.text} old."
 
 

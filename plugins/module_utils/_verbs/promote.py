@@ -17,11 +17,13 @@ from .._archives.atomic import check_file
 from .._errors import OCIError, Refused
 from .._kit.ages import Clocks
 from .._kit.bases import Bases
+from .._kit.content import Manifests
 from .._kit.copying import Copy, Pair, plan_arrivals
 from .._kit.ledger import Ledger
+from .._kit.referrers import Beside
 from .._kit.signing import Subject
 from .._kit.target import Target
-from .._oci.manifest import Json, Manifest
+from .._oci.manifest import Json
 from .._plan import Cost, Draft, Plan, Step
 from .._registry.session import Session
 from .._release.endorsing import Arrival, Recording, Signing, open_recording, open_signing, plan_endorsements
@@ -218,14 +220,12 @@ class _Release:
                 found.setdefault(row.place, []).append(row)
         return [_Landing(_copy(rows[0]), tuple(rows)) for rows in found.values()]
 
-    def _contents(
-        self, draft: Draft, landings: list[_Landing]
-    ) -> tuple[dict[tuple[str, str], Manifest], set[tuple[str, str]]]:
+    def _contents(self, draft: Draft, landings: list[_Landing]) -> tuple[Manifests, set[tuple[str, str]]]:
         """Plan content, referrers, signatures and records; return manifests, and what was in place but incomplete."""
         moving = [one for one in landings if one.moves]
         there = [one for one in landings if not one.moves] if self.how.repair else []
         repaired: set[tuple[str, str]] = set()
-        beside = []
+        beside: list[Beside] = []
         if there:
             _manifests, found = self._arrive(draft, there)
             beside += found
@@ -240,7 +240,7 @@ class _Release:
         self._warn(draft, moving)
         return manifests, repaired
 
-    def _arrive(self, draft: Draft, landings: t.Sequence[_Landing]) -> t.Any:
+    def _arrive(self, draft: Draft, landings: t.Sequence[_Landing]) -> tuple[Manifests, list[Beside]]:
         copies = [one.copy for one in landings]
         subjects = copies if self.how.referrers else []
         return plan_arrivals(self.session, draft, copies, subjects, self.how.repair, by_digest=True)
@@ -276,7 +276,7 @@ class _Release:
 
         return Step(f"Write to {path} what {len(entries)} tags were.", run)
 
-    def _tag_step(self, row: Row, manifests: t.Mapping[tuple[str, str], Manifest]) -> Step:
+    def _tag_step(self, row: Row, manifests: Manifests) -> Step:
         manifest = manifests.get(row.place) or row.repository.get_raw(row.wanted)
         was = f" (was {row.previous})" if row.previous else ""
         run = partial(row.move.write, manifest)

@@ -170,7 +170,9 @@ def test_age(sites: Sites, tmp_path: Path) -> None:
     assert reasons(sites, old) == []
     seen = {"age": {"duration": "1h", "clock": ["first_seen"], "on_unknown": "fail"}}
     assert "its age is not known (first_seen)" in reasons(sites, seen)[0]
-    assert reasons(sites, {"age": {**seen["age"], "on_unknown": "skip"}}) == []
+    session = sites.session()
+    assert reasons(sites, {"age": {**seen["age"], "on_unknown": "skip"}}, session=session) == []
+    assert "so that requirement is skipped" in session.transport.warnings[0]
     path = tmp_path / "seen.json"
     session = sites.session()
     (reason,) = reasons(sites, seen, state_path=str(path), session=session)
