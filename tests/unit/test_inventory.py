@@ -64,3 +64,19 @@ def test_module_says_that_it_is_about_container_registries(module: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_module_is_in_the_readme(module: str) -> None:
     assert re.search(rf"^\|.*\b{module}\b.*\|$", README, re.MULTILINE), "no table row of the README names the module"
+
+
+def test_every_error_code_is_explained():
+    """A code is a text in capitals that is the second argument, or `code`, of an error."""
+    codes = set()
+    room = ROOT / "plugins" / "module_utils"
+    errors = {node.name for node in ast.parse((room / "_errors.py").read_text("utf-8")).body if hasattr(node, "bases")}
+    for path in room.rglob("*.py"):
+        calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        for call in (call for call in calls if getattr(call.func, "id", "") in errors):
+            said = [*call.args[1:2], *(word.value for word in call.keywords if word.arg == "code")]
+            texts = [one.value for one in said if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+            codes.update(text for text in texts if re.fullmatch("[A-Z][A-Z_]{4,}", text))
+    guide = (ROOT / "docs" / "docsite" / "rst" / "results_and_errors.rst").read_text("utf-8")
+    assert {"NOT_BASED_ON", "GUARD"} <= codes
+    assert {code for code in codes if f"``{code}``" not in guide} == set()
