@@ -59,7 +59,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-outdated: {type: bool, returned: success, description: Whether there is a newer base; of an index, for any image.}
+outdated: {type: bool, returned: success, description: "Whether there is a newer base; of an index, for any image."}
 base: {type: str, returned: success, description: The name of the base.}
 base_digest:
   description:

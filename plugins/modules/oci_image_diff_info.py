@@ -69,7 +69,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-same: {type: bool, returned: success, description: Whether the two are one image, with one digest.}
+same: {type: bool, returned: success, description: "Whether the two are one image, with one digest."}
 reference: {type: str, returned: success, description: The name of the image that was compared with its digest.}
 digest: {type: str, returned: success, description: The digest of that image.}
 media_type: {type: str, returned: success, description: The media type of RV(digest).}
