@@ -34,6 +34,7 @@ _ENTRY: Spec = {
     "trusted_hosts": {"type": "list", "elements": "str", "default": []},
     **_REACH,
 }
+_PRIVATE = "PRIVATE KEY-----"
 TOGETHER = [("username", "password"), ("client_cert", "client_key")]
 
 # Of every module: fragment _registry.
@@ -185,6 +186,15 @@ def check_strings(options: Spec, given: t.Any) -> None:
                 read = "a boolean" if isinstance(item, bool) else "a number with a fraction"
                 shown = f"it has become {item}" if not spec.get("no_log") else "its text is lost"
                 raise InvalidInput(f"{name}: YAML reads this as {read} ({shown}); write it in quotes.")
+
+
+def misplaced(given: t.Any) -> t.Iterator[str]:
+    """Yield the private keys among the values of options, which are secrets also where they do not belong."""
+    if isinstance(given, str) and _PRIVATE in given:
+        yield given
+    elif isinstance(given, (dict, list)):
+        for value in given.values() if isinstance(given, dict) else given:
+            yield from misplaced(value)
 
 
 def session_from(params: Params, run: RunCommand) -> Session:
