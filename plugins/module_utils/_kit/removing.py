@@ -43,12 +43,17 @@ class Use:
         return [tag for tag in dict.fromkeys(users) if tag not in going]
 
 
-def look_at_tags(session: Session, repository: Repository) -> Use:
-    """Look at all tags, and into the indexes among what they point at."""
-    tags = list_tags(repository)
+def look_at_tags(session: Session, repository: Repository, known: Use | None = None) -> Use:
+    """Look at all tags, and into the indexes among what they point at, but for those that were ``known`` before.
+
+    Raises ContentError (LIST_INCOMPLETE) where the list may have been cut off: what it lacks would be broken.
+    """
+    tags = list_tags(repository, whole=True)
     heads = {tag: head for tag, head in zip(tags, session.map(repository.head, tags, "tags")) if head}
     indexes = {head.digest: head for head in heads.values() if head.media_type in INDEXES}
-    inside = dict(zip(indexes, session.map(partial(_inside, repository), indexes.values())))
+    inside = {known.digests[tag]: held for tag, held in known.holds.items()} if known else {}
+    unread = [digest for digest in indexes if digest not in inside]
+    inside.update(zip(unread, session.map(partial(_inside, repository), [indexes[each] for each in unread])))
     return Use(
         {tag: head.digest for tag, head in heads.items()},
         {tag: inside[head.digest] for tag, head in heads.items() if head.digest in inside},
