@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from .._errors import ContentError, NotFound, OCIError, Refused, Unsupported
-from .._oci.manifest import Descriptor
+from .._oci.manifest import Descriptor, Manifest
 from .._oci.mediatype import INDEXES
 from .._oci.reference import Reference
 from .._oci.walk import below, walk
 from .._registry.client import Repository
-from .._registry.manifests import remove
+from .._registry.manifests import find_existing, put, remove
 from .._registry.session import Session
 from .._registry.tags import list_tags
 
@@ -119,6 +119,13 @@ def listed(tags: t.Sequence[str]) -> str:
     """Return the first of some tags, and how many more there are."""
     more = f" and {len(tags) - _SHOWN} more" if len(tags) > _SHOWN else ""
     return ", ".join(tags[:_SHOWN]) + more
+
+
+def put_back(repository: Repository, manifest: Manifest, tags: t.Iterable[str]) -> None:
+    """Put back a manifest and tags of it that are needed, and went with another tag, as with ECR and Harbor."""
+    for target in (manifest.digest, *tags):
+        if find_existing(repository, target) is None:
+            put(repository, target, manifest)
 
 
 def untag(session: Session, repository: Repository, tag: str, digest: str, force: bool) -> None:

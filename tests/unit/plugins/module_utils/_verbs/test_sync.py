@@ -705,6 +705,21 @@ def test_members_of_kept_indexes_stay(mirror: Mirror, quirks: Quirks) -> None:
     assert complete(mirror.dest, COPY, index)
 
 
+@pytest.mark.parametrize(
+    "quirks", [Quirks(last_tag_delete_removes_manifest=True), Quirks(tag_delete_removes_manifest=True)]
+)
+def test_what_goes_with_a_tag_is_put_back_where_it_is_needed(mirror: Mirror, quirks: Quirks) -> None:
+    index = add_platforms(mirror.source, tag="2.0")
+    one, two = [item["digest"] for item in mirror.source.manifest(REPO, index)["manifests"]][:2]
+    mirror.source.api.repos[REPO].tags.update({"amd64": one, "arm64": two, "own": two})
+    rule = exactly(mirror, "1.0")
+    mirror.dest.quirks = quirks
+    drop(mirror.source, "amd64", "arm64")
+    assert names(mirror.run(rule, **ALL)["deleted"]) == ["amd64", "arm64"]
+    assert set(mirror.dest.tags(COPY)) == {"1.0", "2.0", "own"}
+    assert complete(mirror.dest, COPY, "2.0")
+
+
 @KINDS
 def test_signatures_go_with_their_image_and_stay_with_what_is_kept(mirror: Mirror, quirks: Quirks) -> None:
     digests = add(mirror.source, "1.0", "1.1")
@@ -1231,6 +1246,28 @@ def test_a_tag_that_came_meanwhile_keeps_the_image(mirror: Mirror) -> None:
     done = plan.apply(session.map)
     assert digest in mirror.dest.manifests(COPY)
     assert done.result["deleted"] == []
+
+
+@KINDS
+@pytest.mark.parametrize("late", [True, False])
+def test_a_signature_stays_with_an_image_that_stays(mirror: Mirror, quirks: Quirks, late: bool) -> None:
+    """The image was to go, and is needed since, or its registry does not delete it."""
+    sig = f"{digest_tag(add(mirror.source, '1.1')['1.1'])}.sig"
+    mirror.source.add_image(REPO, sig, layers=[b"sig"])
+    rule = exactly(mirror, "1.0", referrers=True)
+    mirror.dest.quirks = quirks
+    drop(mirror.source, "1.1")
+    session = mirror.session(retries=0)
+    plan = plan_sync(session, **{**OPTIONS, **ALL, "sources": [rule]})
+    digest = mirror.dest.tags(COPY)["1.1"]
+    if late:
+        mirror.dest.api.repos[COPY].tags["promoted"] = digest
+    else:
+        mirror.dest.fault("DELETE", f"/manifests/({digest}|1.1)$", status=500, times=99)
+    done = plan.apply(session.map)
+    assert sig in mirror.dest.tags(COPY)
+    assert digest in mirror.dest.manifests(COPY)
+    assert sig not in names(done.result["deleted"])
 
 
 @pytest.mark.parametrize("tags", [["9.0"], [], None])
