@@ -201,6 +201,7 @@ def _with_manifests(
         else:
             done.append(one if one.kept else replace(one, key=f"delete {one.digest}"))
     steps, found = [], again.before
+    again.going = frozenset(going)
     for digest in dict.fromkeys(str(one.digest) for one in done if not one.kept):
         same = [one.tag for one in done if not one.kept and one.digest == digest]
         # Tags that move away from it first have to have done so.
@@ -217,7 +218,7 @@ class _Again:
     """What the tags of a repository need by the time that the first manifest goes; much may have been copied before."""
 
     def __init__(self, session: Session, repository: Repository, going: frozenset[str], before: Use) -> None:
-        self._session, self.repository, self._going, self.before = session, repository, going, before
+        self._session, self.repository, self.going, self.before = session, repository, going, before
         self._lock = threading.Lock()
         self._use: Use | None = None
 
@@ -225,7 +226,7 @@ class _Again:
         """Raise Refused where a tag has come to need a manifest since it was looked for such tags."""
         with self._lock:
             self._use = self._use or look_at_tags(self._session, self.repository, self.before)
-        others = self._use.others(digest, self._going)
+        others = self._use.others(digest, self.going)
         if others:
             text = f"{self.repository.full(digest)} is needed by {listed(others)} meanwhile, so it was not deleted"
             raise Refused(f"{text}; run this task again.", "TAG_MOVED", self.repository.registry.host)

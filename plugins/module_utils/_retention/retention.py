@@ -102,9 +102,9 @@ def parse_rules(select: Options, keep: Options, protect: t.Sequence[str], clocks
     newest = {name: keep.get(name) for name in ("newest", "per", "sort_by")}
     by_name = {"newest": newest, "include": {"include": keep.get("include")}, "semver": {"semver": keep.get("semver")}}
     return Rules(
-        rule_chooser(rules),
+        rule_chooser(rules, "select"),
         parse_age(select.get("age"), "select.age"),
-        {name: rule_chooser(given) for name, given in by_name.items() if given[name] not in (None, [], "")},
+        {name: rule_chooser(given, "keep") for name, given in by_name.items() if given[name] not in (None, [], "")},
         frozenset(protect),
         tuple(map(InUse.parse, keep.get("in_use") or ())),
         parse_age(keep.get("younger_than"), "keep.younger_than"),

@@ -68,7 +68,7 @@ def plan_sync(
     if locked and not lock_path:
         raise InvalidInput("locked does what a lock says; give its lock_path.")
     rules = [parse_rule(source, state_path is not None) for source in sources]
-    protected = rule_chooser(delete_protect) if delete_protect is not None else lambda tags: []
+    protected = rule_chooser(delete_protect, "delete_protect") if delete_protect is not None else lambda tags: []
     guards = Guards(max_deletions, max_share, protected)
     settings = _Settings(compare == "deep", guards, keep_going, lock_path, locked, Shard.parse(shard))
     clocks = Clocks(time.time(), Ledger.open(session, state_path) if state_path else None)

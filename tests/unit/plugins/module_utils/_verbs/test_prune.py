@@ -766,9 +766,11 @@ def test_several_hundred_tags() -> None:
     [
         ({}, {}, "select is empty"),
         ({"include": [], "sort_by": "version", "age": None}, {}, "select is empty"),
-        ({"include": ["("]}, {}, "not a regular expression"),
-        (ALL, {"keep": {"newest": 0}}, "newest must be at least 1"),
+        ({"include": ["("]}, {}, "select: '(' is not a regular expression"),
         (ALL, {"keep": {"per": "^(.)"}}, "give keep.newest too"),
+        ({"include": [".*"], "newest": 0}, {}, "select: newest must be at least 1"),
+        (ALL, {"keep": {"newest": 0}}, "keep: newest must be at least 1"),
+        (ALL, {"keep": {"include": ["("]}}, "keep: '('"),
         (ALL, {"keep": {"in_use": ["A B"]}}, "keep.in_use: 'A B'"),
         (ALL, {"keep": {"in_use": [""]}}, "keep.in_use: ''"),
         (ALL, {"keep": {"labels": {"a": True}}}, "keep.labels"),
