@@ -138,6 +138,7 @@ options:
           - What runs somewhere, as hosts report it. That may be a digest, the ID of an image, or a reference, short or
             in full, with a tag, a digest or both.
           - The digest of an index and that of one of its members both keep the whole index, under each of its tags.
+            An index that has no tag any more is kept whole too; tags of its members may go where that leaves them.
           - Of names, the path and the tag are compared, and not the registry, which may have several addresses.
             V(app:1) is V(registry.example/team/app:1), too.
         type: list

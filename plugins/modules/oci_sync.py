@@ -204,8 +204,9 @@ options:
         description:
           - Delete the tags of the destination that the rule covers and that the source no longer has. What
             O(sources[].tags.newest) merely does not pick any more is kept.
-          - Nothing is deleted where a list of a source failed, was cut off, or matched nothing; each source is asked
-            again for just what is to go. Repositories that are gone from the source stay.
+          - Nothing is deleted where a list of a source failed, was cut off, or matched nothing. All sources of the
+            destination, also those that delete nothing, are asked again for just what is to go. Repositories that are
+            gone from the source stay.
           - A name that O(sources[].rename_tags) made is deleted where its expression can be turned round, which is so
             for one of letters, digits and groups, such as V(^v(.*\)$).
           - Tags for signatures and the like go along with their image, unless something that is kept needs them.

@@ -8,7 +8,7 @@ import os
 import typing as t
 
 from .._archives.atomic import check_file, write_file
-from .._errors import InvalidInput
+from .._errors import ContentError, InvalidInput
 from .._oci.manifest import canonical_json, parse_json
 from .._oci.times import parse_time, shown_time
 from .._registry.session import Session
@@ -58,7 +58,10 @@ class Ledger:
                 raw = file.read()
         except FileNotFoundError:
             return {}
-        found = parse_json(raw, self._path).get(_KEY) if raw else {}
+        try:
+            found = parse_json(raw, self._path).get(_KEY) if raw else {}
+        except ContentError:
+            found = None
         times = {name: parse_time(text) for name, text in found.items()} if isinstance(found, dict) else {"": None}
         if None in times.values():
             raise InvalidInput(f"{self._path} is no ledger of this collection; give another state_path.", "FILE_ERROR")

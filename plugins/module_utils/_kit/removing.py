@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from .._errors import ContentError, NotFound, OCIError, Refused, Unsupported
-from .._oci.manifest import Descriptor
+from .._oci.manifest import Descriptor, Manifest
 from .._oci.mediatype import INDEXES
 from .._oci.reference import Reference
 from .._oci.walk import below, walk
 from .._registry.client import Repository
-from .._registry.manifests import remove
+from .._registry.manifests import find_existing, put, remove
 from .._registry.session import Session
 from .._registry.tags import list_tags
 
@@ -43,12 +43,17 @@ class Use:
         return [tag for tag in dict.fromkeys(users) if tag not in going]
 
 
-def look_at_tags(session: Session, repository: Repository) -> Use:
-    """Look at all tags, and into the indexes among what they point at."""
-    tags = list_tags(repository)
+def look_at_tags(session: Session, repository: Repository, known: Use | None = None) -> Use:
+    """Look at all tags, and into the indexes among what they point at, but for those that were ``known`` before.
+
+    Raises ContentError (LIST_INCOMPLETE) where the list may have been cut off: what it lacks would be broken.
+    """
+    tags = list_tags(repository, whole=True)
     heads = {tag: head for tag, head in zip(tags, session.map(repository.head, tags, "tags")) if head}
     indexes = {head.digest: head for head in heads.values() if head.media_type in INDEXES}
-    inside = dict(zip(indexes, session.map(partial(_inside, repository), indexes.values())))
+    inside = {known.digests[tag]: held for tag, held in known.holds.items()} if known else {}
+    unread = [digest for digest in indexes if digest not in inside]
+    inside.update(zip(unread, session.map(partial(_inside, repository), [indexes[each] for each in unread])))
     return Use(
         {tag: head.digest for tag, head in heads.items()},
         {tag: inside[head.digest] for tag, head in heads.items() if head.digest in inside},
@@ -114,6 +119,13 @@ def listed(tags: t.Sequence[str]) -> str:
     """Return the first of some tags, and how many more there are."""
     more = f" and {len(tags) - _SHOWN} more" if len(tags) > _SHOWN else ""
     return ", ".join(tags[:_SHOWN]) + more
+
+
+def put_back(repository: Repository, manifest: Manifest, tags: t.Iterable[str]) -> None:
+    """Put back a manifest and tags of it that are needed, and went with another tag, as with ECR and Harbor."""
+    for target in (manifest.digest, *tags):
+        if find_existing(repository, target) is None:
+            put(repository, target, manifest)
 
 
 def untag(session: Session, repository: Repository, tag: str, digest: str, force: bool) -> None:

@@ -6,13 +6,15 @@ Nothing is removed on the word of a list alone: each source is asked again for j
 
 from __future__ import annotations
 
+import threading
 import typing as t
 from dataclasses import dataclass, replace
 from functools import partial
 
 from .._errors import OCIError, Refused
 from .._kit.content import ContentStep
-from .._kit.removing import Use, deletes_tags_with_manifest, listed, look_at_tags, untag
+from .._kit.removing import Use, deletes_tags_with_manifest, listed, look_at_tags, put_back, untag
+from .._oci.manifest import Manifest
 from .._oci.tagrules import is_digest_tag
 from .._plan import Outcome
 from .._registry.client import Repository
@@ -28,13 +30,16 @@ Origin = tuple[Repository, str]
 
 @dataclass(frozen=True)
 class Scope:
-    """A destination, the names that the sources' tags ``has`` there, and where a tag of a rule would come from.
+    """A destination, and the names that the sources' tags ``has`` there.
 
-    ``moves`` are the tags that the task sets there: the digest of each, and what it rests on.
+    ``covers`` says whether a tag may go that no source lists. ``origins`` are all places that it may have come from,
+    also by rules that delete nothing. ``moves`` are the tags that the task sets there: the digest of each, and what it
+    rests on.
     """
 
     repository: Repository
     has: t.Collection[str]
+    covers: t.Callable[[str], bool]
     origins: t.Callable[[str], list[Origin]]
     moves: t.Mapping[str, tuple[str, frozenset[str]]]
 
@@ -50,6 +55,8 @@ class Extra:
     reason: str = "no source has it any more"
     key: str = ""
     """What stands for its removal among the digests of the repository."""
+    owner: str = ""
+    """The digest that a digest tag belongs to."""
 
     @property
     def reference(self) -> str:
@@ -68,7 +75,7 @@ class Guards:
         """Return the tags that the sources do not have, and why they are too many for the repository, if they are."""
         tags = [tag for tag in list_tags(scope.repository) if not is_digest_tag(tag)]
         protected = set(self.protected(tags))
-        found = [Extra(scope, tag) for tag in tags if tag not in scope.has and scope.origins(tag)]
+        found = [Extra(scope, tag) for tag in tags if tag not in scope.has and scope.covers(tag)]
         extras = [replace(one, kept="it is protected") if one.tag in protected else one for one in found]
         going = sum(not one.kept for one in extras)
         if going * 100 <= self.share * len(tags):
@@ -109,13 +116,44 @@ def plan_removal(session: Session, scope: Scope, extras: t.Sequence[Extra]) -> t
         {**found.holds, **{tag: inside - {digest} for tag, (digest, inside) in scope.moves.items()}},
     )
     along = _digest_tags(use, going)
-    every = [*extras, *(Extra(scope, tag, reason=f"it belongs to {digest}") for tag, digest in along.items())]
+    every = [
+        *extras,
+        *(Extra(scope, tag, reason=f"it belongs to {digest}", owner=digest) for tag, digest in along.items()),
+    ]
     known = [replace(one, digest=use.digests.get(one.tag)) for one in every]
     there = [one for one in known if one.kept or one.digest]  # others may have removed some meanwhile
+    again = _Again(session, scope.repository, frozenset(going | along.keys()), found)
     if deletes_tags_with_manifest(scope.repository):
-        return _with_manifests(scope, there, use, found)
+        done, steps = _with_manifests(scope, there, use, again)
+    else:
+        done, steps = _alone(session, scope, there, use)
+    owners = {one.key: one.owner for one in done if one.owner and not one.kept}
+    return done, [_after(step, owners.get(step.key[1]), use, again) for step in steps]
+
+
+def _after(step: ContentStep, owner: str | None, use: Use, again: _Again) -> ContentStep:
+    """Return a step that removes what belongs to an image only where that went, and nothing came to need it."""
+    if not owner:
+        return step
+    tags = [tag for tag in use.digests if owner in (use.digests[tag], *use.holds.get(tag, ()))]
+    below = [f"delete {each}" for tag in tags for each in (tag_key(tag), use.digests[tag])]
+
+    def run() -> Outcome | None:
+        again.check(owner)
+        return step.run()
+
+    return replace(step, run=run, below=(*step.below, *below))
+
+
+def _alone(session: Session, scope: Scope, there: t.Sequence[Extra], use: Use) -> tuple[list[Extra], list[ContentStep]]:
+    """Return what becomes of tags that can be removed by themselves, as far as that is known, and the steps."""
     done = [one if one.kept else replace(one, key=f"delete {tag_key(one.tag)}") for one in there]
-    return done, [_untag_step(session, one) for one in done if not one.kept]
+    gone = {one.tag for one in done if not one.kept}
+    needed = {one.digest for one in done if not one.kept and use.others(str(one.digest), gone)}
+    saved = {digest: scope.repository.get_raw(str(digest)) for digest in needed}
+    stay = {digest: [tag for tag in use.tags(str(digest)) if tag not in gone] for digest in needed}
+    steps = [(one, saved.get(one.digest), stay.get(one.digest, [])) for one in done if not one.kept]
+    return done, [_untag_step(session, *step) for step in steps]
 
 
 def _digest_tags(use: Use, going: t.Collection[str]) -> dict[str, str]:
@@ -128,12 +166,15 @@ def _digest_tags(use: Use, going: t.Collection[str]) -> dict[str, str]:
     return {tag: owners[own] for tag in use.digests if (own := tag.partition(".")[0]) in owners and is_digest_tag(tag)}
 
 
-def _untag_step(session: Session, extra: Extra) -> ContentStep:
+def _untag_step(session: Session, extra: Extra, needed: Manifest | None, stay: t.Sequence[str]) -> ContentStep:
+    """Return what removes a tag; ``needed`` is its manifest, where something needs that, such as tags that stay."""
     repository, tag, digest = extra.scope.repository, extra.tag, str(extra.digest)
 
     def run() -> Outcome | None:
         if _is_still(repository, tag, digest):
             untag(session, repository, tag, digest, force=False)
+            if needed:
+                put_back(repository, needed, stay)
         return None
 
     text = f"Remove the tag {extra.reference}; where its registry cannot do that, delete {digest}"
@@ -141,7 +182,9 @@ def _untag_step(session: Session, extra: Extra) -> ContentStep:
     return ContentStep(f"{text}, unless something else uses it.", run, key=key)
 
 
-def _with_manifests(scope: Scope, extras: list[Extra], use: Use, found: Use) -> tuple[list[Extra], list[ContentStep]]:
+def _with_manifests(
+    scope: Scope, extras: list[Extra], use: Use, again: _Again
+) -> tuple[list[Extra], list[ContentStep]]:
     """Where a tag goes with its manifest alone, all that points at the manifest has to go."""
     going = {one.tag for one in extras if not one.kept}
     while True:  # what stays for the sake of one may hold another
@@ -157,22 +200,43 @@ def _with_manifests(scope: Scope, extras: list[Extra], use: Use, found: Use) -> 
             done.append(replace(one, kept=why))
         else:
             done.append(one if one.kept else replace(one, key=f"delete {one.digest}"))
-    steps = []
+    steps, found = [], again.before
+    again.going = frozenset(going)
     for digest in dict.fromkeys(str(one.digest) for one in done if not one.kept):
         same = [one.tag for one in done if not one.kept and one.digest == digest]
         # Tags that move away from it first have to have done so.
         before = [tag_key(tag) for tag in scope.moves if digest in (found.digests.get(tag), *found.holds.get(tag, ()))]
-        run = partial(_delete, scope.repository, digest, same)
+        run = partial(_delete, again, digest, same)
         text = f"Delete the manifest {scope.repository.full(digest)}, and with it the tags {listed(same)}."
         key = str(scope.repository), f"delete {digest}"
-        steps.append((use.depth(digest), ContentStep(text, run, key=key, below=before)))
+        beside = all(map(is_digest_tag, same))
+        steps.append(((beside, use.depth(digest)), ContentStep(text, run, key=key, below=before)))
     return done, [step for dummy, step in sorted(steps, key=lambda pair: pair[0])]
 
 
-def _delete(repository: Repository, digest: str, tags: t.Sequence[str]) -> None:
-    still = [_is_still(repository, tag, digest) for tag in tags]
+class _Again:
+    """What the tags of a repository need by the time that the first manifest goes; much may have been copied before."""
+
+    def __init__(self, session: Session, repository: Repository, going: frozenset[str], before: Use) -> None:
+        self._session, self.repository, self.going, self.before = session, repository, going, before
+        self._lock = threading.Lock()
+        self._use: Use | None = None
+
+    def check(self, digest: str) -> None:
+        """Raise Refused where a tag has come to need a manifest since it was looked for such tags."""
+        with self._lock:
+            self._use = self._use or look_at_tags(self._session, self.repository, self.before)
+        others = self._use.others(digest, self.going)
+        if others:
+            text = f"{self.repository.full(digest)} is needed by {listed(others)} meanwhile, so it was not deleted"
+            raise Refused(f"{text}; run this task again.", "TAG_MOVED", self.repository.registry.host)
+
+
+def _delete(again: _Again, digest: str, tags: t.Sequence[str]) -> None:
+    still = [_is_still(again.repository, tag, digest) for tag in tags]
     if any(still):
-        remove(repository, digest)
+        again.check(digest)
+        remove(again.repository, digest)
 
 
 def _is_still(repository: Repository, tag: str, digest: str) -> bool:

@@ -9,7 +9,8 @@ import typing as t
 from dataclasses import dataclass
 
 from .._archives.atomic import check_file, write_file
-from .._errors import InvalidInput
+from .._errors import ContentError, InvalidInput
+from .._oci.digest import digest_problem
 from .._oci.manifest import parse_json
 from .._oci.reference import Reference
 
@@ -36,7 +37,11 @@ def read_lock(path: str) -> list[Locked]:
     if not os.path.exists(path):
         raise InvalidInput(f"There is no lock at {path}; run once without locked to write it.", "FILE_ERROR")
     with open(path, "rb") as file:
-        rows = parse_json(file.read(), path).get("images")
+        raw = file.read()
+    try:
+        rows = parse_json(raw, path).get("images")
+    except ContentError:
+        raise _no_lock(path) from None
     if not isinstance(rows, list):
         raise _no_lock(path)
     return [_locked(row, path) for row in rows]
@@ -46,7 +51,7 @@ def _locked(row: t.Any, path: str) -> Locked:
     if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("src", "dest", "digest")):
         raise _no_lock(path)
     found = Locked(Reference.parse(row["src"]), Reference.parse(row["dest"]), row["digest"])
-    if not found.src.digest or not (found.dest.tag or found.dest.digest):
+    if not found.src.digest or not (found.dest.tag or found.dest.digest) or digest_problem(found.digest):
         raise _no_lock(path)
     return found
 

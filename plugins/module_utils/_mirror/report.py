@@ -42,6 +42,8 @@ class Image:
     status: str = ""
     reason: str = ""
     error: OCIError | None = None
+    locked: str | None = None
+    """The digest that it is to have, where a lock says so."""
 
     @property
     def name(self) -> str:

@@ -56,6 +56,25 @@ class Rule:
         rest = self.src.inside(src.repository)
         return rest is not None and rest == self.dest.inside(dest.repository) and self.fits(rest)
 
+    def comes(self, tag: str) -> list[str]:
+        """Return the tags of a source that this rule, which covers them, gives this name, as far as that is known."""
+        return self.covers(self.renames.origins(tag))
+
+    def source_of(self, dest: Reference) -> Reference | None:
+        """Return the repository below the source's prefix that would come to this destination, if one would."""
+        rest = self.dest.inside(dest.repository) if dest.registry == self.dest.registry else None
+        try:
+            src = self.src.at(rest) if rest is not None and self.fits(rest) else None
+        except InvalidInput:  # its name would be too long
+            return None
+        return src if src and src.name != dest.name and not self.is_own(src.repository) else None
+
+    def is_own(self, repository: str) -> bool:
+        """Is a repository of the source one that the rule made itself, since its mirror is below its own prefix?"""
+        mirrored = self.src.registry == self.dest.registry and self.src.path != self.dest.path
+        nested = self.src.inside(f"{self.dest.path}/x") is not None
+        return mirrored and nested and self.dest.inside(repository) is not None
+
 
 @dataclass(frozen=True)
 class Route:
@@ -121,9 +140,7 @@ def find_routes(session: Session, rule: Rule) -> list[Route]:
 
     def fits(name: str) -> bool:
         rest = src.inside(name)
-        mirrored = src.registry == dest.registry and src.path != dest.path and dest.inside(name) is not None
-        is_nested = mirrored and src.inside(f"{dest.path}/x") is not None
-        return rest is not None and rule.fits(rest) and not is_nested
+        return rest is not None and rule.fits(rest) and not rule.is_own(name)
 
     names = list_repositories(session, src.registry, fits)
     return [Route(rule, src.at(rest), dest.at(rest)) for rest in (str(src.inside(name)) for name in names)]

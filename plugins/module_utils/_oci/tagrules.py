@@ -66,10 +66,16 @@ def _ranges(semver: t.Any) -> list[str]:
     return found
 
 
-def rule_chooser(rules: Rules | None) -> t.Callable[[t.Iterable[str]], list[str]]:
-    """Return the function that chooses tags by an option ``tags``; digest tags belong to their image, not to a rule."""
+def rule_chooser(rules: Rules | None, what: str = "tags") -> t.Callable[[t.Iterable[str]], list[str]]:
+    """Return the function that chooses tags by an option, which ``what`` names in errors.
+
+    Digest tags belong to their image, not to a rule.
+    """
     given = {name: value for name, value in (rules or {}).items() if value is not None}
-    return tag_chooser(**{**given, "omit_digest_tags": True})
+    try:
+        return tag_chooser(**{**given, "omit_digest_tags": True})
+    except InvalidInput as exc:
+        raise InvalidInput(f"{what}: {exc}", exc.code) from None
 
 
 def _group(per: str | None) -> t.Callable[[str], str | None]:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from .._errors import NotFound, RegistryError, Unsupported
+from .._kit.removing import put_back
 from .._oci.manifest import Descriptor
 from .._oci.tagrules import is_digest_tag
 from .._plan import Draft, Outcome, Step
 from .._registry.client import Repository
-from .._registry.manifests import find_existing, put, remove
+from .._registry.manifests import find_existing, remove
 from .._registry.session import Session
 from .._registry.tags import list_tags
 from .fates import Fates
@@ -124,9 +125,8 @@ class Clearing:
         """Put a manifest back that went with its last tag, as with ECR, or with any, although it is needed."""
         manifest = self.graph.nodes[digest].manifest
         stay = [tag for tag in self.graph.named(digest) if tag in self.fates.kept]
-        for target in (digest, *stay):
-            if manifest and find_existing(self.repository, target) is None:
-                put(self.repository, target, manifest)
+        if manifest:
+            put_back(self.repository, manifest, stay)
 
     def _delete_first(self, digest: str) -> Outcome | None:
         self._look_again()

@@ -11,6 +11,7 @@ from functools import partial
 from .._errors import ContentError, InvalidInput, NotFound
 from .._kit.ages import Age, Clocks, parse_age
 from .._kit.image import read_config
+from .._kit.removing import listed
 from .._oci.digest import digest_problem
 from .._oci.image import artifact_type, not_image
 from .._oci.manifest import Manifest
@@ -101,9 +102,9 @@ def parse_rules(select: Options, keep: Options, protect: t.Sequence[str], clocks
     newest = {name: keep.get(name) for name in ("newest", "per", "sort_by")}
     by_name = {"newest": newest, "include": {"include": keep.get("include")}, "semver": {"semver": keep.get("semver")}}
     return Rules(
-        rule_chooser(rules),
+        rule_chooser(rules, "select"),
         parse_age(select.get("age"), "select.age"),
-        {name: rule_chooser(given) for name, given in by_name.items() if given[name] not in (None, [], "")},
+        {name: rule_chooser(given, "keep") for name, given in by_name.items() if given[name] not in (None, [], "")},
         frozenset(protect),
         tuple(map(InUse.parse, keep.get("in_use") or ())),
         parse_age(keep.get("younger_than"), "keep.younger_than"),
@@ -155,14 +156,17 @@ class Judge:
         kept = {**young, **kept}
         for name, choose in rules.choosers.items():
             what = "It is among the newest." if name == "newest" else f"keep.{name} fits it."
-            kept.update({tag: Reason(name, what) for tag in choose(candidates) if tag not in kept})
+            fitting = choose(candidates)
+            if name == "newest" and candidates and not fitting:
+                self._session.transport.warn(_no_versions(str(self._repository), candidates))
+            kept.update({tag: Reason(name, what) for tag in fitting if tag not in kept})
         kept.update(
             {tag: Reason("in_use", text) for tag in plain if tag not in kept and (text := self._used_name(tag))}
         )
         kept.update(self._by_image({tag: digest for tag, digest in plain.items() if tag not in kept}))
         left = {tag: digest for tag, digest in plain.items() if tag not in kept}
         if left:
-            graph.look_beside(self._session)
+            graph.look_beside(self._session, filter(None, map(self._running, rules.in_use)))
         return {**kept, **self._by_referrers(left)}
 
     def untagged(self, digests: t.Iterable[str]) -> dict[str, Reason]:
@@ -228,6 +232,12 @@ class Judge:
     def _used_name(self, tag: str) -> str:
         name = self._repository.name
         return next((f"{one.text} is in use." for one in self._rules.in_use if one.has_name(name, tag)), "")
+
+    def _running(self, one: InUse) -> str:
+        """Return a digest that may be of this repository; no tag may lead to an index whose members have tags."""
+        base = self._repository.name.rpartition("/")[2]
+        is_near = not one.path or one.path.rpartition("/")[2] == base
+        return one.digest if is_near and one.digest and not digest_problem(one.digest) else ""
 
     def _used_digest(self, digest: str) -> str:
         """Is a manifest in use, by its digest or by its image ID, which is that of the config?"""
@@ -300,6 +310,11 @@ class Judge:
                 if self._rules.is_signed(self._session, reference):
                     return Reason("signed_by", "It is signed by who is trusted.")
         return None
+
+
+def _no_versions(where: str, candidates: t.Sequence[str]) -> str:
+    text = f"keep.newest keeps nothing in {where}, since none of the tags that are selected there is a version"
+    return f"{text}: {listed(candidates)}. Set keep.sort_by: alphabetical to go by their names."
 
 
 def _fitting(wanted: Strings, said: t.Any) -> str:

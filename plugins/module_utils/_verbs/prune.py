@@ -62,7 +62,7 @@ class _Guards:
             if going and left < self.min_keep:
                 problem = f"{left} would be left, and min_keep is {self.min_keep}"
             elif share > self.max_share:
-                problem = f"that is {share:.0f} percent, and max_share is {self.max_share}"
+                problem = f"max_share is {self.max_share} percent"
             if problem:
                 raise self._refusal(f"{going} of the {going + left} tags of {name} would be deleted: {problem}", name)
         if total > self.max_deletions:
@@ -281,10 +281,11 @@ class _Task:
         unused = [blob for host in free for key, blob in free[host].items() if key not in used.get(host, ())]
         return sum(blob.size for blob in unused)
 
-    def _recover(self, undo: str | None, progress: Progress, error: OCIError, done: t.Sequence[Step]) -> OCIError:
+    def _recover(self, undo: str | None, progress: Progress, error: OCIError, dummy: t.Sequence[Step]) -> OCIError:
         """Tell with an error what was deleted before it."""
         stay = {name: Reason("failed", "The task failed before.") for name in self._names().keys() - progress.gone}
-        error.details = {**error.details, "changed": bool(done), **self._result(undo, {**stay, **progress.left})}
+        result = self._result(undo, {**stay, **progress.left})
+        error.details = {**error.details, "changed": bool(progress.gone), **result}
         return error
 
 

@@ -22,7 +22,7 @@ from .._mirror.mirroring import Board, Mirror, Reader, gather, look_at
 from .._mirror.report import COPIED, CURRENT, DRIFTED, KEPT, LEFT_OUT, UPDATED, Image, Loss, Report
 from .._mirror.rules import Route, Rule, Shard, find_routes, parse_rule
 from .._oci.manifest import Descriptor
-from .._oci.places import IMAGE, REPOSITORY
+from .._oci.places import IMAGE, PREFIX, REPOSITORY
 from .._oci.reference import Reference
 from .._oci.tagrules import rule_chooser
 from .._plan import Draft, Outcome, Plan, Step
@@ -68,7 +68,7 @@ def plan_sync(
     if locked and not lock_path:
         raise InvalidInput("locked does what a lock says; give its lock_path.")
     rules = [parse_rule(source, state_path is not None) for source in sources]
-    protected = rule_chooser(delete_protect) if delete_protect is not None else lambda tags: []
+    protected = rule_chooser(delete_protect, "delete_protect") if delete_protect is not None else lambda tags: []
     guards = Guards(max_deletions, max_share, protected)
     settings = _Settings(compare == "deep", guards, keep_going, lock_path, locked, Shard.parse(shard))
     clocks = Clocks(time.time(), Ledger.open(session, state_path) if state_path else None)
@@ -125,7 +125,7 @@ class _Task:
             if rule is None:
                 text = f"The lock has {one.src} for {one.dest}, and none of sources leads from there to there"
                 raise InvalidInput(f"{text}; write the lock anew, without locked.")
-            self.report.images.append(Image(rule, one.src, one.dest))
+            self.report.images.append(Image(rule, one.src, one.dest, locked=one.digest))
 
     def _find_images(self) -> None:
         """Ask for the lists that the rules need, and choose from them."""
@@ -191,7 +191,12 @@ class _Task:
 
         def look(image: Image) -> Copy:
             pair = Pair(image.src, image.dest, image.rule.platforms)
-            return look_at(self.session, self._reader(image.src), pair, choose)
+            found = look_at(self.session, self._reader(image.src), pair, choose)
+            if image.locked and image.locked != found.wanted.digest:
+                text = f"{image.name} would become {found.wanted.digest}, and the lock says {image.locked}"
+                text += "; give sources the platforms that the lock was written with, or write it anew, without locked."
+                raise InvalidInput(text, "DIGEST_MISMATCH")
+            return found
 
         for image, found in zip(self.report.images, gather(self.session, look, self.report.images)):
             if isinstance(found, OCIError):
@@ -348,23 +353,32 @@ class _Task:
             self.draft.warn(f"Nothing is deleted in {name}, since it is not known what {unknown[0]} has.")
             return None
         has: set[str] = {image.dest.tag for image in self.report.images if image.dest.name == name and image.dest.tag}
-        sure: list[tuple[Route, Reader]] = []
+        sure: list[Rule] = []
+        silent: list[Rule] = []
         for route, tags in routes:
             has.update(route.rule.renames.names(tags or []))
-            if route.rule.delete_extra and route.rule.choose(tags or []):
-                sure.append((route, self._reader(route.src)))
+            if route.rule.src.kind != IMAGE:
+                is_silent = not route.rule.choose(tags or [])
+                (silent if is_silent else sure if route.rule.delete_extra else []).append(route.rule)
+        listed = [(route.rule, route.src) for route, dummy in routes if route.rule.src.kind != IMAGE]
+        asked = [(rule, self._reader(src)) for rule, src in (*listed, *self._unlisted(dest, listed))]
+
+        def covers(tag: str) -> bool:
+            return any(rule.comes(tag) for rule in sure) and not any(rule.comes(tag) for rule in silent)
 
         def origins(tag: str) -> list[Origin]:
-            return [
-                (reader, origin)
-                for route, reader in sure
-                for origin in route.rule.covers(route.rule.renames.origins(tag))
-            ]
+            return [(reader, origin) for rule, reader in asked for origin in rule.comes(tag)]
 
         repository = self.session.repository(dest, "pull", "push", "delete")
         moving = [image for image in self.report.images if image.moves and image.dest.name == name and image.dest.tag]
         moves = {str(image.dest.tag): (str(image.wanted), self.report.below(image)) for image in moving}
-        return Scope(repository, has, origins, moves)
+        return Scope(repository, has, covers, origins, moves)
+
+    def _unlisted(self, dest: Reference, listed: t.Sequence[tuple[Rule, Reference]]) -> list[tuple[Rule, Reference]]:
+        """Return what would lead to a destination if its catalog had it: a catalog that lacks it may be cut off."""
+        known = [rule for rule, dummy in listed]
+        rules = [rule for rule in self.rules if rule.src.kind == PREFIX and all(rule is not one for one in known)]
+        return [(rule, src) for rule in rules if (src := rule.source_of(dest))]
 
     # what failed
 

@@ -45,6 +45,8 @@ def wait_for_image(
         problem = digest_problem(value) if value is not None else None
         if problem:
             raise InvalidInput(f"{option} {value!r} {problem}.")
+    if digest and digest == not_digest:
+        raise InvalidInput(f"digest and not_digest are both {digest}, which can never be.")
     wanted = [Platform.parse(text) for text in platforms]
     trust = parse_trust(signatures) if signatures is not None else None
     look = _Look(session, Reference.parse(name), wanted, trust, frozenset(referrers), digest, not_digest)

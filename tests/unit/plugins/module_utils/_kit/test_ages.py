@@ -104,7 +104,7 @@ def test_the_first_of_two_tasks_that_share_a_ledger_counts(tmp_path):
     assert Ledger(str(path)).first_seen("b", NOW + 9) == NOW
 
 
-@pytest.mark.parametrize("text", ["{}", '{"first_seen": {"a": "yesterday"}}', '{"first_seen": 1}'])
+@pytest.mark.parametrize("text", ["{}", '{"first_seen": {"a": "yesterday"}}', '{"first_seen": 1}', "some notes", "[]"])
 def test_a_file_that_is_something_else_is_not_taken_for_a_ledger(tmp_path, text):
     path = tmp_path / "notes.json"
     path.write_text(text)

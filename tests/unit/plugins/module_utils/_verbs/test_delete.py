@@ -270,7 +270,7 @@ def test_several_at_once_look_at_the_tags_once(quirks: Quirks) -> None:
         planned = many(registry, [f":v{number}" for number in range(10)])
         assert sorted(planned.result["untagged"]) == sorted(f"v{number}" for number in range(10))
         assert len(registry.tags(REPO)) == 20
-        assert registry.count("GET", "/tags/list") <= 2
+        assert registry.count("GET", "/tags/list") <= 3  # how it deletes, the list, and that this is all of it
         looks = registry.count("HEAD", "/manifests/")
         assert looks <= 10 + 30 + 10
 

@@ -278,6 +278,37 @@ def test_what_clusters_run_is_kept(what: str) -> None:
         assert {row["rule"] for row in result["kept"] if "@" not in row["reference"]} == {"in_use"}
 
 
+@pytest.mark.parametrize("quirks", [Quirks(), OLD])
+@pytest.mark.parametrize("name", ["", f"mirror.example/{REPO}@"])
+def test_what_runs_has_lost_its_tag(quirks: Quirks, name: str) -> None:
+    """A newer build took the tag of the index that runs; its members have tags of their own, and are needed."""
+    with FakeRegistry(quirks) as registry:
+        members = [add(registry, tag) for tag in ("build-1-amd64", "build-1-arm64")]
+        index = registry.add_index(REPO, None, members)
+        add(registry, "stable")
+        prune(registry, {"include": ["^build"]}, {"in_use": [name + index]}, delete_untagged="freed")
+        assert {index, *members} <= registry.manifests(REPO).keys()
+
+
+def test_newest_that_keeps_nothing_is_said() -> None:
+    with FakeRegistry() as registry:
+        for tag in ("build-1", "build-2", "1.0"):
+            add(registry, tag)
+        result = prune(registry, {"include": ["^build"]}, {"newest": 3}, check=True)
+        assert any("keep.newest keeps nothing" in warning for warning in result["warnings"])
+        by_name = {"newest": 3, "sort_by": "alphabetical"}
+        for select, keep in ((ALL, {"newest": 1}), ({"include": ["^build"]}, by_name), ({"include": ["^x"]}, by_name)):
+            assert prune(registry, select, keep, check=True)["warnings"] == []
+
+
+def test_saving_alone_is_no_change(tmp_path: Path) -> None:
+    with FakeRegistry(Quirks(delete_405=True)) as registry:
+        add(registry, "1")
+        with pytest.raises(Unsupported) as caught:
+            prune(registry, undo_path=str(tmp_path / "undo"))
+        assert (caught.value.details["changed"], caught.value.details["untagged"]) == (False, [])
+
+
 def test_other_names_are_not_in_use() -> None:
     with FakeRegistry() as registry:
         add(registry, "1")
@@ -303,7 +334,7 @@ def test_not_all_is_deleted_by_mistake() -> None:
         for guards, select, says in (
             ({"min_keep": 1}, ALL, "4 of the 4 tags of"),
             ({"min_keep": 2}, {"include": ["[123]"]}, "1 would be left, and min_keep is 2"),
-            ({"max_share": 50}, {"include": ["[123]"]}, "75 percent, and max_share is 50"),
+            ({"max_share": 50}, {"include": ["[123]"]}, "3 of the 4 tags of"),
             ({"max_deletions": 3, **both}, {"include": ["[12]"]}, "4 tags would be deleted, and max_deletions is 3"),
         ):
             with fails(Refused, "GUARD", registry.host, None, says):
@@ -735,9 +766,11 @@ def test_several_hundred_tags() -> None:
     [
         ({}, {}, "select is empty"),
         ({"include": [], "sort_by": "version", "age": None}, {}, "select is empty"),
-        ({"include": ["("]}, {}, "not a regular expression"),
-        (ALL, {"keep": {"newest": 0}}, "newest must be at least 1"),
+        ({"include": ["("]}, {}, "select: '(' is not a regular expression"),
         (ALL, {"keep": {"per": "^(.)"}}, "give keep.newest too"),
+        ({"include": [".*"], "newest": 0}, {}, "select: newest must be at least 1"),
+        (ALL, {"keep": {"newest": 0}}, "keep: newest must be at least 1"),
+        (ALL, {"keep": {"include": ["("]}}, "keep: '('"),
         (ALL, {"keep": {"in_use": ["A B"]}}, "keep.in_use: 'A B'"),
         (ALL, {"keep": {"in_use": [""]}}, "keep.in_use: ''"),
         (ALL, {"keep": {"labels": {"a": True}}}, "keep.labels"),

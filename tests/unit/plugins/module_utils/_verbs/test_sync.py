@@ -97,7 +97,7 @@ class Mirror:
     def exact(self, *rules: Mapping[str, Any], read_back: bool = False, **options: Any) -> Any:
         """Run in check mode, run, and run again: the first foretells the second, and the third does nothing.
 
-        How long a list of referrers is that is `read_back`, nobody knows before.
+        How long a list is that is `read_back`, of referrers or of tags, nobody knows before.
         """
         state = self.dest.state()
         foreseen = self.run(*rules, check=True, **options)
@@ -524,7 +524,7 @@ def test_what_the_source_no_longer_has_is_deleted(mirror: Mirror, quirks: Quirks
     rule = exactly(mirror, "1.0", "1.1", "1.2")
     digest = mirror.dest.tags(COPY)["1.1"]
     drop(mirror.source, "1.1")
-    found = mirror.exact(rule, **ALL)
+    found = mirror.exact(rule, read_back=True, **ALL)
     row = {"reference": f"{mirror.dest.host}/{COPY}:1.1", "digest": digest, "reason": "no source has it any more"}
     assert found["deleted"] == [row]
     assert found["diff"] == {"before": {row["reference"]: digest}, "after": {row["reference"]: None}}
@@ -671,7 +671,7 @@ def test_a_tag_that_moves_away_frees_its_image(mirror: Mirror, quirks: Quirks) -
     mirror.run(rule)
     same["latest"] = same["1.1"]
     drop(mirror.source, "1.0")
-    found = mirror.exact(rule, **ALL)
+    found = mirror.exact(rule, read_back=True, **ALL)
     assert names(found["deleted"]) == ["1.0"]
     assert mirror.dest.tags(COPY) == {"1.1": same["1.1"], "latest": same["1.1"]}
     assert complete(mirror.dest, COPY, "latest")
@@ -705,6 +705,21 @@ def test_members_of_kept_indexes_stay(mirror: Mirror, quirks: Quirks) -> None:
     assert complete(mirror.dest, COPY, index)
 
 
+@pytest.mark.parametrize(
+    "quirks", [Quirks(last_tag_delete_removes_manifest=True), Quirks(tag_delete_removes_manifest=True)]
+)
+def test_what_goes_with_a_tag_is_put_back_where_it_is_needed(mirror: Mirror, quirks: Quirks) -> None:
+    index = add_platforms(mirror.source, tag="2.0")
+    one, two = [item["digest"] for item in mirror.source.manifest(REPO, index)["manifests"]][:2]
+    mirror.source.api.repos[REPO].tags.update({"amd64": one, "arm64": two, "own": two})
+    rule = exactly(mirror, "1.0")
+    mirror.dest.quirks = quirks
+    drop(mirror.source, "amd64", "arm64")
+    assert names(mirror.run(rule, **ALL)["deleted"]) == ["amd64", "arm64"]
+    assert set(mirror.dest.tags(COPY)) == {"1.0", "2.0", "own"}
+    assert complete(mirror.dest, COPY, "2.0")
+
+
 @KINDS
 def test_signatures_go_with_their_image_and_stay_with_what_is_kept(mirror: Mirror, quirks: Quirks) -> None:
     digests = add(mirror.source, "1.0", "1.1")
@@ -719,7 +734,7 @@ def test_signatures_go_with_their_image_and_stay_with_what_is_kept(mirror: Mirro
     assert set(tags.values()) <= set(mirror.dest.tags(COPY))
     mirror.dest.quirks = quirks
     drop(mirror.source, "1.0", "2.0")
-    found = mirror.exact(rule, **ALL)
+    found = mirror.exact(rule, read_back=True, **ALL)
     gone = {"1.0", "2.0", tags[digests["1.0"]], *(tags[digest] for digest in members[1:])}
     assert set(names(found["deleted"])) == gone
     assert set(mirror.dest.tags(COPY)) == {"1.1", "3.0", tags[digests["1.1"]], tags[members[0]]}
@@ -981,12 +996,20 @@ def test_a_lock_keeps_what_it_was_where_something_failed_for_good(mirror: Mirror
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"images": [{}]}', '{"images": [{"src": "a/b:1", "dest": "c/d:1", "digest": ""}]}']
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"images": [{}]}',
+        '{"images": [{"src": "a/b:1", "dest": "c/d:1", "digest": ""}]}',
+        json.dumps({"images": [{"src": f"a.example/b:1@sha256:{'0' * 64}", "dest": "c.example/d:1", "digest": "x"}]}),
+    ],
 )
 def test_what_is_no_lock(mirror: Mirror, tmp_path: Path, text: str) -> None:
     path = tmp_path / "lock.json"
     path.write_text(text)
-    with pytest.raises(OCIError):
+    with fails(InvalidInput, "FILE_ERROR", says="is no lock of this module"):
         mirror.run(lock_path=str(path), locked=True)
     assert mirror.source.requests == []
 
@@ -1199,3 +1222,85 @@ def test_names_without_a_host_are_told_as_they_were_read() -> None:
     sources = [{"src": "localhost:5000/team/*", "dest": "prod/*"}]
     assert "was read as docker.io/prod/" in read_as({"sources": sources}, "docker.io")
     assert acted_on({"sources": sources}) == {"docker.io"}
+
+
+def test_nothing_goes_that_an_unlisted_tag_of_the_destination_has(mirror: Mirror) -> None:
+    """Where a tag goes with its manifest alone, a list that was cut off would break what it lacks."""
+    mirror.dest.quirks = OLD
+    rule = exactly(mirror, "1.0", "1.1", "1.2")
+    mirror.dest.api.repos[COPY].tags["own"] = mirror.dest.tags(COPY)["1.1"]
+    drop(mirror.source, "1.1")
+    mirror.dest.fault("GET", "/tags/list$|/tags/list.n=1000$", status=200, body={"tags": ["1.0", "1.1"]}, times=99)
+    found = mirror.run(rule, **ALL)
+    assert mirror.dest.tags(COPY)["own"] in mirror.dest.manifests(COPY), found
+
+
+def test_a_tag_that_came_meanwhile_keeps_the_image(mirror: Mirror) -> None:
+    mirror.dest.quirks = OLD
+    rule = exactly(mirror, "1.0", "1.1")
+    drop(mirror.source, "1.1")
+    session = mirror.session()
+    plan = plan_sync(session, **{**OPTIONS, **ALL, "sources": [rule]})
+    digest = mirror.dest.tags(COPY)["1.1"]
+    mirror.dest.api.repos[COPY].tags["promoted"] = digest
+    done = plan.apply(session.map)
+    assert digest in mirror.dest.manifests(COPY)
+    assert done.result["deleted"] == []
+
+
+@KINDS
+@pytest.mark.parametrize("late", [True, False])
+def test_a_signature_stays_with_an_image_that_stays(mirror: Mirror, quirks: Quirks, late: bool) -> None:
+    """The image was to go, and is needed since, or its registry does not delete it."""
+    sig = f"{digest_tag(add(mirror.source, '1.1')['1.1'])}.sig"
+    mirror.source.add_image(REPO, sig, layers=[b"sig"])
+    rule = exactly(mirror, "1.0", referrers=True)
+    mirror.dest.quirks = quirks
+    drop(mirror.source, "1.1")
+    session = mirror.session(retries=0)
+    plan = plan_sync(session, **{**OPTIONS, **ALL, "sources": [rule]})
+    digest = mirror.dest.tags(COPY)["1.1"]
+    if late:
+        mirror.dest.api.repos[COPY].tags["promoted"] = digest
+    else:
+        mirror.dest.fault("DELETE", f"/manifests/({digest}|1.1)$", status=500, times=99)
+    done = plan.apply(session.map)
+    assert sig in mirror.dest.tags(COPY)
+    assert digest in mirror.dest.manifests(COPY)
+    assert sig not in names(done.result["deleted"])
+
+
+@pytest.mark.parametrize("tags", [["9.0"], [], None])
+def test_nothing_is_deleted_that_another_source_has_but_does_not_list(mirror: Mirror, tags: Any) -> None:
+    add(mirror.source, "9.0", "9.1", repo="other/app")
+    rules = mirror.rule(delete_extra=True), mirror.rule("other/app")
+    add(mirror.source, "1.0", "1.1")
+    mirror.run(*rules)
+    drop(mirror.source, "1.1")
+    mirror.source.fault("GET", "/other/app/tags/list", status=200, body={"tags": tags}, times=99)
+    found = mirror.run(*rules, **ALL)
+    assert {"9.0", "9.1"} <= set(mirror.dest.tags(COPY)), found
+
+
+def test_nothing_is_deleted_of_a_repository_that_a_catalog_does_not_list(mirror: Mirror) -> None:
+    with FakeRegistry() as third:
+        add(third, "9.0", repo="x/app")
+        add(third, "9.0", repo="x/else")
+        add(mirror.source, "1.0", "1.1")
+        every = {**mirror.rule("*", "mirror/*"), "src": f"{third.host}/x/*"}
+        rule = mirror.rule(delete_extra=True)
+        mirror.run(rule, every)
+        drop(mirror.source, "1.1")
+        third.fault("GET", "/_catalog", status=200, body={"repositories": ["x/else"]}, times=99)
+        found = mirror.run(rule, every, **ALL)
+    assert "9.0" in mirror.dest.tags(COPY), found
+
+
+def test_a_lock_holds_what_the_destination_gets(mirror: Mirror, tmp_path: Path) -> None:
+    add_platforms(mirror.source, tag="1.0")
+    lock = str(tmp_path / "lock")
+    mirror.run(mirror.rule(platforms=["linux/amd64"]), lock_path=lock)
+    state = mirror.dest.state()
+    found = mirror.run(mirror.rule(), lock_path=lock, locked=True)
+    assert found["failures"] and "lock" in found["failures"][0]["reason"]
+    assert mirror.dest.state() == state

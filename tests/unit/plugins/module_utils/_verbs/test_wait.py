@@ -224,6 +224,7 @@ def test_a_certificate_does_not_mend_itself(registry: FakeRegistry, clock: Clock
         ({"interval": 0}, "INVALID_OPTION", "interval"),
         ({"digest": "x"}, "INVALID_OPTION", "digest 'x' names no algorithm"),
         ({"not_digest": "sha256:1"}, "INVALID_OPTION", "not_digest"),
+        ({"digest": f"sha256:{'0' * 64}", "not_digest": f"sha256:{'0' * 64}"}, "INVALID_OPTION", "can never be"),
         ({"platforms": ["a b"]}, "INVALID_PLATFORM", "a b"),
         ({"signatures": {}}, "INVALID_OPTION", "trust needs keys"),
         ({"name": "UPPER/x"}, "INVALID_REFERENCE", "lower case"),
