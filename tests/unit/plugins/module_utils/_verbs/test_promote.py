@@ -351,6 +351,17 @@ def test_expectations_about_other_tags(sites: Sites) -> None:
         sites.plan(sites.entry("api"), expect_previous={sites.name("other", "1"): None})
 
 
+def test_an_expectation_that_is_no_digest(sites: Sites) -> None:
+    sites.image("api")
+    sites.release(sites.entry("api"))  # also where the tag is right already
+    with fails(
+        InvalidInput,
+        "INVALID_REFERENCE",
+        says=f"expect_previous: the digest 'sha256:12' of {sites.name('api', '1.4.2')}",
+    ):
+        sites.plan(sites.entry("api"), expect_previous={sites.name("api", "1.4.2"): "sha256:12"})
+
+
 # --- complaints about releases: floating tags go backwards
 
 
@@ -385,6 +396,26 @@ def test_a_tag_that_does_not_exist_does_not_start_below_what_is_there(sites: Sit
     done = sites.plan(sites.entry("api", "1.4.3", moving_tags=["latest"]))
     row = next(row for row in done.result["images"] if row["tag"] == "latest")
     assert (row["status"], row["digest"]) == ("kept", None)
+
+
+@pytest.mark.parametrize("there", [[], ["2.0.0-rc.1"], ["2.0.0-rc.1", "latest"]])
+def test_a_pre_release_moves_no_more_when_it_is_made_again(sites: Sites, there: list[str]) -> None:
+    for tag in there:
+        sites.released("api", tag)
+    sites.image("api", "2.0.0-rc.2")
+    entry = sites.entry("api", "2.0.0-rc.2", **MANY)
+    first = statuses(sites.release(entry).result)
+    assert first["prod/api:2"] == first["prod/api:2.0"] == "kept"  # nobody asks for 2 to get a candidate
+    assert first["prod/api:latest"] == ("moved" if "latest" in there else "kept")
+    assert not sites.plan(entry).changed
+
+
+def test_a_release_does_not_show_itself(sites: Sites) -> None:
+    sites.released("api", "latest")  # nobody knows what it is
+    sites.image("api", "2.0.0-rc.1")
+    entry = sites.entry("api", "2.0.0-rc.1", moving_tags=["latest"])
+    sites.release(entry)
+    assert not sites.plan(entry).changed
 
 
 def test_any_moves_backwards(sites: Sites) -> None:
@@ -700,7 +731,11 @@ def test_a_backup_may_not_be_another_tag_of_the_release(sites: Sites) -> None:
     sites.image("api")
     sites.released("api", "latest", version="1.4.0")
     entry = sites.entry("api", tags=["latest-previous"], moving_tags=["latest"])
-    refused(sites, entry, code="CONFLICT", backup="{tag}-previous")
+    error = refused(sites, entry, code="CONFLICT", backup="{tag}-previous")
+    assert str(error) == (
+        f"{sites.name('api', 'latest-previous')} is to keep what {sites.name('api', 'latest')} is now, and "
+        f"{entry['src']} is to become it, too; give another backup."
+    )
 
 
 # --- journals
