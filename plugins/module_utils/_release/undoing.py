@@ -38,7 +38,7 @@ def plan_restored(session: Session, path: str) -> Plan:
             foreseen[move.name] = Undone(LEFT, move.digest, is_gone(str(move.previous)))
     costs = {move.name: Cost(bytes_sent=size, bytes_received=size) for move, size in sizes if size is not None}
     draft = Draft()
-    undoing = _Undoing(session, entries, moves, now, foreseen)
+    undoing = _Undoing(session, journal, entries, moves, now, foreseen)
     for at, move in enumerate(moves):
         if foreseen[move.name].status in (RESTORED, REMOVED):
             draft.do(undoing.step(at, costs.get(move.name, Cost())))
@@ -82,6 +82,7 @@ class _Undoing:
     """Takes back what a journal tells of; ``foreseen`` gets what turns out otherwise."""
 
     session: Session
+    journal: Journal
     entries: list[Entry]
     moves: list[Move]
     now: list[str | None]
@@ -119,7 +120,7 @@ class _Undoing:
             "previous": {entry.name: digest for entry, digest in zip(self.entries, self.now)},
             "rolled_back": bool(back) and not left,
             "left": left,
-            "lock": [],
+            "lock": list(self.journal.lock),
         }
 
 

@@ -269,7 +269,7 @@ class _Release:
             Entry(row.name, str(row.resolved.item.src), row.kind, row.previous, row.wanted) for row in moves
         )
         wanted = {row.name: row.wanted for row in rows}
-        journal = Journal(entries).after(self.earlier, wanted)
+        journal = Journal(entries, tuple(_lock(rows))).after(self.earlier, wanted)
 
         def run() -> None:
             journal.write(path)
@@ -283,7 +283,6 @@ class _Release:
         return Step(f"Tag {row.name} as {row.wanted}{was}.", run, Cost(bytes_sent=len(manifest.raw)))
 
     def _results(self, rows: list[Row], landings: list[_Landing]) -> Json:
-        resolved = list({id(row.resolved): row.resolved for row in rows}.values())
         return {
             **_single(rows, landings),
             "images": [row.result() for row in rows],
@@ -291,7 +290,7 @@ class _Release:
             "previous": {row.name: row.previous for row in rows},
             "rolled_back": False,
             "left": [],
-            "lock": [entry for one in resolved for entry in one.item.lock(one.root.digest)],
+            "lock": _lock(rows),
             "journal": self.how.journal,
         }
 
@@ -348,6 +347,11 @@ def _record(one: Resolved) -> Json:
         "platforms": [str(platform) for platform in one.item.platforms],
         "requirements": required,
     }
+
+
+def _lock(rows: list[Row]) -> list[Json]:
+    resolved = {id(row.resolved): row.resolved for row in rows}
+    return [entry for one in resolved.values() for entry in one.item.lock(one.root.digest)]
 
 
 def _read_back_step(moves: list[Row]) -> Step:

@@ -805,6 +805,16 @@ def test_what_an_earlier_run_wrote_stays_in_the_journal(sites: Sites, tmp_path: 
     assert sites.tags("api") == {"latest": old}
 
 
+def test_a_journal_tells_which_release_it_was_written_for(sites: Sites, tmp_path: Path) -> None:
+    path = tmp_path / "journal.json"
+    sites.image("api")
+    done = sites.release(sites.entry("api", **MANY), journal_path=str(path))
+    undone = sites.restore(path)
+    assert undone.result["lock"] == done.result["lock"]
+    sites.release(*undone.result["lock"])
+    assert statuses(sites.plan(sites.entry("api", **MANY)).result) == dict.fromkeys(statuses(done.result), "current")
+
+
 def test_another_release_starts_another_journal(sites: Sites, tmp_path: Path) -> None:
     path = tmp_path / "journal.json"
     first = sites.image("api", "1.4.2")
@@ -815,7 +825,16 @@ def test_another_release_starts_another_journal(sites: Sites, tmp_path: Path) ->
     assert sites.tags("api") == {"1.4.2": first, "latest": first}
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"journal": "promotion", "version": 2, "tags": [], "used": false}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"journal": "promotion", "version": 2, "tags": [], "used": false, "lock": []}',
+        '{"journal": "promotion", "version": 1, "tags": [], "used": false, "lock": "api"}',
+    ],
+)
 def test_a_file_that_is_no_journal(sites: Sites, tmp_path: Path, text: str) -> None:
     path = tmp_path / "journal.json"
     path.write_text(text)
