@@ -38,7 +38,7 @@ def plan_restored(session: Session, path: str) -> Plan:
             foreseen[move.name] = Undone(LEFT, move.digest, is_gone(str(move.previous)))
     costs = {move.name: Cost(bytes_sent=size, bytes_received=size) for move, size in sizes if size is not None}
     draft = Draft()
-    undoing = _Undoing(session, journal, entries, moves, now, foreseen)
+    undoing = _Undoing(session, journal, path, entries, moves, now, foreseen)
     for at, move in enumerate(moves):
         if foreseen[move.name].status in (RESTORED, REMOVED):
             draft.do(undoing.step(at, costs.get(move.name, Cost())))
@@ -49,11 +49,14 @@ def plan_restored(session: Session, path: str) -> Plan:
         for move in moves:
             if foreseen[move.name].status == LEFT:
                 draft.note(f"Keep {move.name} as it is: {foreseen[move.name].reason}")
+                draft.warn(_does_not_go_back(move, foreseen[move.name]))
     before: Json = {move.name: digest for move, digest in zip(moves, now)}
     before[path] = "used" if journal.used else "not used"
-    after: Json = {name: what.digest for name, what in foreseen.items()}
-    after[path] = "used"
-    return draft.plan({**undoing.results(foreseen), "journal": path}, before, after)
+    return draft.plan({**undoing.results(foreseen), "journal": path}, before, undoing.after(foreseen))
+
+
+def _does_not_go_back(move: Move, undone: Undone) -> str:
+    return f"{move.name} does not go back: {undone.reason}"
 
 
 def _size(move: Move) -> tuple[Move, int | None]:
@@ -83,6 +86,7 @@ class _Undoing:
 
     session: Session
     journal: Journal
+    path: str
     entries: list[Entry]
     moves: list[Move]
     now: list[str | None]
@@ -99,9 +103,14 @@ class _Undoing:
             if found == self.foreseen[move.name]:
                 return None
             self.foreseen[move.name] = found
-            return Outcome(result=self.results(self.foreseen))
+            if found.status == LEFT:
+                self.session.transport.warn(_does_not_go_back(move, found))
+            return Outcome(result=self.results(self.foreseen), after=self.after(self.foreseen))
 
         return Step(text, run, cost)
+
+    def after(self, foreseen: t.Mapping[str, Undone]) -> Json:
+        return {**{name: what.digest for name, what in foreseen.items()}, self.path: "used"}
 
     def results(self, foreseen: t.Mapping[str, Undone]) -> Json:
         left = [name for name, what in foreseen.items() if what.status == LEFT]

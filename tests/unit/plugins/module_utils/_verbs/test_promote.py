@@ -776,6 +776,9 @@ def test_a_journal_leaves_what_others_have_moved(sites: Sites, tmp_path: Path) -
     sites.released("api", "latest", version="1.4.1")
     sites.release(sites.entry("api", moving_tags=["latest"]), journal_path=str(path))
     newer = sites.released("api", "latest", version="1.4.3")
+    foreseen = sites.plan(images=None, state="restored", journal_path=str(path))
+    text = f"{sites.name('api', 'latest')} does not go back: somebody else has set it to {newer} since."
+    assert foreseen.warnings == (text,)
     done = sites.restore(path)
     assert sites.tags("api") == {"latest": newer}
     assert done.result["left"] == [sites.name("api", "latest")]
@@ -867,6 +870,20 @@ def test_a_backup_that_cannot_be_removed_alone_is_left(tmp_path: Path) -> None:
         assert done.result == foreseen.result
         assert sites.tags("api") == {"latest": old, "latest-previous": old}
         assert done.result["left"] == [sites.name("api", "latest-previous")]
+
+
+def test_a_tag_that_turns_out_not_to_go_back_is_told(sites: Sites, tmp_path: Path) -> None:
+    path = tmp_path / "journal.json"
+    sites.dest.quirks = Quirks(delete_405=True)
+    api = sites.image("api")
+    sites.release(sites.entry("api"), journal_path=str(path))
+    session = sites.session()
+    done = sites.restore(path, session)
+    name = sites.name("api", "1.4.2")
+    assert done.after == {name: api, str(path): "used"}
+    assert done.result["left"] == [name]
+    (warning,) = session.transport.warnings
+    assert warning.startswith(f"{name} does not go back: it cannot be removed")
 
 
 @pytest.mark.parametrize("shared", [False, True])
