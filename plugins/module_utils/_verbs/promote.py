@@ -226,8 +226,9 @@ class _Release:
         there = [one for one in landings if not one.moves] if self.how.repair else []
         repaired: set[tuple[str, str]] = set()
         beside: list[Beside] = []
+        read: Manifests = {}
         if there:
-            _manifests, found = self._arrive(draft, there)
+            read, found = self._arrive(draft, there)
             beside += found
             if _steps(draft):
                 repaired = {one.rows[0].place for one in there if self._is_incomplete(one)}
@@ -235,7 +236,8 @@ class _Release:
         beside += found
         if self.how.signing or self.how.recording:
             arrivals = [self._arrival(one) for one in (*there, *moving)]
-            lacking = plan_endorsements(self.session, draft, arrivals, self.how.signing, self.how.recording, beside)
+            own = self.how.signing, self.how.recording
+            lacking = plan_endorsements(self.session, draft, arrivals, *own, beside, {**read, **manifests})
             repaired |= {one.rows[0].place for one, lacks in zip(there, lacking) if lacks}
         self._warn(draft, moving)
         return manifests, repaired

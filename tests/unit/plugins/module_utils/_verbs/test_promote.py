@@ -515,6 +515,23 @@ def test_signatures_of_both_sides_and_an_own_one_are_merged(sites: Sites, signer
     assert not sites.plan(sites.entry("api", moving_tags=["latest"]), **options).changed
 
 
+def test_a_signature_and_a_record_take_turns_at_the_list_of_referrers(
+    sites: Sites, signer: Signer, tmp_path: Path
+) -> None:
+    """Where the registry keeps none, it is a tag that each of them rewrites; what comes along is in it before."""
+    api = sites.image("api")
+    signed(sites, Signer(tmp_path, "build"), "api", formats=["bundle"])
+    sites.dest.quirks = Quirks(no_referrers_api=True)
+    options = {"sign": {**SIGN, **signer.options, "formats": ["bundle"]}, "attest": signer.options}
+    session = sites.session()
+    plan = sites.plan(sites.entry("api"), session=session, **options)
+    before = session.transport.counters.bytes_sent
+    plan.apply(session.map)
+    assert session.transport.counters.bytes_sent - before == plan.cost().bytes_sent
+    lists = [r for r in sites.dest.requests if r.method == "PUT" and r.path.endswith(api.replace(":", "-"))]
+    assert len(lists) == 3  # what came along, the signature, the record
+
+
 def test_signatures_claim_the_names_that_the_image_gets(sites: Sites, signer: Signer) -> None:
     sites.image("api")
     sites.released("api", "latest", version="2.0.0")
