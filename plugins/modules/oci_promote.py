@@ -219,7 +219,8 @@ options:
         (C(org.opencontainers.image.version), an annotation or a label), else the newest of the destination's tags that
         the same template fits, also where the tag does not exist yet. A tag that would go back is kept, and the task
         succeeds and says so.
-      - A pre-release such as V(1.5.0-rc.1) moves only what shows a pre-release, or is called like one.
+      - A pre-release such as V(1.5.0-rc.1) moves only what shows a pre-release, or is called like one; a tag that
+        does not exist shows none.
       - V(any) moves them to whatever is released.
     type: str
     choices: [forward, any]
@@ -441,7 +442,9 @@ previous:
   type: dict
   returned: success
 lock:
-  description: The images with their digests, which can be given as O(images). It is empty with O(state=restored).
+  description:
+    - The images with their digests, which can be given as O(images).
+    - With O(state=restored), those that the journal was written for.
   type: list
   elements: dict
   returned: success

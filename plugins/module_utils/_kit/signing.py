@@ -7,6 +7,7 @@ What is there is verified first, so that only what is missing is added. The tag 
 from __future__ import annotations
 
 import typing as t
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -32,12 +33,13 @@ from .._trust.judge import Signature, judge
 from .._trust.keys import PrivateKey, PublicKey, load_private, load_public
 from .._trust.signing import Simple
 from .._trust.trust import Trust, is_text, read_file
-from .content import Wanted, plan_content
+from .content import Manifests, Wanted, plan_content
 from .referrers import put_list
 from .signatures import append_layers, layer_identity, without_layers
 from .verifying import REFERRERS, SIGNATURES, Place, look_beside, places_under, read_candidates
 
 _RACES = 5  # with other writers of one tag or list
+_STAGE = "signatures"
 _EMPTY = b"{}"
 EMPTY_CONFIG = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of(_EMPTY), "size": len(_EMPTY)}
 _LayerId = tuple[str, tuple[tuple[str, str], ...]]
@@ -260,19 +262,30 @@ def plan_additions(
     bundles: t.Sequence[NewBundle],
     simples: t.Sequence[NewSimple],
     outcome: Outcome | None = None,
+    coming: Manifests | None = None,
 ) -> None:
     """Plan what stores these: their blobs, then the manifests and lists that name them.
 
-    ``outcome`` is what each of these steps returns.
+    Several bundles of one image go one after the other, as they change the same list. ``outcome`` is what each of
+    these steps returns, ``coming`` what steps before them bring along, which is in that list by then.
     """
-    wanted, steps = [], []
+    wanted: list[Wanted] = []
+    steps: list[Step] = []
+    lists: dict[tuple[str, str], list[Manifest]] = {}
+    for (name, _digest), manifest in (coming or {}).items():
+        for subject in parts(manifest, "subject"):
+            lists.setdefault((name, subject.digest), []).append(manifest)
+    places: Counter[tuple[str, str]] = Counter()
     for one in bundles:
         local = _openers({digest_of(one.raw): one.raw, digest_of(_EMPTY): _EMPTY})
         repository = one.subject.repository
         wanted.append(
             Wanted(repository, repository, one.manifest.descriptor, {one.manifest.digest: one.manifest}, local)
         )
-        steps.append(_bundle_step(one, outcome))
+        place = (str(repository), one.subject.digest)
+        stage = f"{_STAGE} {places[place]}" if places[place] else _STAGE
+        steps.append(_bundle_step(one, lists.setdefault(place, []), stage, outcome))
+        places[place] += 1
     for each in simples:
         made = each.tag.plus(each.layers())
         if made:
@@ -284,7 +297,7 @@ def plan_additions(
             wanted.append(Wanted(repository, repository, fresh.descriptor, {fresh.digest: fresh}, local))
             steps.append(_simple_step(each, manifest, outcome))
     plan_content(session, draft, wanted)
-    draft.do(*steps)
+    draft.do(*sorted(steps, key=lambda step: step.stage))
 
 
 def _openers(blobs: t.Mapping[str, bytes]) -> dict[str, t.Callable[[], t.Iterable[bytes]]]:
@@ -295,15 +308,19 @@ def _one(raw: bytes) -> list[bytes]:
     return [raw]
 
 
-def _bundle_step(one: NewBundle, outcome: Outcome | None) -> Step:
+def _bundle_step(one: NewBundle, earlier: list[Manifest], stage: str, outcome: Outcome | None) -> Step:
+    """Return the step that adds a bundle to those that get into the same list ``earlier``, and note it there."""
     repository, digest = one.subject.repository, one.subject.digest
     api = referrers_by_api(repository, digest) is not None
     sent, received = len(one.manifest.raw), 0
     if not api:
         old = referrers_by_tag(repository, digest)
+        if earlier:
+            old = merged_index(old, earlier)
         new = merged_index(old, [one.manifest])
         sent += len(new.raw)
         received += len(new.raw) + (len(old.raw) if old else 0)
+    earlier.append(one.manifest)
 
     def run() -> Outcome | None:
         put(repository, one.manifest.digest, one.manifest)
@@ -314,7 +331,7 @@ def _bundle_step(one: NewBundle, outcome: Outcome | None) -> Step:
         return outcome
 
     text = f"Add the {one.what} {one.manifest.digest} to the referrers of {one.subject}."
-    return Step(text, run, Cost(bytes_sent=sent, bytes_received=received), stage="signatures")
+    return Step(text, run, Cost(bytes_sent=sent, bytes_received=received), stage=stage)
 
 
 def _read_back(repository: Repository, subject: str, digest: str) -> None:
@@ -336,7 +353,7 @@ def _simple_step(each: NewSimple, manifest: Manifest, outcome: Outcome | None) -
         return outcome
 
     count = "a signature" if len(layers) == 1 else f"{len(layers)} signatures"
-    return Step(f"Add {count} under {each.tag.name}.", run, Cost(bytes_sent=len(manifest.raw)), stage="signatures")
+    return Step(f"Add {count} under {each.tag.name}.", run, Cost(bytes_sent=len(manifest.raw)), stage=_STAGE)
 
 
 def _write_tag(tag: SignatureTag, change: t.Callable[[SignatureTag], tuple[Manifest, dict[str, bytes]] | None]) -> None:

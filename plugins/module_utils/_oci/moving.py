@@ -37,7 +37,11 @@ def render(template: str, text: str | None, what: str) -> str:
             )
         return text if name == "version" else str(version.numbers[_NUMBERS[name]])
 
-    return check_tag(_FIELD.sub(field, template))
+    tag = _FIELD.sub(field, template)
+    try:
+        return check_tag(tag)
+    except InvalidInput as exc:
+        raise InvalidInput(f"The moving tag {template!r} of {what}: {exc}", exc.code) from None
 
 
 def fill_backup(template: str, tag: str) -> str:
@@ -77,15 +81,17 @@ def _fits(template: str, other: str, tag: str) -> bool:
         return False
 
 
-def why_not(tag: str, wanted: Version, shown: Version | None) -> str:
+def why_not(tag: str, wanted: Version, shown: Version | None, is_new: bool = False) -> str:
     """Say why a tag may not move forward to a version, from the one that it shows (None: none); empty where it may.
 
-    A pre-release moves what shows one, or is called like one.
+    A pre-release moves what shows one, or is called like one. A tag that ``is_new`` does not exist yet and so shows
+    nothing: ``shown`` is then what it may not start below.
     """
     if shown and wanted.key < shown.key:
         return f"{_text(wanted)} is below version {_text(shown)}, which it shows"
-    if wanted.prerelease and not any(version and version.prerelease for version in (shown, Version.parse(tag))):
-        has = f"shows {_text(shown)}" if shown else "shows none"
+    now = None if is_new else shown
+    if wanted.prerelease and not any(version and version.prerelease for version in (now, Version.parse(tag))):
+        has = f"shows {_text(now)}" if now else "shows none"
         return f"{_text(wanted)} is a pre-release, and it {has}"
     return ""
 

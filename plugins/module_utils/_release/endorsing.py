@@ -7,6 +7,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._errors import InvalidInput, Refused
+from .._kit.content import Manifests
 from .._kit.own_signatures import Signer, ToSign, claimed_name, new_bundle, new_simples, with_members
 from .._kit.referrers import Beside
 from .._kit.signing import NewBundle, NewSimple, Shelf, SignatureTag, Subject, bundle_manifest, open_key, plan_additions
@@ -106,10 +107,12 @@ def plan_endorsements(
     signing: Signing | None,
     recording: Recording | None,
     beside: t.Sequence[Beside],
+    manifests: Manifests,
 ) -> list[bool]:
     """Plan the signatures and records that images lack; say of each arrival whether it lacks some.
 
-    ``beside`` is what cosign's tags will hold by then. What comes along from the source counts as being there.
+    ``beside`` is what cosign's tags will hold by then, ``manifests`` is what was read to be sent. What comes along from
+    the source counts as being there.
     """
     coming = {one.target.reference.name + ":" + str(one.target.reference.tag): one for one in beside}
     jobs = [job for at, arrival in enumerate(arrivals) for job in _jobs(session, at, arrival, signing)]
@@ -124,7 +127,7 @@ def plan_endorsements(
         if recording and job.is_root:
             bundles += _record(recording, job, shelf)
         lacking[job.at] |= len(bundles) + len(simples) > before
-    plan_additions(session, draft, bundles, simples)
+    plan_additions(session, draft, bundles, simples, coming=manifests)
     return lacking
 
 

@@ -20,12 +20,17 @@ from .._registry.tags import list_tags
 
 @dataclass(frozen=True)
 class Moving:
-    """A moving tag of a repository, the template that it was made of, and the digest that it has (None: absent)."""
+    """A moving tag of a repository, the template that it was made of, and the digest that it has (None: absent).
+
+    ``own`` are the tags that the release itself gives there. They tell nothing of what was before it, and are there
+    only when it is made a second time.
+    """
 
     repository: Repository
     template: str
     tag: str
     digest: str | None
+    own: frozenset[str] = frozenset()
 
 
 def shown_versions(session: Session, tags: t.Sequence[Moving]) -> list[Version | None]:
@@ -33,7 +38,12 @@ def shown_versions(session: Session, tags: t.Sequence[Moving]) -> list[Version |
     labels = session.map(_labelled, tags)
     silent = {str(each.repository): each.repository for each, label in zip(tags, labels) if label is None}
     listed = dict(zip(silent, session.map(list_tags, silent.values())))
-    return [label or newest(listed[str(each.repository)], each.template, each.tag) for each, label in zip(tags, labels)]
+    return [label or _listed(each, listed[str(each.repository)]) for each, label in zip(tags, labels)]
+
+
+def _listed(moving: Moving, tags: t.Iterable[str]) -> Version | None:
+    """Return the newest version among the tags that were there before the release."""
+    return newest((tag for tag in tags if tag not in moving.own), moving.template, moving.tag)
 
 
 def _labelled(moving: Moving) -> Version | None:

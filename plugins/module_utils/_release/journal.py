@@ -47,9 +47,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Journal:
-    """The tags of a release in the order in which they are written; ``used``: they were taken back."""
+    """The tags of a release in the order in which they are written; ``used``: they were taken back.
+
+    ``lock`` is what was released, as the module's result has it.
+    """
 
     entries: tuple[Entry, ...]
+    lock: tuple[Json, ...] = ()
     used: bool = False
 
     @classmethod
@@ -64,9 +68,10 @@ class Journal:
             raise InvalidInput(f"The journal {path} cannot be read: {exc.strerror}.", "FILE_ERROR") from None
         try:
             value = parse_json(raw, path)
-            if (value.get("journal"), value.get("version")) != (_KIND, _VERSION):
+            known = (value.get("journal"), value.get("version")) == (_KIND, _VERSION)
+            if not known or not isinstance(value["lock"], list):
                 raise ContentError("")
-            return cls(tuple(_entry(item) for item in value["tags"]), value["used"] is True)
+            return cls(tuple(map(_entry, value["tags"])), tuple(value["lock"]), value["used"] is True)
         except (ContentError, InvalidInput, KeyError, TypeError):
             raise InvalidInput(
                 f"{path} is no journal of a promotion; give another journal_path.", "FILE_ERROR"
@@ -74,7 +79,13 @@ class Journal:
 
     def write(self, path: str) -> None:
         """Write it; it appears whole or not at all. Raises OCIError, OSError."""
-        value = {"journal": _KIND, "version": _VERSION, "used": self.used, "tags": [one.json for one in self.entries]}
+        value = {
+            "journal": _KIND,
+            "version": _VERSION,
+            "used": self.used,
+            "tags": [one.json for one in self.entries],
+            "lock": list(self.lock),
+        }
         text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
         write_file(check_file(os.path.expanduser(path)), [text.encode("utf-8")])
 

@@ -7,6 +7,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._errors import InvalidInput, Refused
+from .._oci.digest import digest_problem
 from .._oci.manifest import Json
 from .._oci.moving import breadth, fill_backup, why_not
 from .._oci.reference import Reference
@@ -100,6 +101,9 @@ def _expected(given: t.Mapping[str, t.Any] | None) -> dict[str, str | None]:
         reference = Reference.parse(text)
         if reference.digest or not (digest is None or isinstance(digest, str)):
             raise InvalidInput(f"expect_previous: {text} must be a name with a tag, and have a digest or null.")
+        problem = digest_problem(digest) if digest else None
+        if problem:
+            raise InvalidInput(f"expect_previous: the digest {digest!r} of {text} {problem}.", "INVALID_REFERENCE")
         found[str(reference.tagged)] = digest or None
     return found
 
@@ -126,6 +130,12 @@ def _refuse_conflict(other: Row, row: Row) -> None:
     if other.wanted != row.wanted:
         text = f"{other.resolved.item.src} and {row.resolved.item.src} have different digests, and both are to become"
         raise InvalidInput(f"{text} {row.name}.", "CONFLICT")
+
+
+def _refuse_taken(other: Row, backup: Row, row: Row) -> None:
+    if other.wanted != backup.wanted:
+        text = f"{backup.name} is to keep what {row.name} is now, and {other.resolved.item.src} is to become it, too"
+        raise InvalidInput(f"{text}; give another backup.", "CONFLICT")
 
 
 def in_order(rows: t.Iterable[Row]) -> list[Row]:
@@ -163,7 +173,13 @@ def decide(session: Session, rules: Rules, rows: list[Row]) -> list[Row]:
 def _shown(session: Session, rules: Rules, rows: list[Row]) -> dict[str, Version | None]:
     """Return the versions that moving tags show which have another digest, where that matters."""
     asked = [row for row in rows if row.kind == MOVING and row.previous != row.wanted and rules.moving == "forward"]
-    tags = [Moving(row.repository, row.template, row.tag, row.previous) for row in asked]
+    own: dict[str, set[str]] = {}
+    for row in rows:
+        own.setdefault(str(row.repository), set()).update([row.tag] if row.kind == TAG else [])
+    tags = [
+        Moving(row.repository, row.template, row.tag, row.previous, frozenset(own[str(row.repository)]))
+        for row in asked
+    ]
     return dict(zip((row.name for row in asked), shown_versions(session, tags)))
 
 
@@ -184,7 +200,7 @@ def _why_not_forward(row: Row, shown: Version | None) -> str:
     item = row.resolved.item
     version = Version.parse(item.version) if item.version else None
     if version:
-        return why_not(row.tag, version, shown)
+        return why_not(row.tag, version, shown, is_new=row.previous is None)
     if shown:
         said = f"{item.version!r} is no version" if item.version else "nothing says its version"
         text = f"Whether {item.src} may move {row.name} forward is not known: {said}"
@@ -203,7 +219,7 @@ def _backups(session: Session, rules: Rules, rows: list[Row]) -> list[Row]:
         if row.status != MOVED:
             continue
         backup = replace(row, tag=tag, kind=BACKUP, previous=None, wanted=str(row.previous), template="")
-        _refuse_conflict(taken.get(backup.name, backup), backup)
+        _refuse_taken(taken.get(backup.name, backup), backup, row)
         if backup.name not in taken:
             made[backup.name] = backup
     found = session.map(lambda row: find_existing(row.repository, row.tag), made.values())

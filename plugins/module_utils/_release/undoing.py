@@ -38,7 +38,7 @@ def plan_restored(session: Session, path: str) -> Plan:
             foreseen[move.name] = Undone(LEFT, move.digest, is_gone(str(move.previous)))
     costs = {move.name: Cost(bytes_sent=size, bytes_received=size) for move, size in sizes if size is not None}
     draft = Draft()
-    undoing = _Undoing(session, entries, moves, now, foreseen)
+    undoing = _Undoing(session, journal, path, entries, moves, now, foreseen)
     for at, move in enumerate(moves):
         if foreseen[move.name].status in (RESTORED, REMOVED):
             draft.do(undoing.step(at, costs.get(move.name, Cost())))
@@ -49,11 +49,14 @@ def plan_restored(session: Session, path: str) -> Plan:
         for move in moves:
             if foreseen[move.name].status == LEFT:
                 draft.note(f"Keep {move.name} as it is: {foreseen[move.name].reason}")
+                draft.warn(_does_not_go_back(move, foreseen[move.name]))
     before: Json = {move.name: digest for move, digest in zip(moves, now)}
     before[path] = "used" if journal.used else "not used"
-    after: Json = {name: what.digest for name, what in foreseen.items()}
-    after[path] = "used"
-    return draft.plan({**undoing.results(foreseen), "journal": path}, before, after)
+    return draft.plan({**undoing.results(foreseen), "journal": path}, before, undoing.after(foreseen))
+
+
+def _does_not_go_back(move: Move, undone: Undone) -> str:
+    return f"{move.name} does not go back: {undone.reason}"
 
 
 def _size(move: Move) -> tuple[Move, int | None]:
@@ -82,6 +85,8 @@ class _Undoing:
     """Takes back what a journal tells of; ``foreseen`` gets what turns out otherwise."""
 
     session: Session
+    journal: Journal
+    path: str
     entries: list[Entry]
     moves: list[Move]
     now: list[str | None]
@@ -98,9 +103,14 @@ class _Undoing:
             if found == self.foreseen[move.name]:
                 return None
             self.foreseen[move.name] = found
-            return Outcome(result=self.results(self.foreseen))
+            if found.status == LEFT:
+                self.session.transport.warn(_does_not_go_back(move, found))
+            return Outcome(result=self.results(self.foreseen), after=self.after(self.foreseen))
 
         return Step(text, run, cost)
+
+    def after(self, foreseen: t.Mapping[str, Undone]) -> Json:
+        return {**{name: what.digest for name, what in foreseen.items()}, self.path: "used"}
 
     def results(self, foreseen: t.Mapping[str, Undone]) -> Json:
         left = [name for name, what in foreseen.items() if what.status == LEFT]
@@ -119,7 +129,7 @@ class _Undoing:
             "previous": {entry.name: digest for entry, digest in zip(self.entries, self.now)},
             "rolled_back": bool(back) and not left,
             "left": left,
-            "lock": [],
+            "lock": list(self.journal.lock),
         }
 
 

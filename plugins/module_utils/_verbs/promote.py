@@ -226,8 +226,9 @@ class _Release:
         there = [one for one in landings if not one.moves] if self.how.repair else []
         repaired: set[tuple[str, str]] = set()
         beside: list[Beside] = []
+        read: Manifests = {}
         if there:
-            _manifests, found = self._arrive(draft, there)
+            read, found = self._arrive(draft, there)
             beside += found
             if _steps(draft):
                 repaired = {one.rows[0].place for one in there if self._is_incomplete(one)}
@@ -235,7 +236,8 @@ class _Release:
         beside += found
         if self.how.signing or self.how.recording:
             arrivals = [self._arrival(one) for one in (*there, *moving)]
-            lacking = plan_endorsements(self.session, draft, arrivals, self.how.signing, self.how.recording, beside)
+            own = self.how.signing, self.how.recording
+            lacking = plan_endorsements(self.session, draft, arrivals, *own, beside, {**read, **manifests})
             repaired |= {one.rows[0].place for one, lacks in zip(there, lacking) if lacks}
         self._warn(draft, moving)
         return manifests, repaired
@@ -269,7 +271,7 @@ class _Release:
             Entry(row.name, str(row.resolved.item.src), row.kind, row.previous, row.wanted) for row in moves
         )
         wanted = {row.name: row.wanted for row in rows}
-        journal = Journal(entries).after(self.earlier, wanted)
+        journal = Journal(entries, tuple(_lock(rows))).after(self.earlier, wanted)
 
         def run() -> None:
             journal.write(path)
@@ -283,7 +285,6 @@ class _Release:
         return Step(f"Tag {row.name} as {row.wanted}{was}.", run, Cost(bytes_sent=len(manifest.raw)))
 
     def _results(self, rows: list[Row], landings: list[_Landing]) -> Json:
-        resolved = list({id(row.resolved): row.resolved for row in rows}.values())
         return {
             **_single(rows, landings),
             "images": [row.result() for row in rows],
@@ -291,7 +292,7 @@ class _Release:
             "previous": {row.name: row.previous for row in rows},
             "rolled_back": False,
             "left": [],
-            "lock": [entry for one in resolved for entry in one.item.lock(one.root.digest)],
+            "lock": _lock(rows),
             "journal": self.how.journal,
         }
 
@@ -348,6 +349,11 @@ def _record(one: Resolved) -> Json:
         "platforms": [str(platform) for platform in one.item.platforms],
         "requirements": required,
     }
+
+
+def _lock(rows: list[Row]) -> list[Json]:
+    resolved = {id(row.resolved): row.resolved for row in rows}
+    return [entry for one in resolved.values() for entry in one.item.lock(one.root.digest)]
 
 
 def _read_back_step(moves: list[Row]) -> Step:

@@ -57,6 +57,11 @@ def test_backup_tags() -> None:
     assert fill_backup("{tag}-previous", "1.4") == "1.4-previous"
 
 
+def test_a_moving_tag_that_is_none_is_named_as_it_was_written() -> None:
+    with fails(InvalidInput, "INVALID_REFERENCE", says="The moving tag '{version}' of api:1: '1.0.0+b1' is not a tag"):
+        render("{version}", "1.0.0+b1", "api:1")
+
+
 @pytest.mark.parametrize("template", ["previous", "{tag}", "{tag}-{major}", "{tag"])
 def test_backup_tags_that_are_wrong(template: str) -> None:
     with fails(InvalidInput, "INVALID_OPTION", says="backup"):

@@ -351,6 +351,17 @@ def test_expectations_about_other_tags(sites: Sites) -> None:
         sites.plan(sites.entry("api"), expect_previous={sites.name("other", "1"): None})
 
 
+def test_an_expectation_that_is_no_digest(sites: Sites) -> None:
+    sites.image("api")
+    sites.release(sites.entry("api"))  # also where the tag is right already
+    with fails(
+        InvalidInput,
+        "INVALID_REFERENCE",
+        says=f"expect_previous: the digest 'sha256:12' of {sites.name('api', '1.4.2')}",
+    ):
+        sites.plan(sites.entry("api"), expect_previous={sites.name("api", "1.4.2"): "sha256:12"})
+
+
 # --- complaints about releases: floating tags go backwards
 
 
@@ -385,6 +396,26 @@ def test_a_tag_that_does_not_exist_does_not_start_below_what_is_there(sites: Sit
     done = sites.plan(sites.entry("api", "1.4.3", moving_tags=["latest"]))
     row = next(row for row in done.result["images"] if row["tag"] == "latest")
     assert (row["status"], row["digest"]) == ("kept", None)
+
+
+@pytest.mark.parametrize("there", [[], ["2.0.0-rc.1"], ["2.0.0-rc.1", "latest"]])
+def test_a_pre_release_moves_no_more_when_it_is_made_again(sites: Sites, there: list[str]) -> None:
+    for tag in there:
+        sites.released("api", tag)
+    sites.image("api", "2.0.0-rc.2")
+    entry = sites.entry("api", "2.0.0-rc.2", **MANY)
+    first = statuses(sites.release(entry).result)
+    assert first["prod/api:2"] == first["prod/api:2.0"] == "kept"  # nobody asks for 2 to get a candidate
+    assert first["prod/api:latest"] == ("moved" if "latest" in there else "kept")
+    assert not sites.plan(entry).changed
+
+
+def test_a_release_does_not_show_itself(sites: Sites) -> None:
+    sites.released("api", "latest")  # nobody knows what it is
+    sites.image("api", "2.0.0-rc.1")
+    entry = sites.entry("api", "2.0.0-rc.1", moving_tags=["latest"])
+    sites.release(entry)
+    assert not sites.plan(entry).changed
 
 
 def test_any_moves_backwards(sites: Sites) -> None:
@@ -482,6 +513,23 @@ def test_signatures_of_both_sides_and_an_own_one_are_merged(sites: Sites, signer
         found = verified(sites.dest, key.public, name=None, names=[sites.name("api", "1.4.2")], formats=["simple"])
         assert found["verified"]
     assert not sites.plan(sites.entry("api", moving_tags=["latest"]), **options).changed
+
+
+def test_a_signature_and_a_record_take_turns_at_the_list_of_referrers(
+    sites: Sites, signer: Signer, tmp_path: Path
+) -> None:
+    """Where the registry keeps none, it is a tag that each of them rewrites; what comes along is in it before."""
+    api = sites.image("api")
+    signed(sites, Signer(tmp_path, "build"), "api", formats=["bundle"])
+    sites.dest.quirks = Quirks(no_referrers_api=True)
+    options = {"sign": {**SIGN, **signer.options, "formats": ["bundle"]}, "attest": signer.options}
+    session = sites.session()
+    plan = sites.plan(sites.entry("api"), session=session, **options)
+    before = session.transport.counters.bytes_sent
+    plan.apply(session.map)
+    assert session.transport.counters.bytes_sent - before == plan.cost().bytes_sent
+    lists = [r for r in sites.dest.requests if r.method == "PUT" and r.path.endswith(api.replace(":", "-"))]
+    assert len(lists) == 3  # what came along, the signature, the record
 
 
 def test_signatures_claim_the_names_that_the_image_gets(sites: Sites, signer: Signer) -> None:
@@ -700,7 +748,11 @@ def test_a_backup_may_not_be_another_tag_of_the_release(sites: Sites) -> None:
     sites.image("api")
     sites.released("api", "latest", version="1.4.0")
     entry = sites.entry("api", tags=["latest-previous"], moving_tags=["latest"])
-    refused(sites, entry, code="CONFLICT", backup="{tag}-previous")
+    error = refused(sites, entry, code="CONFLICT", backup="{tag}-previous")
+    assert str(error) == (
+        f"{sites.name('api', 'latest-previous')} is to keep what {sites.name('api', 'latest')} is now, and "
+        f"{entry['src']} is to become it, too; give another backup."
+    )
 
 
 # --- journals
@@ -741,6 +793,9 @@ def test_a_journal_leaves_what_others_have_moved(sites: Sites, tmp_path: Path) -
     sites.released("api", "latest", version="1.4.1")
     sites.release(sites.entry("api", moving_tags=["latest"]), journal_path=str(path))
     newer = sites.released("api", "latest", version="1.4.3")
+    foreseen = sites.plan(images=None, state="restored", journal_path=str(path))
+    text = f"{sites.name('api', 'latest')} does not go back: somebody else has set it to {newer} since."
+    assert foreseen.warnings == (text,)
     done = sites.restore(path)
     assert sites.tags("api") == {"latest": newer}
     assert done.result["left"] == [sites.name("api", "latest")]
@@ -770,6 +825,16 @@ def test_what_an_earlier_run_wrote_stays_in_the_journal(sites: Sites, tmp_path: 
     assert sites.tags("api") == {"latest": old}
 
 
+def test_a_journal_tells_which_release_it_was_written_for(sites: Sites, tmp_path: Path) -> None:
+    path = tmp_path / "journal.json"
+    sites.image("api")
+    done = sites.release(sites.entry("api", **MANY), journal_path=str(path))
+    undone = sites.restore(path)
+    assert undone.result["lock"] == done.result["lock"]
+    sites.release(*undone.result["lock"])
+    assert statuses(sites.plan(sites.entry("api", **MANY)).result) == dict.fromkeys(statuses(done.result), "current")
+
+
 def test_another_release_starts_another_journal(sites: Sites, tmp_path: Path) -> None:
     path = tmp_path / "journal.json"
     first = sites.image("api", "1.4.2")
@@ -780,7 +845,16 @@ def test_another_release_starts_another_journal(sites: Sites, tmp_path: Path) ->
     assert sites.tags("api") == {"1.4.2": first, "latest": first}
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"journal": "promotion", "version": 2, "tags": [], "used": false}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"journal": "promotion", "version": 2, "tags": [], "used": false, "lock": []}',
+        '{"journal": "promotion", "version": 1, "tags": [], "used": false, "lock": "api"}',
+    ],
+)
 def test_a_file_that_is_no_journal(sites: Sites, tmp_path: Path, text: str) -> None:
     path = tmp_path / "journal.json"
     path.write_text(text)
@@ -813,6 +887,20 @@ def test_a_backup_that_cannot_be_removed_alone_is_left(tmp_path: Path) -> None:
         assert done.result == foreseen.result
         assert sites.tags("api") == {"latest": old, "latest-previous": old}
         assert done.result["left"] == [sites.name("api", "latest-previous")]
+
+
+def test_a_tag_that_turns_out_not_to_go_back_is_told(sites: Sites, tmp_path: Path) -> None:
+    path = tmp_path / "journal.json"
+    sites.dest.quirks = Quirks(delete_405=True)
+    api = sites.image("api")
+    sites.release(sites.entry("api"), journal_path=str(path))
+    session = sites.session()
+    done = sites.restore(path, session)
+    name = sites.name("api", "1.4.2")
+    assert done.after == {name: api, str(path): "used"}
+    assert done.result["left"] == [name]
+    (warning,) = session.transport.warnings
+    assert warning.startswith(f"{name} does not go back: it cannot be removed")
 
 
 @pytest.mark.parametrize("shared", [False, True])
