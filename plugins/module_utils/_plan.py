@@ -63,6 +63,17 @@ class Step:
     undo: t.Callable[[], bool] | None = None
 
 
+@dataclass(frozen=True)
+class ContentStep(Step):
+    """A step that completes content, named by its repository and digest (``key``), on top of what is ``below`` it.
+
+    Below are digests in the same repository.
+    """
+
+    key: tuple[str, str] = ("", "")
+    below: t.Collection[str] = ()
+
+
 Map = t.Callable[[t.Callable[[Step], Outcome], t.Sequence[Step]], list[Outcome]]
 
 

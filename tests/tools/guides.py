@@ -140,10 +140,10 @@ def release(folder: Path, port: int) -> None:
     for number, (name, more) in enumerate(steps):
         playbook = folder / f"release{number}.yml"
         playbook.write_text(plays[name], encoding="utf-8")
-        changed = [bool(run(playbook, {**variables, **more})[1]) for _ in range(2)]
+        changed = [bool(run(playbook, {**variables, **more})[1]) for dummy in range(2)]
         if changed != [name != "Look", False]:
             raise SystemExit(f"The play {name!r} does not change what it should, once.")
-    left = set(plays) - {name for name, _ in steps} - {"Share the work among the hosts of a group"}
+    left = set(plays) - {step[0] for step in steps} - {"Share the work among the hosts of a group"}
     if left:
         raise SystemExit(f"Nobody runs the plays {left}.")
 

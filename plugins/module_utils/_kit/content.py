@@ -10,7 +10,7 @@ from functools import partial
 from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.walk import below, walk
-from .._plan import Cost, Draft, Outcome, Step
+from .._plan import ContentStep, Cost, Draft, Outcome, Step
 from .._registry.blobs import has_blob, stream_blob
 from .._registry.client import Repository
 from .._registry.manifests import put
@@ -39,17 +39,6 @@ class Wanted:
     by_digest: bool = False
     elsewhere: t.Mapping[str, Repository] = field(default_factory=dict)
     absent: t.Collection[str] = ()
-
-
-@dataclass(frozen=True)
-class ContentStep(Step):
-    """A step that completes content, named by its repository and digest (``key``), on top of what is ``below`` it.
-
-    Below are digests in the same repository.
-    """
-
-    key: tuple[str, str] = ("", "")
-    below: t.Collection[str] = ()
 
 
 @dataclass

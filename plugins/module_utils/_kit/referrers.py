@@ -15,7 +15,7 @@ from .._oci.manifest import Manifest
 from .._oci.parts import members, parts
 from .._oci.reference import Reference
 from .._oci.walk import MAX_DEPTH, below
-from .._plan import Cost, Draft, Step
+from .._plan import ContentStep, Cost, Draft, Step
 from .._registry.client import Repository
 from .._registry.manifests import put
 from .._registry.referrers import (
@@ -29,7 +29,7 @@ from .._registry.referrers import (
 from .._registry.referrers import referrers as list_referrers
 from .._registry.session import Session
 from .._registry.tags import list_tags
-from .content import ContentStep, Manifests, Wanted
+from .content import Manifests, Wanted
 from .signatures import merged_signatures
 from .target import Target
 

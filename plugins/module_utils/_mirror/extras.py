@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from .._errors import OCIError, Refused
-from .._kit.content import ContentStep
 from .._kit.removing import Use, deletes_tags_with_manifest, listed, look_at_tags, put_back, untag
 from .._oci.manifest import Manifest
 from .._oci.tagrules import is_digest_tag
-from .._plan import Outcome
+from .._plan import ContentStep, Outcome
 from .._registry.client import Repository
 from .._registry.manifests import remove
 from .._registry.referrers import digest_tag

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from .._errors import NotFound, OCIError
-from .._kit.content import ContentStep, Manifests, Planned
+from .._kit.content import Manifests, Planned
 from .._kit.copying import Choose, Copy, Pair, plan_copies
 from .._kit.target import Target
 from .._oci.manifest import Manifest
 from .._oci.parts import parts
 from .._oci.reference import Reference
 from .._oci.walk import below
-from .._plan import Cost, Draft, Outcome, Plan, Step
+from .._plan import ContentStep, Cost, Draft, Outcome, Plan, Step
 from .._registry.client import Repository
 from .._registry.retry import is_transient
 from .._registry.session import Session

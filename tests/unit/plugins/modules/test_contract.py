@@ -847,7 +847,7 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "oci_prune": [
-        Case(lambda place: prune_args(place), {"name": "UPPER/x"}, volatile=READ_BACK),
+        Case(prune_args, {"name": "UPPER/x"}, volatile=READ_BACK),
         Case(
             lambda place: {
                 "names": [place.name(REPO), place.name("team/none")],
