@@ -219,6 +219,8 @@ options:
         (C(org.opencontainers.image.version), an annotation or a label), else the newest of the destination's tags that
         the same template fits, also where the tag does not exist yet. A tag that would go back is kept, and the task
         succeeds and says so.
+      - Where the image to release says another version than it is released as, such as that of its base, labels are not
+        believed, and the tags tell.
       - A pre-release such as V(1.5.0-rc.1) moves only what shows a pre-release, or is called like one; a tag that
         does not exist shows none.
       - V(any) moves them to whatever is released.

@@ -22,14 +22,18 @@ from .._registry.tags import list_tags
 class Moving:
     """A moving tag of a repository, the template that it was made of, and the digest that it has (None: absent).
 
-    ``own`` are the tags that the release itself gives there. They tell nothing of what was before it, and are there
-    only when it is made a second time.
+    ``source`` and ``wanted`` are the repository and digest of the image that is to get it, ``version`` is the version
+    of that. ``own`` are the tags that the release itself gives there. They tell nothing of what was before it, and are
+    there only when it is made a second time.
     """
 
     repository: Repository
     template: str
     tag: str
     digest: str | None
+    source: Repository
+    wanted: str
+    version: Version | None
     own: frozenset[str] = frozenset()
 
 
@@ -47,14 +51,25 @@ def _listed(moving: Moving, tags: t.Iterable[str]) -> Version | None:
 
 
 def _labelled(moving: Moving) -> Version | None:
-    """Return the version that the image at a tag says it is (``org.opencontainers.image.version``)."""
-    if moving.digest is None:
-        return None
-    repository = moving.repository
-    manifest = repository.get(moving.digest)
+    """Return the version that the image at a tag says it is.
+
+    That is not believed where the image that is to follow it says another version than it is released as: such labels
+    come from a base, and are of that.
+    """
+    found = None if moving.digest is None else _said(moving.repository, moving.digest)
+    if found and moving.version:
+        own = _said(moving.source, moving.wanted)
+        if own and own.key != moving.version.key:
+            return None
+    return found
+
+
+def _said(repository: Repository, digest: str) -> Version | None:
+    """Return the version that an image says it is (``org.opencontainers.image.version``)."""
+    manifest = repository.get(digest)
     said = (manifest.json.get("annotations") or {}).get(VERSION)
     if said is None and manifest.is_index:
-        for _platform, item in images_below(repository, manifest, repository.full(moving.digest)):
+        for _platform, item in images_below(repository, manifest, repository.full(digest)):
             said = _own(repository, repository.get(item.digest))
             break
     elif said is None:

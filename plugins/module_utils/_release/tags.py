@@ -177,7 +177,16 @@ def _shown(session: Session, rules: Rules, rows: list[Row]) -> dict[str, Version
     for row in rows:
         own.setdefault(str(row.repository), set()).update([row.tag] if row.kind == TAG else [])
     tags = [
-        Moving(row.repository, row.template, row.tag, row.previous, frozenset(own[str(row.repository)]))
+        Moving(
+            row.repository,
+            row.template,
+            row.tag,
+            row.previous,
+            row.resolved.source,
+            row.resolved.root.digest,
+            Version.parse(row.resolved.item.version or ""),
+            frozenset(own[str(row.repository)]),
+        )
         for row in asked
     ]
     return dict(zip((row.name for row in asked), shown_versions(session, tags)))

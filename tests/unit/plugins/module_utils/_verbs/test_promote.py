@@ -418,6 +418,19 @@ def test_a_release_does_not_show_itself(sites: Sites) -> None:
     assert not sites.plan(entry).changed
 
 
+@pytest.mark.parametrize("base", ["1.0", "22.04"])
+def test_the_version_of_a_base_is_not_that_of_the_image(sites: Sites, base: str) -> None:
+    newest = sites.released("api", "2.0.0", version=base)
+    sites.dest.api.repos["prod/api"].tags["latest"] = newest
+    for tag in ("1.4.3", "2.0.1"):
+        sites.image("api", tag, version=base)
+    entry = sites.entry("api", "1.4.3", moving_tags=["latest"])
+    assert statuses(sites.release(entry).result)["prod/api:latest"] == "kept"
+    assert sites.tags("api")["latest"] == newest
+    entry = sites.entry("api", "2.0.1", moving_tags=["latest"])
+    assert statuses(sites.release(entry).result)["prod/api:latest"] == "moved"
+
+
 def test_any_moves_backwards(sites: Sites) -> None:
     sites.released("api", "latest", version="2.0.0")
     fix = sites.image("api", "1.4.3")
