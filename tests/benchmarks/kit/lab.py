@@ -31,6 +31,7 @@ log: {{accesslog: {{disabled: true}}, level: error}}
 http: {{addr: "127.0.0.1:{port}", secret: bench}}
 storage:
   filesystem: {{rootdirectory: "{folder}/data"}}
+  delete: {{enabled: true}}
 """
 
 
