@@ -669,7 +669,7 @@ def test_a_tag_that_is_there_again_keeps_its_image() -> None:
         def again() -> None:
             registry.api.repos[REPO].tags["1"] = digest
 
-        steps = (first, second, Step("Push it again.", lambda: again()), *rest)
+        steps = (first, second, Step("Push it again.", again), *rest)
         done = replace(planned, steps=steps).apply(session.map)
         assert registry.tags(REPO) == {"1": digest}
         assert set(registry.manifests(REPO)) == {digest} and names(done.result["deleted"]) == [other]

@@ -1184,7 +1184,7 @@ def test_so_many_requests_a_second(mirror: Mirror) -> None:
 def test_kinds_of_registries(profile: str, side: str) -> None:
     """The mirror is exact, or says why not, and what is kept is whole; a second run does nothing more."""
     odd = FakeRegistry(*PROFILES[profile])
-    with FakeRegistry() as plain, odd:
+    with odd, FakeRegistry() as plain:
         mirror = Mirror(*((odd, plain) if side == "source" else (plain, odd)))
         mirror.dest.create_repo(COPY)
         digests = add(mirror.source, "1.0", "1.1", "1.2")
