@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import stat
@@ -67,6 +68,17 @@ def digest_of_file(path: str, algorithm: str) -> tuple[str, int] | None:
             digest.update(chunk)
             size += len(chunk)
     return f"{algorithm}:{digest.hexdigest()}", size
+
+
+@contextlib.contextmanager
+def locked(folder: str) -> t.Iterator[int]:
+    """Keep a folder to oneself among the tasks that lock it too; give its descriptor. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import typing as t
 
-from .._archives.atomic import check_file, write_file
+from .._archives.atomic import check_file, locked, write_file
 from .._errors import ContentError, InvalidInput
 from .._oci.manifest import canonical_json, parse_json
 from .._oci.times import parse_time, shown_time
@@ -43,14 +42,10 @@ class Ledger:
         """Add what is new to what others have written meanwhile; the earlier time counts."""
         if not self._new:
             return
-        folder = os.open(os.path.dirname(self._path), os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+        with locked(os.path.dirname(self._path)):
             times = {**self._new, **self._read()}
             shown = {name: shown_time(time) for name, time in sorted(times.items())}
             write_file(self._path, [canonical_json({_KEY: shown})])
-        finally:
-            os.close(folder)
 
     def _read(self) -> dict[str, float]:
         try:

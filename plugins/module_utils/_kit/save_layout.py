@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import typing as t
 from dataclasses import dataclass, field
 from functools import partial
 
-from .._archives.atomic import check_file, check_folder, write_file
+from .._archives.atomic import check_file, check_folder, locked, write_file
 from .._archives.files import Archive, Files, Folder
 from .._archives.layout import CONTAINERD_NAME, OCI_ARCHIVE, OCI_LAYOUT, REF_NAME, Layout, blob_name, verified
 from .._archives.writer import ArchiveMember, holds, small, write_archive
@@ -234,15 +233,11 @@ def _is_whole(files: Files, item: Descriptor) -> bool:
 
 def _write_index(folder: Folder, place: str, images: t.Sequence[_Image], undo: _Undo) -> None:
     """Enter the images into index.json, read anew under a lock: another task may have written it by now."""
-    lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(place):
         old = Layout(folder, OCI_LAYOUT).index.json if folder.size("index.json") is not None else None
         new = _merged(old or _EMPTY, images)
         if new != old:
             undo.write(folder.place("index.json"), [canonical_json(new)])
-    finally:
-        os.close(lock)
 
 
 class _Undo:

@@ -17,6 +17,9 @@ from .._registry.client import Repository
 from .._registry.session import Session
 from .._registry.tags import list_tags
 
+Versions = dict[tuple[str, "str | None"], "Version | None"]
+"""The versions that images say they are, by the name of their repository (``host/name``) and digest."""
+
 
 @dataclass(frozen=True)
 class Moving:
@@ -39,7 +42,10 @@ class Moving:
 
 def shown_versions(session: Session, tags: t.Sequence[Moving]) -> list[Version | None]:
     """Return the version that each tag shows, or None. Only where an image does not say are tags listed, once."""
-    labels = session.map(_labelled, tags)
+    shown = _versions(session, [(each.repository, each.digest) for each in tags if each.digest])
+    doubtful = [each for each in tags if each.version and shown.get(_place(each.repository, each.digest))]
+    own = _versions(session, [(each.source, each.wanted) for each in doubtful])
+    labels = [_believed(each, shown, own) for each in tags]
     silent = {str(each.repository): each.repository for each, label in zip(tags, labels) if label is None}
     listed = dict(zip(silent, session.map(list_tags, silent.values())))
     return [label or _listed(each, listed[str(each.repository)]) for each, label in zip(tags, labels)]
@@ -50,18 +56,25 @@ def _listed(moving: Moving, tags: t.Iterable[str]) -> Version | None:
     return newest((tag for tag in tags if tag not in moving.own), moving.template, moving.tag)
 
 
-def _labelled(moving: Moving) -> Version | None:
+def _believed(moving: Moving, shown: Versions, own: Versions) -> Version | None:
     """Return the version that the image at a tag says it is.
 
     That is not believed where the image that is to follow it says another version than it is released as: such labels
     come from a base, and are of that.
     """
-    found = None if moving.digest is None else _said(moving.repository, moving.digest)
-    if found and moving.version:
-        own = _said(moving.source, moving.wanted)
-        if own and own.key != moving.version.key:
-            return None
-    return found
+    found = shown.get(_place(moving.repository, moving.digest))
+    said = own.get(_place(moving.source, moving.wanted))
+    return None if found and said and moving.version and said.key != moving.version.key else found
+
+
+def _place(repository: Repository, digest: str | None) -> tuple[str, str | None]:
+    return str(repository), digest
+
+
+def _versions(session: Session, images: t.Iterable[tuple[Repository, str]]) -> Versions:
+    """Return the versions that images say they are, each read once: several tags often have one image."""
+    places = {_place(*image): image for image in images}
+    return dict(zip(places, session.map(lambda image: _said(*image), places.values())))
 
 
 def _said(repository: Repository, digest: str) -> Version | None:

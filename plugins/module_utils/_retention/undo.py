@@ -7,11 +7,10 @@ Registries keep blobs until they collect garbage, so that until then the manifes
 
 from __future__ import annotations
 
-import fcntl
 import os
 import typing as t
 
-from .._archives.atomic import atomic_write, check_folder
+from .._archives.atomic import atomic_write, check_folder, locked
 from .._archives.files import Folder
 from .._archives.layout import CONTAINERD_NAME, OCI_LAYOUT, REF_NAME, Layout, blob_name
 from .._errors import InvalidInput
@@ -87,9 +86,7 @@ def save(place: str, saved: t.Sequence[Saved]) -> None:
     What has the same name as an entry of before takes its place. Raises OCIError (NO_SPACE), OSError.
     """
     os.makedirs(place, exist_ok=True)
-    folder = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+    with locked(place) as folder:
         for manifest in {one.manifest.digest: one.manifest for one in saved}.values():
             name = os.path.join(place, blob_name(manifest.digest))
             os.makedirs(os.path.dirname(name), exist_ok=True)
@@ -104,8 +101,6 @@ def save(place: str, saved: t.Sequence[Saved]) -> None:
         index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*kept, *new]}
         _write(os.path.join(place, "index.json"), canonical_json(index))
         os.fsync(folder)
-    finally:
-        os.close(folder)
     _sync(os.path.dirname(place))
 
 

@@ -431,6 +431,17 @@ def test_the_version_of_a_base_is_not_that_of_the_image(sites: Sites, base: str)
     assert statuses(sites.release(entry).result)["prod/api:latest"] == "moved"
 
 
+def test_what_several_moving_tags_show_is_read_once(sites: Sites) -> None:
+    old = sites.released("api", "1.4.1", version="1.4.1")
+    sites.dest.api.repos["prod/api"].tags.update({"latest": old, "1": old, "1.4": old})
+    sites.image("api", "1.4.2", version="1.4.2")
+    for registry in (sites.source, sites.dest):
+        registry.reset_log()
+    sites.plan(sites.entry("api", "1.4.2", **MANY), repair=False)
+    assert sites.dest.count("GET", f"/manifests/{old}") == 1
+    assert sites.dest.count("GET", "/blobs/") == 1
+
+
 def test_any_moves_backwards(sites: Sites) -> None:
     sites.released("api", "latest", version="2.0.0")
     fix = sites.image("api", "1.4.3")
