@@ -52,15 +52,13 @@ class Step:
 
     ``text`` is a sentence for people. ``run`` does it, and returns an Outcome only where something differs from what
     was planned. ``cost`` is what it is expected to move. Steps next to each other with the same ``stage`` (not empty)
-    do not depend on one another and may run at once. ``undo`` takes it back, where something can: it returns False
-    where that was not possible any more, since somebody else has written there by now.
+    do not depend on one another and may run at once.
     """
 
     text: str
     run: t.Callable[[], Outcome | None]
     cost: Cost = Cost()
     stage: str = ""
-    undo: t.Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from .._oci.manifest import Descriptor, Json
 
 TITLE = "org.opencontainers.image.title"
 EMPTY = b"{}"
-EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
 _PIECE = 1 << 20
 

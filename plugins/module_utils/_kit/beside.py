@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._errors import NotFound
+from .._errors import ContentError, NotFound, RegistryError
 from .._oci.image import artifact_type
 from .._oci.manifest import Descriptor, Json
 from .._oci.parts import parts
 from .._registry.client import Repository
-from .._registry.referrers import COSIGN_SUFFIXES, digest_tag, get_tagged, referrers
-
-_EMPTY = "application/vnd.oci.empty.v1+json"
+from .._registry.referrers import COSIGN_SUFFIXES, digest_tag, get_tagged, listed_type, referrers
+from .target import Target
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,9 @@ def look_at_referrers(repository: Repository, digest: str) -> list[Referrer]:
 
 
 def _listed(repository: Repository, item: Descriptor) -> Referrer:
-    """Read what a list says of a referrer. Some lists leave the type out, or have that of an empty config (GHCR)."""
-    kind: str | None = item.json.get("artifactType")
-    if not isinstance(kind, str) or kind in ("", _EMPTY):
+    """Return what a list says of a referrer, which is asked itself for a type that is not in the list."""
+    kind = listed_type(item)
+    if kind is None:
         try:
             kind = artifact_type(repository.get(item.digest))
         except NotFound:  # a list may name what is gone
@@ -50,3 +49,27 @@ def _tagged(repository: Repository, tag: str) -> Referrer | None:
     layers = parts(manifest, "layers")
     kind = layers[0].media_type if layers else None
     return Referrer(manifest.descriptor, kind, tag, manifest.json.get("annotations") or {})
+
+
+def shows_signatures(repository: Repository, digest: str, writing: bool = False) -> bool:
+    """Say whether a digest has signatures or attestations, as far as that shows: their content is not read.
+
+    What cannot be asked for is no matter.
+    """
+    try:
+        tagged = repository.head(f"{digest_tag(digest)}.sig", writing=writing) is not None
+        kinds = [str(_listed(repository, item).kind) for item in referrers(repository, digest)]
+    except (RegistryError, ContentError):
+        return False
+    return tagged or any("sigstore.bundle" in kind or "signature" in kind for kind in kinds)
+
+
+def left_signatures(target: Target) -> list[str]:
+    """Say that what a target has, and what is to be replaced by an edit of itself, is signed, as far as that shows.
+
+    The signatures are not read, and what cannot be asked for is no matter, since nobody asked for this.
+    """
+    if target.previous is None or not shows_signatures(target.repository, target.previous, writing=True):
+        return []
+    text = f"{target.reference} has signatures or attestations, which are of {target.previous}"
+    return [f"{text} and do not fit what it becomes; sign it again."]

@@ -13,7 +13,7 @@ from .._oci.reference import Reference
 from .._plan import Draft
 from .._registry.client import Repository
 from .._registry.session import Session
-from .target import Target, shows_signatures
+from .target import Target
 
 if t.TYPE_CHECKING:
     from .._oci.platform import Platform
@@ -141,9 +141,10 @@ def plan_arrivals(
         needs.append(Wanted(copy.source, copy.target.repository, copy.wanted, known, by_digest=by_digest))
     if not subjects:
         return plan_content(session, draft, needs, repair, planned), []
+    from .beside import shows_signatures
     from .referrers import find_beside, find_referrers, list_steps
 
-    draft.warn(*(text for found in session.map(_left_behind, subjects) for text in found))
+    draft.warn(*(text for found in session.map(partial(_left_behind, shows_signatures), subjects) for text in found))
     extra, found = find_referrers(session, _subjects(subjects))
     beside = find_beside(session, draft, found, tags)
     needs += [*extra, *(one.wanted() for one in beside)]
@@ -153,12 +154,12 @@ def plan_arrivals(
     return manifests, beside
 
 
-def _left_behind(copy: Copy) -> list[str]:
+def _left_behind(is_signed: t.Callable[[Repository, str], bool], copy: Copy) -> list[str]:
     """Say that the signatures of an index stay behind, of which only some platforms are copied."""
     if copy.filtered is None:
         return []
     whole = copy.source.head(copy.pair.src.target)
-    if whole is None or whole.digest == copy.wanted.digest or not shows_signatures(copy.source, whole.digest):
+    if whole is None or whole.digest == copy.wanted.digest or not is_signed(copy.source, whole.digest):
         return []
     text = f"{copy.pair.src} has signatures or attestations, which are of all its platforms ({whole.digest})"
     return [f"{text} and do not fit {copy.target.reference}, which has some of them; they are left out."]

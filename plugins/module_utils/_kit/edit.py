@@ -383,7 +383,10 @@ def _plan(session: Session, seen: _Seen, wish: _Wish, target: Target, settled: b
         after = before
     else:
         draft.note(*wish.notes)
-        draft.warn(*(target.left_signatures() if seen.in_place else ()))
+        if seen.in_place:
+            from .beside import left_signatures
+
+            draft.warn(*left_signatures(target))
         plan_content(session, draft, [_wanted(tree, wish, target)])
         draft.do(target.step(wish.root))
     digest = str(target.previous if settled else wish.root.digest)

@@ -33,7 +33,6 @@ from .content import Manifests, Wanted
 from .signatures import merged_signatures
 from .target import Target
 
-EMPTY = "application/vnd.oci.empty.v1+json"
 _RACES = 5  # with other writers of one list
 
 
@@ -66,9 +65,7 @@ class Beside:
         step = self.target.step(self.manifest)
         inside, blobs = below(self.manifest)
         key = str(self.subject.dest), self.subject.digest
-        return ContentStep(
-            step.text, step.run, step.cost, undo=step.undo, key=key, below=[item.digest for item in inside + blobs]
-        )
+        return ContentStep(step.text, step.run, step.cost, key=key, below=[item.digest for item in inside + blobs])
 
     def wanted(self) -> Wanted:
         """Return the content that the destination needs for it."""

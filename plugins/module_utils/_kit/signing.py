@@ -15,7 +15,7 @@ from .._errors import ContentError, InvalidInput, NotFound, Refused, RegistryErr
 from .._oci.digest import digest_of
 from .._oci.image import build
 from .._oci.manifest import Descriptor, Json, Manifest, parse_json
-from .._oci.mediatype import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
+from .._oci.mediatype import OCI_CONFIG, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST
 from .._oci.parts import parts
 from .._oci.reference import Reference
 from .._plan import Cost, Draft, Outcome, Step
@@ -41,7 +41,7 @@ from .verifying import REFERRERS, SIGNATURES, Place, look_beside, places_under, 
 _RACES = 5  # with other writers of one tag or list
 _STAGE = "signatures"
 _EMPTY = b"{}"
-EMPTY_CONFIG = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of(_EMPTY), "size": len(_EMPTY)}
+EMPTY_CONFIG = {"mediaType": OCI_EMPTY, "digest": digest_of(_EMPTY), "size": len(_EMPTY)}
 _LayerId = tuple[str, tuple[tuple[str, str], ...]]
 
 # --- keys

@@ -6,13 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from .._errors import ContentError, InvalidInput, Refused, RegistryError
+from .._errors import InvalidInput, Refused
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.reference import Reference
 from .._plan import Cost, Step
 from .._registry.client import Repository
 from .._registry.manifests import find_existing, put
-from .._registry.referrers import digest_tag, referrers
 from .._registry.session import Session
 
 
@@ -76,46 +75,13 @@ class Target:
             raise InvalidInput(f"{text}, and the digest follows from the content.")
 
     def step(self, manifest: Manifest) -> Step:
-        """Return the step that puts a manifest there; it is undone only while the tag still is what it wrote."""
+        """Return the step that puts a manifest there."""
         was = f" (was {self.previous})" if self.previous else ""
         text = f"Tag {self.reference} as {manifest.digest}{was}."
         if self.reference.digest:
             text = f"Put {self.reference}."
         run = partial(put, self.repository, self.reference.target, manifest)
-        undo = partial(self._restore, manifest.digest) if self.previous and self.reference.tag else None
-        return Step(text, run, Cost(bytes_sent=len(manifest.raw)), undo=undo)
-
-    def left_signatures(self) -> list[str]:
-        """Say that what is there, and is to be replaced by an edit of itself, is signed, as far as that shows.
-
-        The signatures are not read, and what cannot be asked for is no matter, since nobody asked for this.
-        """
-        if self.previous is None or not shows_signatures(self.repository, self.previous, writing=True):
-            return []
-        text = f"{self.reference} has signatures or attestations, which are of {self.previous}"
-        return [f"{text} and do not fit what it becomes; sign it again."]
-
-    def _restore(self, written: str) -> bool:
-        """Point the tag at what it had, if it still has what was written; False where somebody has moved it since."""
-        tag = self.reference.target
-        now = self.repository.head(tag)
-        if now is None or now.digest != written or self.previous is None:
-            return False
-        put(self.repository, tag, self.repository.get_raw(self.previous))
-        return True
-
-
-def shows_signatures(repository: Repository, digest: str, writing: bool = False) -> bool:
-    """Say whether a digest has signatures or attestations, as far as that shows: they are not read.
-
-    What cannot be asked for is no matter.
-    """
-    try:
-        tagged = repository.head(f"{digest_tag(digest)}.sig", writing=writing) is not None
-        kinds = [str(item.json.get("artifactType")) for item in referrers(repository, digest)]
-    except (RegistryError, ContentError):
-        return False
-    return tagged or any("sigstore.bundle" in kind or "signature" in kind for kind in kinds)
+        return Step(text, run, Cost(bytes_sent=len(manifest.raw)))
 
 
 def destination(name: Reference, dest: str | None) -> Reference:

@@ -20,7 +20,7 @@ from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._registry.blobs import read_blob
 from .._registry.client import Repository
-from .._registry.referrers import digest_tag, get_tagged
+from .._registry.referrers import digest_tag, get_tagged, listed_type
 from .._registry.referrers import referrers as list_referrers
 from .._registry.session import Session
 from .._trust.attest import Attestation, AttestationVerdict, Wanted, judge_attestations, parse_wanted
@@ -84,14 +84,14 @@ def _referrers(repository: Repository, digest: str) -> list[Place]:
 
 def _may_sign(item: Descriptor) -> bool:
     """Say whether a list of referrers leaves open that this is a signature or an attestation."""
-    listed = str(item.json.get("artifactType") or "")
+    listed = listed_type(item)
     return not listed or is_bundle(listed) or listed.startswith("application/vnd.dev.cosign.")
 
 
 def _referrer(repository: Repository, item: Descriptor) -> list[Place]:
     """Read one referrer. A list that says something else of it than it does itself is not believed."""
-    location, listed = repository.full(item.digest), item.json.get("artifactType")
-    claimed = "bundle" if not listed else format_of(str(listed))
+    location, listed = repository.full(item.digest), listed_type(item)
+    claimed = "bundle" if not listed else format_of(listed)
     try:
         manifest = repository.get(item.digest)
     except (NotFound, ContentError) as exc:

@@ -18,7 +18,9 @@ from .._errors import ContentError
 BLOCK = 512
 FILE, LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = "0", "1", "2", "3", "4", "5", "6"
 
-_HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12s")
+# Name, owner (mode, uid, gid), size, time, checksum, kind, target, magic, names of the owner and group, device, prefix,
+# and the rest: fields are read together where many entries have them in common.
+_HEADER = struct.Struct("100s24s12s12s8s1s100s8s64s16s155s12s")
 _ZEROS = bytes(BLOCK)
 _PIECE = 1 << 20
 # As Go's reader, which the container engines use: no extended header above 1 MiB.
@@ -102,7 +104,11 @@ def _text(field: bytes) -> str:
     return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
-_owner = lru_cache(1 << 8)(_text)  # a name that many entries have
+@lru_cache(1 << 10)
+def _owner(numbers: bytes, names: bytes) -> tuple[int, int, int, str, str]:
+    """Return mode, uid and gid, and the names of owner and group; ValueError. Many entries have the same."""
+    mode, uid, gid = (_number(numbers[at : at + 8]) for at in (0, 8, 16))
+    return mode & 0o7777, uid, gid, _text(names[:32]), _text(names[32:])
 
 
 def _pax_text(pax: t.Mapping[str, bytes], key: str, default: str) -> str:
@@ -121,9 +127,9 @@ def _pax_number(pax: t.Mapping[str, bytes], key: str, default: int) -> int:
 def _header_name(fields: tuple[bytes, ...]) -> str:
     """Return the name that a header has by itself, with its prefix (ustar)."""
     name = _text(fields[0])
-    if fields[9] != b"ustar\x0000":
+    if fields[7] != b"ustar\x0000":
         return name
-    prefix = fields[14][:131] if fields[15][8:] == b"tar\0" else fields[14]  # star has times there
+    prefix = fields[10][:131] if fields[11][8:] == b"tar\0" else fields[10]  # star has times there
     return f"{_text(prefix)}/{name}" if prefix[0] else name
 
 
@@ -137,21 +143,19 @@ def _kind(code: bytes, name: str) -> str:
 
 
 def _target(kind: str, target: str) -> str:
-    """Return the target of a link, clean where it is a hard one; "" for what is no link. ValueError."""
+    """Return the target of a link, clean where it is a hard one. ValueError."""
     if kind == LINK:
         return clean_path(target)
-    if kind != SYMLINK:
-        return ""
     if not target or len(target) > _MAX_PATH:
         raise ValueError("is a symbolic link with an empty or endless target")
     return target
 
 
-def _device(fields: tuple[bytes, ...], kind: str) -> tuple[int, int]:
+def _device(numbers: bytes, kind: str) -> tuple[int, int]:
     """Return the numbers of a device, zeros for anything else. ValueError."""
     if kind not in (CHARACTER, BLOCK_DEVICE):
         return 0, 0
-    major, minor = _number(fields[12]), _number(fields[13])
+    major, minor = _number(numbers[:8]), _number(numbers[8:])
     if not (0 <= major < 1 << 21 and 0 <= minor < 1 << 21):
         raise ValueError("has a device number that is out of range")
     return major, minor
@@ -159,7 +163,7 @@ def _device(fields: tuple[bytes, ...], kind: str) -> tuple[int, int]:
 
 @lru_cache(1 << 12)
 def _number(field: bytes) -> int:
-    """Return an octal or (GNU) base-256 number; ValueError. Modes, owners and times come again and again."""
+    """Return an octal or (GNU) base-256 number; ValueError. Times come again and again."""
     if field[0] & 0x80:
         bits = 8 * len(field) - 1
         value = int.from_bytes(field, "big") & ((1 << bits) - 1)
@@ -259,14 +263,14 @@ class TarReader:
             fields = _HEADER.unpack(block)
             try:
                 # The checksum counts its own field as spaces.
-                if _number(fields[6]) != _sum(block) - sum(fields[6]) + 256:
+                if _number(fields[4]) != _sum(block) - sum(fields[4]) + 256:
                     raise ValueError("wrong checksum")
-                size = _number(fields[4])
+                size = _number(fields[2])
             except ValueError:
                 first = self._at == BLOCK
                 problem = "is not a tar archive" if first else f"has a damaged header at byte {self._at - BLOCK}"
                 raise self._bad(problem) from None
-            kind = fields[7]
+            kind = fields[5]
             if kind in b"xX":
                 try:
                     extended += _records(self._extension(size))
@@ -285,39 +289,41 @@ class TarReader:
     def _entry(self, block: bytes, fields: tuple[bytes, ...], size: int, extended: list[tuple[str, bytes]]) -> TarEntry:
         """Make an entry of its header and the records before it, and get ready to read its content."""
         pax = {key: value for key, value in extended if value} if extended else {}
-        name = _header_name(fields)
+        name, target, code = _header_name(fields), _text(fields[6]), fields[5]
         try:
-            name = _pax_text(pax, "path", name)
-            kind = _kind(fields[7], name)
-            size = _pax_number(pax, "size", size)
-            uid = _pax_number(pax, "uid", _number(fields[2]))
-            gid = _pax_number(pax, "gid", _number(fields[3]))
-            mtime = _number(fields[5])
-            mtime = _seconds(pax) if "mtime" in pax else mtime
+            mode, uid, gid, uname, gname = _owner(fields[1], fields[8])
+            mtime = _number(fields[3])
+            if pax:
+                name, target = _pax_text(pax, "path", name), _pax_text(pax, "linkpath", target)
+                uname, gname = _pax_text(pax, "uname", uname), _pax_text(pax, "gname", gname)
+                uid, gid = _pax_number(pax, "uid", uid), _pax_number(pax, "gid", gid)
+                size = _pax_number(pax, "size", size)
+                mtime = _seconds(pax) if "mtime" in pax else mtime
+            kind = _kind(code, name)
             if size < 0 or size >> 63 or uid < 0 or gid < 0 or uid >> 32 or gid >> 32 or abs(mtime) >> 62:
                 raise ValueError("has a size, owner or time that is out of range")
             # Only these have content, whatever the size field says (Go's rule, and so the engines').
-            stored = size if kind == FILE or fields[7] == b"D" else 0
+            stored = size if kind == FILE or code == b"D" else 0
             segments: Segments | None = None
-            if fields[7] == b"S":
+            if code == b"S":
                 segments, size = self._gnu_segments(block)
             elif pax and kind == FILE and any(key.startswith("GNU.sparse.") for key in pax):
                 name = _pax_text(pax, "GNU.sparse.name", name)
                 segments, size, stored = self._pax_segments(pax, extended, size)
             if segments is not None:
                 _check_segments(segments, size, stored)
-            major, minor = _device(fields, kind)
+            major, minor = _device(fields[9], kind)
             entry = TarEntry(
                 path=clean_path(name),
                 kind=kind,
-                mode=_number(fields[1]) & 0o7777,
+                mode=mode,
                 uid=uid,
                 gid=gid,
                 size=size if kind == FILE else 0,
                 mtime=mtime,
-                target=_target(kind, _pax_text(pax, "linkpath", _text(fields[8]))),
-                uname=_pax_text(pax, "uname", _owner(fields[10])),
-                gname=_pax_text(pax, "gname", _owner(fields[11])),
+                target=_target(kind, target) if kind in (LINK, SYMLINK) else "",
+                uname=uname,
+                gname=gname,
                 major=major,
                 minor=minor,
                 pax={key: value for key, value in pax.items() if not _CONSUMED.fullmatch(key)} if pax else _NO_PAX,
@@ -459,17 +465,13 @@ def header(entry: TarEntry, path: str, link: str | None = None) -> bytes:
     name, prefix = fields.name(f"{path or '.'}/" if entry.kind == DIRECTORY else path)
     ustar = _ustar(
         name=name,
-        mode=_octal(entry.mode, 8),
-        uid=fields.number("uid", entry.uid, 8),
-        gid=fields.number("gid", entry.gid, 8),
+        owner=_octal(entry.mode, 8) + fields.number("uid", entry.uid, 8) + fields.number("gid", entry.gid, 8),
         size=fields.number("size", entry.size, 12),
         mtime=fields.number("mtime", entry.mtime, 12),
         kind=entry.kind.encode(),
         target=fields.text("linkpath", entry.target, 100),
-        uname=fields.text("uname", entry.uname, 31)[:31],
-        gname=fields.text("gname", entry.gname, 31)[:31],
-        major=_octal(entry.major, 8),
-        minor=_octal(entry.minor, 8),
+        names=fields.name_of("uname", entry.uname) + fields.name_of("gname", entry.gname),
+        device=_octal(entry.major, 8) + _octal(entry.minor, 8),
         prefix=prefix,
     )
     return _pax_header(fields.records) + ustar if fields.records else ustar
@@ -487,6 +489,9 @@ class _Fields:
         if len(raw) > room or not (value.isascii() or re.search("[\udc80-\udcff]", value)):
             self.records[key] = raw
         return raw
+
+    def name_of(self, key: str, value: str) -> bytes:
+        return self.text(key, value, 31)[:31].ljust(32, b"\0")
 
     def number(self, key: str, value: int, width: int) -> bytes:
         if 0 <= value < 8 ** (width - 1):
@@ -506,29 +511,27 @@ class _Fields:
         return name, b""
 
 
+_PAX_OWNER = _octal(0o644, 8) + 2 * _octal(0, 8)
+
+
 def _pax_header(records: t.Mapping[str, bytes]) -> bytes:
     body = b"".join(_record(key, records[key]) for key in sorted(records))
-    before = _ustar(name=b"././@PaxHeader", mode=_octal(0o644, 8), size=_octal(len(body), 12), kind=b"x")
+    before = _ustar(name=b"././@PaxHeader", owner=_PAX_OWNER, size=_octal(len(body), 12), kind=b"x")
     return before + body + bytes(-len(body) % BLOCK)
 
 
 def _ustar(
     *,
     name: bytes,
-    mode: bytes,
+    owner: bytes,
     size: bytes,
     kind: bytes,
-    uid: bytes = _octal(0, 8),
-    gid: bytes = _octal(0, 8),
     mtime: bytes = _octal(0, 12),
     target: bytes = b"",
-    uname: bytes = b"",
-    gname: bytes = b"",
-    major: bytes = _octal(0, 8),
-    minor: bytes = _octal(0, 8),
+    names: bytes = b"",
+    device: bytes = 2 * _octal(0, 8),
     prefix: bytes = b"",
 ) -> bytes:
     """Pack the fields of a header; the magic is put in here, and the checksum, which counts its field as spaces."""
-    first = (name, mode, uid, gid, size, mtime, b" " * 8, kind, target, b"ustar\x0000")
-    block = _HEADER.pack(*first, uname, gname, major, minor, prefix, b"")
+    block = _HEADER.pack(name, owner, size, mtime, b" " * 8, kind, target, b"ustar\x0000", names, device, prefix, b"")
     return block[:148] + b"%06o\0 " % _sum(block) + block[156:]

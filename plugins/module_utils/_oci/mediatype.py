@@ -26,6 +26,7 @@ def strip_parameters(content_type: str | None) -> str:
 
 
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_EMPTY = "application/vnd.oci.empty.v1+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 CONFIGS = frozenset((OCI_CONFIG, DOCKER_CONFIG))
 

@@ -9,7 +9,7 @@ from functools import partial
 from .._errors import ContentError, Denied, NotFound
 from .._oci.image import artifact_type, build
 from .._oci.manifest import Descriptor, Json, Manifest
-from .._oci.mediatype import OCI_INDEX, strip_parameters
+from .._oci.mediatype import OCI_EMPTY, OCI_INDEX, strip_parameters
 from .._oci.parts import checked, members
 from .._oci.walk import MAX_DEPTH
 from .client import MAX_MANIFEST, Repository
@@ -118,6 +118,16 @@ def referrers(repository: Repository, digest: str) -> list[Descriptor]:
         repository.registry.transport.warn(str(exc))
         return []
     return members(index) if index else []
+
+
+def listed_type(item: Descriptor) -> str | None:
+    """Return the artifact type that a list of referrers gives one of them, None where it gives none.
+
+    The type of an empty config is none: go-containerregistry, and so cosign, writes into the list under a digest's tag
+    what type the config is of, whatever the manifest says.
+    """
+    kind = item.json.get("artifactType")
+    return kind if isinstance(kind, str) and kind not in ("", OCI_EMPTY) else None
 
 
 def _entry(manifest: Manifest) -> Json:

@@ -79,5 +79,5 @@ def _log_time(material: Json) -> float | None:
 def build_bundle(envelope: Envelope, fingerprint: str) -> bytes:
     """Return a bundle of version 0.3 that a public key verifies; the same input gives the same bytes."""
     material: dict[str, t.Any] = {"publicKey": {"hint": fingerprint}, "timestampVerificationData": {}}
-    content = build_envelope(envelope, fingerprint)
+    content = build_envelope(envelope)
     return canonical_json({"mediaType": MEDIA_TYPE, "verificationMaterial": material, "dsseEnvelope": content})

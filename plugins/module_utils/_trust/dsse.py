@@ -52,8 +52,11 @@ def parse_envelope(raw: bytes, what: str) -> Envelope:
     return read_envelope(parse_json(raw, what), what)
 
 
-def build_envelope(envelope: Envelope, key_id: str) -> Json:
-    """Return the JSON object of an envelope. The key's id is a hint, not signed."""
-    signature = {"sig": texts.base64_of(envelope.signature), "keyid": key_id}
+def build_envelope(envelope: Envelope) -> Json:
+    """Return the JSON object of an envelope.
+
+    Without the signature's optional ``keyid``: cosign 3 passes over one that has another than it would give.
+    """
+    signature = {"sig": texts.base64_of(envelope.signature)}
     payload = texts.base64_of(envelope.payload)
     return {"payload": payload, "payloadType": envelope.payload_type, "signatures": [signature]}

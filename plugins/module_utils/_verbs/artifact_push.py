@@ -7,14 +7,14 @@ import os
 import typing as t
 
 from .._errors import InvalidInput, NotFound
-from .._kit.artifacts import EMPTY, EMPTY_TYPE, TITLE, Content, check_media_type, check_titles
+from .._kit.artifacts import EMPTY, TITLE, Content, check_media_type, check_titles
 from .._kit.content import Wanted, plan_content
 from .._kit.referrers import list_steps
 from .._kit.target import Target
 from .._oci.digest import digest_of
 from .._oci.image import build
 from .._oci.manifest import Descriptor, Json, Manifest
-from .._oci.mediatype import OCI_MANIFEST
+from .._oci.mediatype import OCI_EMPTY, OCI_MANIFEST
 from .._oci.patches import texts
 from .._oci.reference import Reference
 from .._plan import Draft, Plan
@@ -136,7 +136,7 @@ def _config(config: dict[str, t.Any] | None) -> tuple[Json, dict[str, Content]]:
 
 
 def _empty() -> Json:
-    return {"mediaType": EMPTY_TYPE, "digest": digest_of(EMPTY), "size": len(EMPTY)}
+    return {"mediaType": OCI_EMPTY, "digest": digest_of(EMPTY), "size": len(EMPTY)}
 
 
 def _row(layer: Json) -> Json:

@@ -179,11 +179,14 @@ def _plan(session: Session, seen: _Seen, wish: _Wish, target: Target, index: Man
         draft.note(*target.notes(index.digest))
         return draft.plan(result, after, after)
     draft.note(*_changes(seen.base, index))
-    draft.warn(*(target.left_signatures() if seen.in_place else ()))
+    if seen.in_place:
+        from .._kit.beside import left_signatures
+
+        draft.warn(*left_signatures(target))
     plan_content(session, draft, _wanted(seen, target, index))
     step = target.step(index)
     if seen.in_place and on_existing == "replace" and not wish.exclusive and not target.reference.digest:
-        step = Step(step.text, partial(_put, target, index, wish), step.cost, undo=step.undo)
+        step = Step(step.text, partial(_put, target, index, wish), step.cost)
     draft.do(step)
     return draft.plan(result, _shown(target, there), after)
 

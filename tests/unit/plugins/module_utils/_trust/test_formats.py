@@ -185,10 +185,13 @@ ENTRY = ("verificationMaterial", "tlogEntries", 0)
 
 @pytest.mark.parametrize("case", ["sign", "spdx", "slsa", "annotations", "p384", "rsa", "ed25519"])
 def test_a_bundle_is_read_and_written_as_others_write_it(case):
+    """But for the optional ``keyid``, with which cosign 3 takes a signature for one of some other key."""
     raw = content(f"bundles/{case}/bundle.json")
     found = bundle.read_bundle(raw)
     assert not found.keyless and found.log_time is None
-    assert bundle.build_bundle(found.envelope, found.hint) == raw
+    wanted = json.loads(raw)
+    assert wanted["dsseEnvelope"]["signatures"][0].pop("keyid")
+    assert bundle.build_bundle(found.envelope, found.hint) == canonical_json(wanted)
 
 
 @pytest.mark.parametrize("media_type", bundle.MEDIA_TYPES)

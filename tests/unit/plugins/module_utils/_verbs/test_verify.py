@@ -186,18 +186,32 @@ def test_unsigned_annotations_do_not_count(registry: FakeRegistry, ours: Signer)
     assert "env=prod" in problems(verified(registry, ours.public, annotations={"env": "prod"}))
 
 
-@pytest.mark.parametrize("listed", ["application/vnd.example.sbom", "application/vnd.oci.empty.v1+json"])
-def test_a_list_that_lies_about_the_type(ours: Signer, listed: str) -> None:
+def test_a_list_that_lies_about_the_type(ours: Signer) -> None:
     with FakeRegistry(NO_API) as registry:
         registry.add_image(REPO, "1", layers=LAYERS)
         sign(registry, ours, formats=["bundle"])
-        raw = bundle_of(registry)
-        store_bundle(registry, raw, listed=listed)
-        assert f"gives it the type '{listed}', but it says" in problems(verified(registry, ours.public))
-        store_bundle(registry, raw, listed=None)  # a list that says nothing does not lie
-        assert verified(registry, ours.public)["verified"]
+        raw, sbom = bundle_of(registry), "application/vnd.example.sbom"
+        store_bundle(registry, raw, listed=sbom)
+        assert f"gives it the type '{sbom}', but it says" in problems(verified(registry, ours.public))
         store_bundle(registry, raw, "application/vnd.example.sbom", listed=BUNDLE)
         assert "says 'application/vnd.example.sbom' itself" in problems(verified(registry, ours.public))
+
+
+@pytest.mark.parametrize("listed", [None, "application/vnd.oci.empty.v1+json"])
+@pytest.mark.parametrize("more", [0, 129])
+def test_a_list_that_says_nothing_does_not_lie(ours: Signer, listed: str | None, more: int) -> None:
+    """Cosign 3 writes the type of the empty config into the list, where a registry has no referrers API."""
+    with FakeRegistry(NO_API) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        sign(registry, ours, formats=["bundle"])
+        store_bundle(registry, bundle_of(registry), listed=listed)
+        index = registry.manifest(REPO, tag_of(digest, ""))
+        index["manifests"] += [
+            {"mediaType": OCI_MANIFEST, "artifactType": "a/b", "digest": f"sha256:{number:064x}", "size": 7}
+            for number in range(more)
+        ]
+        registry.add_manifest(REPO, index, tag=tag_of(digest, ""))
+        assert verified(registry, ours.public)["verified"]
 
 
 def test_a_list_names_what_is_gone(ours: Signer) -> None:
