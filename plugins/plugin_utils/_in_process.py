@@ -45,7 +45,7 @@ except ImportError:
 
 
 class InProcess(ActionBase):
-    """The action of a module that only talks to registries. Its subclasses, one for each, are in ``plugins/action``.
+    """The action of a module whose work is in registries. Its subclasses, one for each, are in ``plugins/action``.
 
     The module is imported where the plugin is, in the parent of all workers, and so once for a whole run.
     """
@@ -110,7 +110,7 @@ class InProcess(ActionBase):
         output = io.StringIO()
         teller = Teller(self._title(name, variables), _tell) if self._is_told(variables) else None
         printed, ended = contextlib.redirect_stdout(output), contextlib.suppress(SystemExit)
-        with _as_module(options), printed, ended, teller or contextlib.nullcontext():
+        with _as_module(options, self._loader.get_basedir()), printed, ended, teller or contextlib.nullcontext():
             _module.run(self.module.DECLARATION, teller.watch if teller else None)
         text = output.getvalue()
         answer = {"rc": 0, "stdout": text, "stdout_lines": text.splitlines(), "stderr": "", "stderr_lines": []}
@@ -130,8 +130,11 @@ def _tell(line: str) -> None:
 
 
 @contextlib.contextmanager
-def _as_module(options: dict[str, t.Any]) -> t.Iterator[None]:
-    """Let AnsibleModule find these options, and leave everything that it and a module change as it was found."""
+def _as_module(options: dict[str, t.Any], base: str) -> t.Iterator[None]:
+    """Let AnsibleModule find these options, and leave everything that it and a module change as it was found.
+
+    Relative paths begin in ``base``, the playbook's folder, as those of a module do that is sent to a local connection.
+    """
     kept = {name: vars(basic).get(name) for name in ("_ANSIBLE_ARGS", "_ANSIBLE_PROFILE", "_PARSED_MODULE_ARGS")}
     side = vars(_INTERNAL).get("is_controller") if _INTERNAL else None
     told = [(found, type(found)(found)) for found in (warnings._global_warnings, warnings._global_deprecations)]
@@ -144,6 +147,7 @@ def _as_module(options: dict[str, t.Any]) -> t.Iterator[None]:
     for found, dummy in told:
         found.clear()
     try:
+        os.chdir(base)
         yield
     finally:
         vars(basic).update(kept)

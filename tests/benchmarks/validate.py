@@ -7,8 +7,8 @@ import tempfile
 
 from kit.debian import push_debian
 from kit.lab import Registry
-from kit.play import others, ours, race, skopeo_copy
-from kit.table import MODULE, Row, show
+from kit.play import both_ways, others, race, skopeo_copy
+from kit.table import Row, show
 
 ROUNDS = 5
 
@@ -19,7 +19,7 @@ def measure() -> list[Row]:
         packed, raw = push_debian(registry, "web", "1")
         src = f"{registry.host}/web:1"
         entrants = {
-            MODULE: lambda dummy: ours(MODULE, "oci_validate", {"name": src}),
+            **both_ways("oci_validate", lambda dummy: {"name": src}),
             **others(
                 lambda name: skopeo_copy(f"docker://{src}", f"dir:{folder}/{name}"),
                 lambda dummy: ["crane", "validate", "--insecure", "--remote", src],

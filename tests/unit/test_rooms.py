@@ -142,6 +142,7 @@ LATE = {
     "module_utils/_retention/retention.py": {"_signed_by"},
     "module_utils/_mirror/rules.py": {"parse_rule"},
     "module_utils/_verbs/index.py": {"_plan"},
+    "module_utils/_verbs/mutate.py": {"plan_mutate"},
     "module_utils/_verbs/prune.py": {"plan_prune"},
     "module_utils/_verbs/pull.py": {"plan_pull"},
     "module_utils/_verbs/sync.py": {"_Task._look", "_Task._judge"},

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from .._errors import ContentError, InvalidInput
-from .._kit.appending import Appending
 from .._kit.edit import Edited, plan_edit, rewrite
 from .._kit.image import Image
 from .._oci.config import Changes, edit_config
@@ -18,6 +17,9 @@ from .._oci.patches import Strings, edit_annotations, edit_manifest, patch, stri
 from .._oci.reference import Reference
 from .._plan import Plan
 from .._registry.session import Session
+
+if t.TYPE_CHECKING:
+    from .._kit.appending import Appending
 
 
 def plan_mutate(
@@ -45,6 +47,11 @@ def plan_mutate(
     on_existing: str,
 ) -> Plan:
     """Plan the edit of an image, or of the images of an index. The files to append are read once they are needed."""
+    appending = None
+    if append:
+        from .._kit.appending import Appending
+
+        appending = Appending(session, append)
     changes: dict[str, t.Any] = {
         "labels": labels,
         "env": env,
@@ -62,7 +69,7 @@ def plan_mutate(
     work = _Mutation(
         name,
         Changes.parse(**changes, platform=set_platform),
-        Appending(session, append) if append else None,
+        appending,
         strings("annotations", annotations),
         strings("index_annotations", index_annotations),
         patch("manifest_patch", manifest_patch),

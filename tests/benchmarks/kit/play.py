@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from .table import CONTROLLER, CRANE, MODULE, STAND_IN
 
-Make = t.Callable[[int], dict[str, t.Any]]
+Make = t.Callable[[t.Union[int, str]], dict[str, t.Any]]
 """Makes the task of a round."""
 
 # Stands in for Python where Ansible starts modules: runs it, and notes what the process took.

@@ -7,6 +7,7 @@ import copy
 import importlib
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,13 +97,18 @@ def test_each_has_its_module_and_no_files() -> None:
 
 @pytest.mark.parametrize(("name", "case"), ROUTED)
 @pytest.mark.parametrize("mode", ["check", "run"])
-def test_the_same_in_both_ways(name: str, case: Case, mode: str, place: Place) -> None:
-    """Key by key, in check mode and in a run, on a registry with the same content."""
+def test_the_same_in_both_ways(
+    name: str, case: Case, mode: str, place: Place, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Key by key, in check mode and in a run, on a registry and a disk with the same content."""
     case.stock(place)
     content = copy.deepcopy(place.registry.api.repos)
+    shutil.copytree(place.folder, aside := tmp_path_factory.mktemp("aside"), symlinks=True, dirs_exist_ok=True)
     results = []
     for way in ("sent", "here"):
         place.registry.api.repos = copy.deepcopy(content)
+        shutil.rmtree(place.folder)
+        shutil.copytree(aside, place.folder, symlinks=True)
         options, check = case.options(place), mode == "check"
         if way == "sent":
             result = run_module(name, options, check=check, diff=True)
@@ -115,6 +121,16 @@ def test_the_same_in_both_ways(name: str, case: Case, mode: str, place: Place) -
         for result in results:
             del result[key]
     assert results[0] == results[1]
+
+
+def test_relative_paths_begin_at_the_playbook(place: Place) -> None:
+    """As Ansible has it where it starts modules through a local connection."""
+    plugin = action("oci_pull", {"name": place.name("team/app:1"), "path": "app.tar", **place.entry()})
+    plugin._loader.set_basedir(str(place.folder))
+    before = os.getcwd()
+    assert plugin._run_here("oci_pull", {})["changed"]
+    assert (place.folder / "app.tar").exists()
+    assert os.getcwd() == before
 
 
 @pytest.mark.parametrize("name", sorted(ACTIONS))
