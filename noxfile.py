@@ -196,6 +196,22 @@ def debian(session: nox.Session, *commands: str) -> None:
         session.error(f"Still missing after apt-get install: {', '.join(missing())}")
 
 
+def judges(session: nox.Session, *packages: str) -> str:
+    """Put programs on the PATH that only a later Debian has, and say what judged, or that it could not be had."""
+    folder = CACHE / "judges"
+    there = all((folder / "bin" / name).exists() for name in packages)
+    if not there:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with open(CACHE / "judges.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            fetch = ("sh", str(ROOT / "tests" / "tools" / "fetch_judges.sh"), str(folder), *packages)
+            there = subprocess.run(fetch, check=False).returncode == 0
+    if not there:
+        return f"without {', '.join(packages)}"
+    session.env["PATH"] = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
+    return f"{', '.join(packages)} judged"
+
+
 def listen(session: nox.Session, *command: str, cwd: Path = ROOT, **env: str) -> str:
     """Run a command, show its output as it comes, and return it."""
     log = Path(session.create_tmp()) / "output"
@@ -316,7 +332,8 @@ def integration(session: nox.Session, core: str) -> None:
 
     With `REGISTRY3=path` of a distribution 3, one of the registries is that, and the role runs it, too.
     """
-    debian(session, *TOOLS, "ssh-keygen", "kill")
+    debian(session, *TOOLS, KEYRING, "ssh-keygen", "kill")
+    judged = judges(session, "cosign")
     controller, target = CORES[core], INTEGRATION_TARGETS[core]
     if target not in PYTHONS:
         if CI:
@@ -333,7 +350,7 @@ def integration(session: nox.Session, core: str) -> None:
     if not wanted or wanted - ran:
         session.error(f"targets that did not run: {', '.join(sorted(wanted - ran)) or 'all, for there are none'}")
     tasks = sum(int(count) for count in re.findall(r"\bok=(\d+)", output))
-    result(f"{len(ran)} targets, {tasks} tasks, modules on Python {target}")
+    result(f"{len(ran)} targets, {tasks} tasks, modules on Python {target}, {judged}")
 
 
 @nox.session
