@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import types
 import typing as t
 
 from ansible.module_utils import basic
@@ -15,6 +16,7 @@ from ._errors import InvalidInput, MissingLibrary, OCIError
 from ._options import SHARED, TOGETHER, Declaration, check_strings, misplaced, read_as, session_from
 from ._registry.progress import Progress
 from ._registry.session import Session
+from ._threads import STOPPING
 
 
 class _Module(basic.AnsibleModule):
@@ -70,14 +72,30 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
     )
     session: Session | None = None
 
-    def stop(*dummy: t.Any) -> None:
-        """Unwind, so that temporary files are removed; threads that wait for a registry are woken to do the same."""
+    def wake() -> None:
+        """Let threads that wait for a registry end."""
         if session:  # by another thread, as this one may hold a lock that it needs
             threading.Thread(target=session.transport.abort, daemon=True).start()
-        raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    def stop(number: int, *dummy: t.Any) -> None:
+        """Unwind, so that temporary files are removed; what is sent besides, as Ansible does, must not disturb that."""
+        for each in STOPPING:
+            signal.signal(each, signal.SIG_IGN)
+        wake()
+        raise KeyboardInterrupt(number)
+
+    for number in STOPPING:
         signal.signal(number, stop)
+    alarm = signal.getsignal(signal.SIGALRM)
+
+    def ring(number: int, frame: types.FrameType | None) -> None:
+        """Inside the controller, the time that the task may take is over: Ansible's own handler raises its error."""
+        wake()
+        if callable(alarm):
+            alarm(number, frame)
+
+    if callable(alarm):
+        signal.signal(signal.SIGALRM, ring)
     result: dict[str, t.Any] = {}
     error: OCIError | None = None
     try:

@@ -29,6 +29,7 @@ from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..module_utils import _module
+from ..module_utils._threads import STOPPING
 from ._progress import Teller
 
 COLLECTION = "quayside.registry"
@@ -110,8 +111,12 @@ class InProcess(ActionBase):
         output = io.StringIO()
         teller = Teller(self._title(name, variables), _tell) if self._is_told(variables) else None
         printed, ended = contextlib.redirect_stdout(output), contextlib.suppress(SystemExit)
-        with _as_module(options, self._loader.get_basedir()), printed, ended, teller or contextlib.nullcontext():
-            _module.run(self.module.DECLARATION, teller.watch if teller else None)
+        try:
+            with _as_module(options, self._loader.get_basedir()), printed, ended, teller or contextlib.nullcontext():
+                _module.run(self.module.DECLARATION, teller.watch if teller else None)
+        except KeyboardInterrupt as exc:
+            _end(exc)
+            raise
         text = output.getvalue()
         answer = {"rc": 0, "stdout": text, "stdout_lines": text.splitlines(), "stderr": "", "stderr_lines": []}
         if not hasattr(common_json, "get_module_encoder"):
@@ -122,6 +127,14 @@ class InProcess(ActionBase):
                 found.remove_internal_keys()
                 return t.cast("dict[str, t.Any]", found.as_result_dict(for_round_trip=True))
         return t.cast("dict[str, t.Any]", wrap_var(found))
+
+
+def _end(interrupt: KeyboardInterrupt) -> None:
+    """End this worker as the signal ends others: a traceback would wait for the controller, which reads no more."""
+    number = interrupt.args[0] if interrupt.args else signal.SIGINT
+    if signal.getsignal(number) is signal.default_int_handler:
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _tell(line: str) -> None:
@@ -139,7 +152,7 @@ def _as_module(options: dict[str, t.Any], base: str) -> t.Iterator[None]:
     side = vars(_INTERNAL).get("is_controller") if _INTERNAL else None
     told = [(found, type(found)(found)) for found in (warnings._global_warnings, warnings._global_deprecations)]
     environment, folder = dict(os.environ), os.getcwd()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (*STOPPING, signal.SIGALRM)}
     basic._ANSIBLE_ARGS = _encoded({"ANSIBLE_MODULE_ARGS": options})
     basic._ANSIBLE_PROFILE = _PROFILE
     if _INTERNAL:

@@ -8,6 +8,7 @@ import typing as t
 from contextlib import suppress
 
 from ..module_utils._registry.progress import Amount, Figures, Progress, Wait
+from ..module_utils._threads import leave_signals
 
 FIRST, NEXT = 3.0, 5.0  # seconds before the first line, and between two lines
 _OPEN_WAIT = 2.0  # seconds; what takes longer to answer is worth a word
@@ -100,6 +101,7 @@ class Teller:
             self._thread.join(_MOMENT)
 
     def _work(self, progress: Progress) -> None:
+        leave_signals()
         before: Figures | None = None
         pause = FIRST
         with suppress(OSError, ValueError):  # nobody listens any more

@@ -47,16 +47,20 @@ class Play:
     """`with Play(tasks) as play: results = play.results()`. All that it writes is in `folder`, until it is left."""
 
     def __init__(
-        self, tasks: t.Sequence[t.Mapping[str, t.Any]], *arguments: str, env: t.Mapping[str, str] | None = None
+        self,
+        tasks: t.Sequence[t.Mapping[str, t.Any]],
+        *arguments: str,
+        env: t.Mapping[str, str] | None = None,
+        hosts: t.Sequence[str] = ("localhost",),
     ) -> None:
-        self._tasks, self._arguments, self._env = list(tasks), arguments, env or {}
+        self._tasks, self._arguments, self._env, self._hosts = list(tasks), arguments, env or {}, hosts
 
     def __enter__(self) -> Play:
         self.folder = Path(tempfile.mkdtemp(prefix="play-"))
         (self.folder / "callback").mkdir()
         (self.folder / "callback" / "lines.py").write_text(CALLBACK, encoding="utf-8")
         (self.folder / "tmp").mkdir()
-        book = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": self._tasks}]
+        book = [{"hosts": "all", "connection": "local", "gather_facts": False, "tasks": self._tasks}]
         (self.folder / "play.json").write_text(json.dumps(book), encoding="utf-8")
         environment = {
             **os.environ,
@@ -72,6 +76,7 @@ class Play:
             **self._env,
         }
         command = [str(Path(sys.executable).with_name("ansible-playbook")), *self._arguments]
+        command += ["-i", ",".join([*self._hosts, ""]), "-f", str(len(self._hosts))]
         command += ["-e", f"ansible_python_interpreter={sys.executable}", str(self.folder / "play.json")]
         with open(self.folder / "output", "wb") as output:
             self.process = subprocess.Popen(

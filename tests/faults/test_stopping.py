@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.quayside.registry.tests.faults.plays import Module
+from ansible_collections.quayside.registry.tests.faults.plays import Module, Play
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of, gzipped
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.tars import tar_of
@@ -95,3 +95,39 @@ def test_what_was_there_stays_and_the_next_run_completes_it(kind: str, registry:
     with Module(f"oci_{kind.split()[0]}", arguments) as module:
         assert module.result()["changed"]
     assert files(tmp_path) != before
+
+
+def pulls(registry: FakeRegistry, folder: Path, *more: dict[str, Any]) -> list[dict[str, Any]]:
+    """Tasks of which the first never comes to an end."""
+    options = {"name": f"{registry.host}/{REPO}:1", "path": str(folder / "image"), "format": "oci-layout"}
+    return [{"name": "pull", "quayside.registry.oci_pull": options}, *more]
+
+
+def test_nothing_is_left_of_many_inside_the_controller(registry: FakeRegistry, tmp_path: Path) -> None:
+    """Ansible passes a signal on to its workers, and a second one at once; it does not read what they say any more."""
+    fault = registry.fault("GET", STALLED, action="stall", at=1_000_000, seconds=600, times=99)
+    hosts = [f"h{at}" for at in range(6)]
+    with Play(pulls(registry, tmp_path / "{{ inventory_hostname }}"), hosts=hosts) as play:
+        for host in hosts:
+            (tmp_path / host).mkdir()
+        deadline = time.monotonic() + 60
+        while fault.hits < len(hosts) and play.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert fault.hits >= len(hosts), play.output
+        time.sleep(0.3)
+        play.process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        assert play.process.wait(30) != 0
+        assert time.monotonic() - began < 5
+        assert "Traceback" not in play.output
+    assert files(tmp_path) == {}
+
+
+def test_nothing_is_left_of_a_task_that_took_too_long(registry: FakeRegistry, tmp_path: Path) -> None:
+    registry.fault("GET", STALLED, action="stall", at=1_000_000, seconds=600, times=99)
+    (pull,) = pulls(registry, tmp_path)
+    after = {"name": "after", "ansible.builtin.command": "true"}
+    with Play([{**pull, "timeout": 2, "ignore_errors": True}, after]) as play:
+        results = play.results(30)
+        assert results["pull"]["failed"] and not results["after"]["failed"], play.output
+    assert files(tmp_path) == {}

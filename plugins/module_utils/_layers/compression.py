@@ -22,6 +22,7 @@ from concurrent import futures
 from dataclasses import dataclass
 
 from .._errors import ContentError, InvalidInput, MissingLibrary
+from .._threads import pool
 
 SNIFFED = 6  # so many bytes tell how content is compressed
 _MAGIC = {
@@ -305,8 +306,8 @@ class BlockWriter:
         workers = workers or cores()
         self._out, self._encode, self._block, self._gzip = out, encode, block, gzip
         self._limit = 2 * workers
-        self._encoders = futures.ThreadPoolExecutor(workers)
-        self._accountant = futures.ThreadPoolExecutor(1)  # one thread: blocks are hashed in order
+        self._encoders = pool(workers)
+        self._accountant = pool(1)  # one thread: blocks are hashed in order
         self._pending: collections.deque[tuple[futures.Future[bytes], futures.Future[None]]] = collections.deque()
         self._parts: list[bytes | bytearray | memoryview] = []
         self._held = 0  # bytes in them, less than a block
@@ -368,8 +369,8 @@ class BlockWriter:
         return self._written
 
     def _shutdown(self) -> None:
-        for pool in (self._encoders, self._accountant):
-            pool.shutdown(cancel_futures=True)
+        for workers in (self._encoders, self._accountant):
+            workers.shutdown(cancel_futures=True)
 
     def __enter__(self) -> BlockWriter:
         return self

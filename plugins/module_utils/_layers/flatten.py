@@ -14,11 +14,11 @@ from __future__ import annotations
 import contextlib
 import re
 import typing as t
-from concurrent import futures
 from dataclasses import dataclass
 
 from .._errors import ContentError
 from .._oci.digest import hasher, mismatch
+from .._threads import pool
 from .compression import Writer, cores, decompressed
 from .limits import DEFAULT_LIMITS, Budget, Limits
 from .spool import Spool
@@ -98,9 +98,9 @@ def _apply(
 ) -> tuple[FileTree, Budget]:
     """Make the tree of layers, ``jobs`` of which are read at once by their number."""
     tree, budget = FileTree(), Budget(limits)
-    pool = futures.ThreadPoolExecutor(jobs or cores())
+    readers = pool(jobs or cores())
     try:
-        readings = [pool.submit(read, number, budget) for number in range(len(layers))]
+        readings = [readers.submit(read, number, budget) for number in range(len(layers))]
         for source, reading in zip(layers, readings):
             found = reading.result()
             if len(layers) > 1:
@@ -108,7 +108,7 @@ def _apply(
             tree.apply(source.name, found)
     finally:
         budget.stopped = True
-        pool.shutdown(cancel_futures=True)
+        readers.shutdown(cancel_futures=True)
     return tree, budget
 
 

@@ -8,8 +8,9 @@ import hashlib
 import io
 import typing as t
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
+from .._threads import pool
 from .compression import LAYERS, decompressed
 
 _PIECE = 1 << 20
@@ -87,18 +88,18 @@ def ahead(chunks: t.Iterable[bytes]) -> t.Iterator[t.Iterator[bytes]]:
 
     At the end of the block the thread has stopped, and a generator is closed, wherever it is.
     """
-    source, pool = iter(chunks), ThreadPoolExecutor(1)
+    source, reader = iter(chunks), pool(1)
 
     def found() -> t.Iterator[bytes]:
-        pending = deque(pool.submit(next, source, b"") for dummy in range(_BEHIND))
+        pending = deque(reader.submit(next, source, b"") for dummy in range(_BEHIND))
         while chunk := pending.popleft().result():
-            pending.append(pool.submit(next, source, b""))
+            pending.append(reader.submit(next, source, b""))
             yield chunk
 
     try:
         yield found()
     finally:
-        pool.shutdown(cancel_futures=True)
+        reader.shutdown(cancel_futures=True)
         if isinstance(source, t.Generator):
             source.close()
 
@@ -108,7 +109,7 @@ class Digester:
 
     def __init__(self, digest: t.Any = None) -> None:
         self._hash = hashlib.sha256() if digest is None else digest
-        self._pool = ThreadPoolExecutor(1)
+        self._pool = pool(1)
         self._pending: deque[tuple[Future[None], int]] = deque()
         self._pieces: list[bytes] = []
         self._held = self._behind = 0  # bytes that the thread has not got, and those that it has not digested

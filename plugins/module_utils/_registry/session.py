@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 from .._oci.reference import Reference, parse_host
+from .._threads import leave_signals
 from .auth import Registry
 from .client import Repository
 from .credentials import Credential, Helpers, RunCommand, auth_files, candidates, find_credential
@@ -129,12 +130,14 @@ class Session:
 def _run_threads(work: t.Callable[[], None], count: int, stop: t.Callable[[], None]) -> None:
     """Run ``work`` in so many threads at once, until all have ended.
 
-    They are daemons. Who is interrupted calls ``stop`` and waits for them a moment alone, in which they can remove what
-    they had begun; not by join(), which before Python 3.13 takes a thread for ended once it was interrupted.
+    They are daemons. Who is interrupted, by whatever exception, calls ``stop`` and waits for them a moment alone, in
+    which they can remove what they had begun; not by join(), which before Python 3.13 takes a thread for ended once it
+    was interrupted.
     """
     ended: SimpleQueue[None] = SimpleQueue()
 
     def run() -> None:
+        leave_signals()
         try:
             work()
         finally:
@@ -148,7 +151,7 @@ def _run_threads(work: t.Callable[[], None], count: int, stop: t.Callable[[], No
         while running:
             ended.get()
             running -= 1
-    except KeyboardInterrupt:
+    except BaseException:
         stop()
         until = time.monotonic() + _MOMENT
         with suppress(Empty):
