@@ -90,7 +90,8 @@ def _apply(session: Session, plan: Plan) -> Outcome:
     costs = [step.cost for step in plan.steps]
     images = sum(isinstance(row, dict) and bool(row.get("changed")) for row in plan.result.get("images") or ())
     size = sum(cost.bytes_sent for cost in costs if _blobs(cost))
-    progress.plan(images, len(costs), sum(map(_blobs, costs)), size)
+    to_fetch = sum(cost.bytes_received for cost in costs)
+    progress.plan(images, len(costs), sum(map(_blobs, costs)), size, to_fetch)
     return plan.apply(session.map, lambda step: progress.step(_blobs(step.cost)))
 
 

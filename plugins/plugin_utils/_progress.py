@@ -27,7 +27,8 @@ def in_words(size: float) -> str:
 
 def line(title: str, now: Figures, before: Figures | None = None) -> str:
     """Return the line for figures; ``before`` are those of the line that came before it, which tell the speed."""
-    moved = now.bytes.done - (before.bytes.done if before else 0)
+    was = (before.bytes if now.bytes.total else before.fetched).done if before else 0
+    moved = max(0, _moving(now).done - was)  # what was fetched is counted anew once there is a plan
     took = now.time - (before.time if before else now.begun)
     parts = [f"{now.time - now.begun:.0f} s", *_looked(now), *_written(now)]
     if moved and took > 0:
@@ -36,11 +37,17 @@ def line(title: str, now: Figures, before: Figures | None = None) -> str:
     return "".join(filter(str.isprintable, text))  # a server may have named a host
 
 
+def _moving(now: Figures) -> Amount:
+    """Return the bytes that are sent, where some are, else those that are fetched."""
+    return now.bytes if now.bytes.total else now.fetched
+
+
 def _looked(now: Figures) -> list[str]:
     if now.steps.total:
         return []
     seen = [f"looked at {_of(now.looked)} {now.kind}"] if now.kind else []
-    return [*seen, _many(now.requests, "request")]
+    size = [f"{in_words(now.fetched.done)} fetched"] if now.fetched.done else []
+    return [*seen, *size, _many(now.requests, "request")]
 
 
 def _written(now: Figures) -> list[str]:
@@ -49,7 +56,8 @@ def _written(now: Figures) -> list[str]:
         return []
     images = [_many(now.images, "image")] if now.images else []
     blobs = [f"{_of(now.blobs)} blobs"] if now.blobs.total else []
-    size = [f"{in_words(now.bytes.done)} of {in_words(now.bytes.total)}"] if now.bytes.total else []
+    moving = _moving(now)
+    size = [f"{in_words(moving.done)} of {in_words(moving.total)}"] if moving.total else []
     steps = [f"{_of(now.steps)} steps"] if now.blobs.done >= now.blobs.total else []
     return [*images, *blobs, *size, *steps]
 

@@ -54,7 +54,7 @@ def stream_blob(repository: Repository, blob: Descriptor) -> t.Iterator[bytes]:
     """
     what, transport = f"The blob {repository.full(blob.digest)}", repository.registry.transport
     digest, done, held = hasher(blob.digest), 0, b""
-    tries = transport.retries
+    tries, fetched = transport.retries, transport.progress.fetch()
     with repository.named():
         while True:
             before = done
@@ -62,6 +62,7 @@ def stream_blob(repository: Repository, blob: Descriptor) -> t.Iterator[bytes]:
                 for chunk in _rest(repository, blob, done, digest.hexdigest(), what):
                     digest.update(chunk)
                     done += len(chunk)
+                    fetched.at = done
                     if done > blob.size:
                         raise _wrong_size(what, blob, "more")
                     if held:

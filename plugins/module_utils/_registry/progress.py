@@ -32,7 +32,8 @@ class Figures(t.NamedTuple):
     """How far a task is at ``time`` (seconds of the clock, as all times here).
 
     ``looked`` counts what is looked at before anything is written, which ``kind`` names in the plural; the others are
-    what is written, bytes without those that had to be sent again.
+    what is written, bytes without those that had to be sent again. ``fetched`` are the bytes of blobs that were read,
+    of as many as the plan wants, where it does.
     """
 
     begun: float
@@ -44,11 +45,12 @@ class Figures(t.NamedTuple):
     steps: Amount
     blobs: Amount
     bytes: Amount
+    fetched: Amount
     wait: Wait | None
 
 
 class Stream:
-    """How much of one piece of content was sent; a try from the beginning counts from the beginning."""
+    """How much of one piece of content was sent, or fetched; a try from the beginning counts from the beginning."""
 
     def __init__(self) -> None:
         self.at = 0
@@ -73,6 +75,8 @@ class Progress:
         self._images = 0
         self._steps, self._blobs, self._bytes = Amount(), Amount(), Amount()
         self._streams: list[Stream] = []
+        self._fetches: list[Stream] = []
+        self._to_fetch = 0
         self._waits: dict[int, list[Wait]] = {}  # by thread; the last of each is what it waits for now
         self._pausing = 0  # threads that wait for a time that was set
         self._paused_at = self._paused = 0.0
@@ -87,11 +91,13 @@ class Progress:
         with self._lock:
             self._looked += 1
 
-    def plan(self, images: int, steps: int, blobs: int, size: int) -> None:
-        """Say what is going to be done: steps, among them so many blobs, and bytes that are sent, or received."""
+    def plan(self, images: int, steps: int, blobs: int, size: int, to_fetch: int = 0) -> None:
+        """Say what is going to be done: steps, among them so many blobs, and bytes that are sent, and fetched."""
         self.look("", 0)
         with self._lock:
             self._images = images
+            self._fetches.clear()
+            self._to_fetch = to_fetch
             self._steps, self._blobs, self._bytes = Amount(0, steps), Amount(0, blobs), Amount(0, size)
 
     def step(self, blobs: int) -> None:
@@ -105,6 +111,13 @@ class Progress:
         made = Stream()
         with self._lock:
             self._streams.append(made)
+        return made
+
+    def fetch(self) -> Stream:
+        """Return what counts one more blob that is read."""
+        made = Stream()
+        with self._lock:
+            self._fetches.append(made)
         return made
 
     def asking(self, host: str) -> t.ContextManager[None]:
@@ -146,7 +159,7 @@ class Progress:
         with self._lock:
             waits = [stack[-1] for stack in self._waits.values()]
             waits.sort(key=lambda wait: (-(wait.seconds or 0), wait.since))
-            sent = sum(stream.at for stream in self._streams)
+            sent, fetched = (sum(stream.at for stream in streams) for streams in (self._streams, self._fetches))
             return Figures(
                 self._begun,
                 self._clock(),
@@ -157,5 +170,6 @@ class Progress:
                 self._steps,
                 self._blobs,
                 Amount(sent, max(sent, self._bytes.total)),
+                Amount(fetched, max(fetched, self._to_fetch) if self._to_fetch else 0),
                 waits[0] if waits else None,
             )

@@ -215,7 +215,7 @@ class _Check:
         self.checked["layers"], self.checked["blobs"] = len(layers), len(blobs.keys() - layers.keys())
         wanted = {**blobs, **layers}
         order = sorted(wanted, key=lambda key: -key[1])
-        read = dict(zip(order, self.session.map(lambda key: self.blob(wanted[key], key in layers), order)))
+        read = dict(zip(order, self.session.map(lambda key: self.blob(wanted[key], key in layers), order, "blobs")))
         self.problems += [problem for key in wanted for problem in read[key].broken]
         return read
 

@@ -16,7 +16,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.progre
 from ansible_collections.quayside.registry.plugins.plugin_utils._progress import FIRST, NEXT, Teller, in_words, line
 
 NOTHING = Amount()
-AT_FIRST = Figures(100, 103, 0, "", NOTHING, 0, NOTHING, NOTHING, NOTHING, None)
+AT_FIRST = Figures(100, 103, 0, "", NOTHING, 0, NOTHING, NOTHING, NOTHING, NOTHING, None)
 MOVING = AT_FIRST._replace(
     time=110, requests=9, images=3, steps=Amount(3, 12), blobs=Amount(3, 9), bytes=Amount(50_000_000, 1_200_000_000)
 )
@@ -36,6 +36,14 @@ LINES = {
     "looking": (
         AT_FIRST._replace(kind="images", looked=Amount(2, 9), requests=4),
         "3 s, looked at 2 of 9 images, 4 requests",
+    ),
+    "reading what is looked at": (
+        AT_FIRST._replace(kind="blobs", looked=Amount(1, 3), requests=5, fetched=Amount(90_000_000, 0)),
+        "3 s, looked at 1 of 3 blobs, 90.0 MB fetched, 5 requests, 30.0 MB/s",
+    ),
+    "fetching": (
+        AT_FIRST._replace(time=110, steps=Amount(0, 1), fetched=Amount(50_000_000, 300_000_000)),
+        "10 s, 50.0 MB of 300 MB, 0 of 1 steps, 5.0 MB/s",
     ),
     "blobs": (MOVING, "10 s, 3 images, 3 of 9 blobs, 50.0 MB of 1.2 GB, 5.0 MB/s"),
     "one image": (MOVING._replace(images=1), "10 s, 1 image, 3 of 9 blobs, 50.0 MB of 1.2 GB, 5.0 MB/s"),

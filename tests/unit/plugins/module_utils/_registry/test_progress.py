@@ -55,7 +55,18 @@ def at_each_sleep(session: Session) -> list[Figures]:
 def test_nothing_is_known_at_first(progress: Progress, clock: Clock) -> None:
     clock.now += 4
     nothing = Amount()
-    assert progress.figures() == Figures(100, 104, 0, "", nothing, 0, nothing, nothing, nothing, None)
+    assert progress.figures() == Figures(100, 104, 0, "", nothing, 0, nothing, nothing, nothing, nothing, None)
+
+
+def test_what_is_fetched(progress: Progress) -> None:
+    """Of a look, as much as it is; of a plan, so much of so much, and not what was fetched to make it."""
+    progress.fetch().at = 70
+    progress.fetch().at = 30
+    assert progress.figures().fetched == Amount(100, 0)
+    progress.plan(images=0, steps=1, blobs=0, size=0, to_fetch=500)
+    assert progress.figures().fetched == Amount(0, 500)
+    progress.fetch().at = 20
+    assert progress.figures().fetched == Amount(20, 500)
 
 
 def test_looks_are_forgotten_when_there_is_a_plan(progress: Progress) -> None:
