@@ -78,7 +78,9 @@ def run_examples(examples: dict[str, str]) -> int:
         outcomes = outcomes_of(ansible(playbook, folder).stdout)
     tasks = [(play["name"], task) for play in plays for task in leaves(play["tasks"])]
     complaints = [text for plugin, task in tasks for text in judge(plugin, task, outcomes)]
-    complaints += [f"{name!r} is in DONE, and no example." for name in set(DONE) - {task["name"] for _, task in tasks}]
+    complaints += [
+        f"{name!r} is in DONE, and no example." for name in set(DONE) - {task["name"] for dummy, task in tasks}
+    ]
     if complaints:
         raise SystemExit("\n".join(complaints))
     return len(tasks)
