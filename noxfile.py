@@ -198,7 +198,7 @@ def debian(session: nox.Session, *commands: str) -> None:
 
 def judges(session: nox.Session, *packages: str) -> str:
     """Put programs on the PATH that only a later Debian has, and say what judged, or that it could not be had."""
-    folder = CACHE / "judges"
+    folder = CACHE / "judges" / "-".join(packages)
     there = all((folder / "bin" / name).exists() for name in packages)
     if not there:
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -564,7 +564,8 @@ def mutants(session: nox.Session) -> None:
 @nox.session(python=CORES[NEWEST], default=False)
 def bench(session: nox.Session) -> None:
     """Measure everything, as one table, or what the scripts named after `--` measure."""
-    debian(session, "docker-registry", "skopeo", "umoci", "debootstrap")
+    debian(session, "docker-registry", "skopeo", "umoci", "debootstrap", KEYRING)
+    judges(session, "crane")
     session.install(f"ansible-core=={NEWEST}.*", *LIBRARIES, "isal")
     copy = stage(name_of(session))
     session.env.update({"ANSIBLE_COLLECTIONS_PATH": str(copy.parents[2]), "PYTHONPATH": str(copy.parents[2])})

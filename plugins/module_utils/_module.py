@@ -96,7 +96,7 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
     if session:
         # Secrets that were found on the way stay out of everything that is printed, but for the one that was asked for.
         module.no_log_values.update(session.transport.secrets - {result.get("token")})
-        for warning in session.transport.warnings if not error else ():
+        for warning in session.transport.warnings:
             module.warn(warning)
     if error:
         fields = error.fields()

@@ -12,6 +12,7 @@ description:
   - Saves what M(quayside.registry.oci_artifact_push) or ORAS stored, each file under its title.
   - A file appears whole or not at all, and one that is right already is left alone. All content is verified.
   - A title never leads out of the folder, whatever it says; the task fails before anything is written.
+  - A folder that ORAS has packed is saved as the tar.gz that it is, with a warning.
   - Files of any size take the same memory.
 extends_documentation_fragment:
   - quayside.registry._attributes

@@ -29,7 +29,8 @@ options:
     required: true
   replace:
     description:
-      - Whether this key's other attestations of the type are removed from the image, once this one is there.
+      - Whether this key's other attestations of the type are removed from the image, once this one is there; also those
+        that cosign 2 has put under the tag C(sha256-HEX.att).
       - Where a registry cannot delete them they are taken off the list of referrers, with a warning.
     type: bool
     default: false
@@ -72,10 +73,10 @@ signatures:
   elements: dict
   returned: success
   contains:
-    format: {type: str, description: V(bundle).}
+    format: {type: str, description: "V(bundle), or V(envelope) for what is removed from the tag C(sha256-HEX.att)."}
     digest:
       description:
-        - The digest of the bundle's manifest.
+        - The digest of the bundle's manifest, or of the envelope.
         - It is null in check mode where it cannot be known.
       type: str
     reference: {type: str, description: The name of what is attested with its digest.}

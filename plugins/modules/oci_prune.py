@@ -214,7 +214,8 @@ options:
   delete_untagged:
     description:
       - What to do with manifests that have no tag.
-      - With V(none), members of deleted indexes stay, without a tag.
+      - With V(none), members of deleted indexes stay, without a tag, and so do their signatures; no later run knows
+        what they belong to. V(freed) is right where indexes are signed together with their members.
       - V(freed) deletes them where nothing that stays needs them.
       - V(all) deletes also others without a tag, which O(select.age) and O(keep) are asked about as well. Only few
         registries list them (those of Google do). Others fail with C(UNSUPPORTED_BY_REGISTRY), and nothing is deleted.

@@ -39,6 +39,11 @@ def _encodes(text: str) -> bool:
     return True
 
 
+def is_packed_folder(layer: Descriptor) -> bool:
+    """Is it a folder, which ORAS packs when it is pushed, and unpacks when it is pulled?"""
+    return (layer.json.get("annotations") or {}).get("io.deis.oras.content.unpack") == "true"
+
+
 def check_media_type(text: str, what: str) -> str:
     """Return a media type, or raise InvalidInput about the option."""
     if not _MEDIA_TYPE.fullmatch(text):

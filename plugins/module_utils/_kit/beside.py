@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from .._errors import ContentError, NotFound, RegistryError
@@ -32,14 +33,13 @@ def look_at_referrers(repository: Repository, digest: str) -> list[Referrer]:
 
 
 def _listed(repository: Repository, item: Descriptor) -> Referrer:
-    """Return what a list says of a referrer, which is asked itself for a type that is not in the list."""
-    kind = listed_type(item)
+    """Return what a list says of a referrer, which is asked itself where the list does not say of what type it is."""
+    kind, annotations = listed_type(item), item.json.get("annotations")
     if kind is None:
-        try:
-            kind = artifact_type(repository.get(item.digest))
-        except NotFound:  # a list may name what is gone
-            kind = None
-    return Referrer(item, kind, None, item.json.get("annotations") or {})
+        with suppress(NotFound):  # a list may name what is gone
+            manifest = repository.get(item.digest)
+            kind, annotations = artifact_type(manifest), annotations or manifest.json.get("annotations")
+    return Referrer(item, kind, None, annotations or {})
 
 
 def _tagged(repository: Repository, tag: str) -> Referrer | None:

@@ -166,16 +166,22 @@ def _left_behind(is_signed: t.Callable[[Repository, str], bool], copy: Copy) -> 
 
 
 def _subjects(copies: t.Sequence[Copy]) -> list[t.Any]:
-    """Return the digests that signatures may be for: of what is copied, and of its members."""
+    """Return the digests that signatures may be for: of what is copied, and of all members, those of members too."""
     from .._oci.mediatype import INDEXES
     from .._oci.parts import members
+    from .._oci.walk import walk
     from .referrers import Subject
 
-    found = []
-    for copy in copies:
-        manifest = copy.filtered
-        if manifest is None and copy.wanted.media_type in INDEXES:
-            manifest = copy.source.get(copy.wanted.digest)
-        digests = [copy.wanted.digest, *(member.digest for member in (members(manifest) if manifest else []))]
-        found += [Subject(copy.source, copy.target.repository, digest) for digest in dict.fromkeys(digests)]
-    return found
+    def subjects(copy: Copy) -> list[Subject]:
+        def inside(item: Descriptor) -> list[Descriptor]:
+            if item.media_type not in INDEXES:
+                return []
+            filtered = copy.filtered if copy.filtered and copy.filtered.digest == item.digest else None
+            return members(filtered or copy.source.get(item.digest))
+
+        items = walk(
+            [copy.wanted], lambda level: list(map(inside, level)), lambda item: item.digest, str(copy.pair.src)
+        )
+        return [Subject(copy.source, copy.target.repository, item.digest) for item in items]
+
+    return [subject for copy in copies for subject in subjects(copy)]

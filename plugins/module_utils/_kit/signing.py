@@ -36,7 +36,7 @@ from .._trust.trust import Trust, is_text, read_file
 from .content import Manifests, Wanted, plan_content
 from .referrers import put_list
 from .signatures import append_layers, layer_identity, without_layers
-from .verifying import REFERRERS, SIGNATURES, Place, look_beside, places_under, read_candidates
+from .verifying import REFERRERS, SIGNATURES, STATEMENTS, Place, look_beside, places_under, read_candidates
 
 _RACES = 5  # with other writers of one tag or list
 _STAGE = "signatures"
@@ -100,26 +100,30 @@ class Subject:
         return cls(repository, found)
 
 
+_FORMATS = {SIGNATURES: "simple", STATEMENTS: "envelope"}  # of what lies under which tag
+
+
 @dataclass(frozen=True)
 class SignatureTag:
-    """Cosign's tag .sig of an image: its manifest (None: there is none) and the config of that."""
+    """Cosign's tag .sig of an image, or .att: its manifest (None: there is none) and the config of that."""
 
     subject: Subject
     manifest: Manifest | None = None
     config: Json = field(default_factory=dict)
+    suffix: str = SIGNATURES
 
     @property
     def tag(self) -> str:
-        return digest_tag(self.subject.digest) + SIGNATURES
+        return digest_tag(self.subject.digest) + self.suffix
 
     @property
     def name(self) -> str:
         return self.subject.repository.full(self.tag)
 
     @classmethod
-    def read(cls, subject: Subject) -> SignatureTag:
+    def read(cls, subject: Subject, suffix: str = SIGNATURES) -> SignatureTag:
         """Read it. Raises Refused where something else than signatures is under the tag, which is left alone."""
-        repository, bare = subject.repository, cls(subject)
+        repository, bare = subject.repository, cls(subject, suffix=suffix)
         try:
             manifest = get_tagged(repository, bare.tag)
         except ContentError as exc:
@@ -129,19 +133,18 @@ class SignatureTag:
         layers = parts(manifest, "layers")
         if manifest.is_index or not parts(manifest, "config"):
             raise bare._odd("It is no manifest with a config.")
-        strange = [layer.media_type for layer in layers if format_of(layer.media_type) != "simple"]
+        strange = [layer.media_type for layer in layers if format_of(layer.media_type) != _FORMATS[suffix]]
         if strange:
             raise bare._odd(f"It has a layer of the type {strange[0]}.")
         with repository.named():
             raw = read_blob(repository, parts(manifest, "config")[0])
             config = parse_json(raw, f"The config of {bare.name}")
-        return cls(subject, manifest, config)
+        return cls(subject, manifest, config, suffix)
 
     def _odd(self, why: str) -> Refused:
-        host = self.subject.repository.registry.host
-        return Refused(
-            f"{self.name} holds something else than signatures, and is left alone. {why}", "TAG_EXISTS", host
-        )
+        what = "signatures" if self.suffix == SIGNATURES else "attestations"
+        text = f"{self.name} holds something else than {what}, and is left alone. {why}"
+        return Refused(text, "TAG_EXISTS", self.subject.repository.registry.host)
 
     def identities(self) -> set[_LayerId]:
         return {layer_identity(layer) for layer in self.manifest.json["layers"]} if self.manifest else set()
@@ -177,10 +180,14 @@ class Shelf:
 
     @classmethod
     def read(cls, subject: Subject, formats: t.Collection[str], types: t.Collection[str]) -> Shelf:
-        """Read it; see `read_candidates` for ``types``. Raises Refused where there is more than anybody reads."""
+        """Read it, of one of cosign's tags at most; see `read_candidates` for ``types``.
+
+        Raises Refused where there is more than anybody reads.
+        """
         repository = subject.repository
         places = look_beside(repository, subject.digest, [REFERRERS]) if "bundle" in formats else []
-        tag = SignatureTag.read(subject) if "simple" in formats else None
+        suffixes = [suffix for suffix, kind in _FORMATS.items() if kind in formats]
+        tag = SignatureTag.read(subject, suffixes[0]) if suffixes else None
         if tag and tag.manifest:
             places += places_under(tag.name, tag.manifest)
         if len(places) >= MAX_CANDIDATES:
@@ -365,7 +372,7 @@ def _write_tag(tag: SignatureTag, change: t.Callable[[SignatureTag], tuple[Manif
     for tried in range(_RACES + 1):
         head = repository.head(tag.tag, writing=True)
         if (head and head.digest) != (now.manifest and now.manifest.digest):
-            now = SignatureTag.read(tag.subject)
+            now = SignatureTag.read(tag.subject, tag.suffix)
         made = change(now)
         if made is None:
             return
@@ -380,13 +387,13 @@ def _write_tag(tag: SignatureTag, change: t.Callable[[SignatureTag], tuple[Manif
 def _write(tag: SignatureTag, manifest: Manifest, blobs: dict[str, bytes]) -> SignatureTag:
     repository = tag.subject.repository
     if not parts(manifest, "layers") and tag.manifest and drop_tag(repository, tag.tag, tag.manifest.digest):
-        return SignatureTag(tag.subject)
+        return SignatureTag(tag.subject, suffix=tag.suffix)
     for digest, raw in blobs.items():
         if not has_blob(repository, digest):
             upload_blob(repository, Descriptor(OCI_CONFIG, digest, len(raw)), partial(_one, raw))
     put(repository, tag.tag, manifest)
     (config,) = blobs.values()
-    return SignatureTag(tag.subject, manifest, parse_json(config, tag.name))
+    return SignatureTag(tag.subject, manifest, parse_json(config, tag.name), tag.suffix)
 
 
 def drop_tag(repository: Repository, tag: str, digest: str) -> bool:
@@ -411,7 +418,7 @@ def plan_removals(
         def run() -> None:
             _write_tag(tag, lambda now: now.minus(tagged))
 
-        count = "a signature" if len(tagged) == 1 else f"{len(tagged)} signatures"
+        count = f"{'an' if what[0] == 'a' else 'a'} {what}" if len(tagged) == 1 else f"{len(tagged)} {what}s"
         draft.do(Step(f"Remove {count} from {tag.name}.", run, stage="signatures"))
     for place in places:
         if not place.tag and place.manifest:

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 
 from .._errors import ContentError, InvalidInput, NotFound
 from .._oci.image import artifact_type, attests
+from .._oci.index import platform_of
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.mediatype import INDEXES, MANIFESTS
 from .._oci.parts import members, parts
 from .._oci.platform import Platform
 from .._oci.reference import Reference
+from .._oci.walk import walk
 from .._registry.blobs import read_blob
 from .._registry.client import Repository
 from .._registry.referrers import digest_tag, get_tagged, listed_type
@@ -31,6 +33,7 @@ from .._trust.statement import SIGNED
 from .._trust.texts import shown
 from .._trust.trust import Trust, parse_trust
 from .image import choose_platforms
+from .image import member as image_for
 
 REFERRERS, SIGNATURES, STATEMENTS = "referrers", ".sig", ".att"  # where candidates lie: the list, and cosign's tags
 MAX_HELD = 64 << 20  # bytes of signatures and attestations of one image that are held at once
@@ -258,10 +261,10 @@ def verify(session: Session, reference: Reference, demand: Demand | Trust) -> Ve
         raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
     verdicts = _judge(repository, reference, root.digest, demand)
     found = [verdicts]
-    for member in _members(repository, reference, root, demand.platforms):
-        judged = _judge(repository, reference, member, Demand(demand.trust))
-        problem = judged.problem and f"Its member {member}: {judged.problem}"
-        found.append(Verdicts(reference, member, judged.verified, judged.signatures, (), problem, judged.warnings))
+    for image in _images(repository, reference, root, demand.platforms):
+        judged = _judge(repository, reference, image, Demand(demand.trust))
+        problem = judged.problem and f"Its member {image}: {judged.problem}"
+        found.append(Verdicts(reference, image, judged.verified, judged.signatures, (), problem, judged.warnings))
     return Verdicts(
         reference,
         root.digest,
@@ -273,16 +276,38 @@ def verify(session: Session, reference: Reference, demand: Demand | Trust) -> Ve
     )
 
 
-def _members(
+def _images(
     repository: Repository, reference: Reference, root: Descriptor, platforms: t.Sequence[Platform]
 ) -> list[str]:
-    """Return the digests of an index's images for these platforms; a single image is judged as itself already."""
-    if not platforms:
+    """Return the digests of an index's images for these platforms, whatever indexes they lie in.
+
+    A single image is judged as itself already. Raises ContentError where there is none for one of the platforms.
+    """
+    pinned, found = reference.with_digest(root.digest), set()
+    if root.media_type not in INDEXES or not platforms:
+        if platforms:
+            with repository.named():
+                choose_platforms(repository, pinned, platforms)
         return []
+
+    def fits(item: Descriptor) -> bool:
+        own = platform_of(item)
+        matching = [platform for platform in platforms if platform.matches(own)]
+        if item.media_type not in INDEXES:
+            found.update(matching)
+        return not attests(item) and bool(matching or (item.media_type in INDEXES and not own))
+
+    def inside(item: Descriptor) -> list[Descriptor]:
+        held = members(repository.get(item.digest)) if item.media_type in INDEXES else []
+        return [member for member in held if fits(member)]
+
     with repository.named():
-        chosen = choose_platforms(repository, reference.with_digest(root.digest), platforms)
-    inside = members(chosen) if root.media_type in INDEXES else []
-    return list(dict.fromkeys(item.digest for item in inside if not attests(item)))
+        items = walk([root], lambda level: list(map(inside, level)), lambda item: item.digest, str(reference))
+        digests = [item.digest for item in items if item.media_type not in INDEXES]
+        for platform in platforms:  # the config of an image may name what its index does not
+            if platform not in found:
+                digests.append(image_for(repository, pinned, repository.get(root.digest), platform).digest)
+    return list(dict.fromkeys(digests))
 
 
 def _judge(repository: Repository, reference: Reference, digest: str, demand: Demand) -> Verdicts:

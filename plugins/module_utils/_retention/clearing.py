@@ -28,7 +28,7 @@ _REFUSALS = (400, 409, 412)  # what is said where an index that has no tag needs
 
 
 @dataclass
-class Progress:
+class Cleared:
     """What became of a task's deletions: full names that are gone, and those that were left, with the reasons."""
 
     gone: set[str] = field(default_factory=set)
@@ -63,7 +63,7 @@ class Clearing:
     graph: Graph
     fates: Fates
     alone: bool
-    progress: Progress
+    cleared: Cleared
     report: Report
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _needed: dict[str, str] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Clearing:
         if self._has_moved(tag):
             return self.report()
         subjects = [each for each in self.fates.deleted if is_digest_tag(tag) and tag in self.graph.digest_tags(each)]
-        left = [each for each in subjects if self.repository.full(each) in self.progress.left]
+        left = [each for each in subjects if self.repository.full(each) in self.cleared.left]
         if left:
             return self._leave(tag, "subject", f"It belongs to {left[0]}, which was left.")
         try:
@@ -130,7 +130,7 @@ class Clearing:
 
     def _delete_first(self, digest: str) -> Outcome | None:
         self._look_again()
-        return self._delete(digest) or (self.report() if self.progress.left else None)
+        return self._delete(digest) or (self.report() if self.cleared.left else None)
 
     def _delete(self, digest: str) -> Outcome | None:
         """Delete a manifest whose tags are gone, or still are what they were."""
@@ -139,9 +139,9 @@ class Clearing:
         if needed:
             return self._leave(digest, "moved", f"{needed} needs it.")
         tags = self.graph.named(digest)
-        moved = [tag for tag in tags if repository.full(tag) in self.progress.left or self._has_moved(tag)]
+        moved = [tag for tag in tags if repository.full(tag) in self.cleared.left or self._has_moved(tag)]
         if moved:
-            why = self.progress.left[repository.full(moved[0])]
+            why = self.cleared.left[repository.full(moved[0])]
             return self._leave(digest, why.rule, f"Its tag {moved[0]} was left. {why.text}")
         try:
             for tag in filter(is_digest_tag, tags if self.alone else ()):
@@ -168,7 +168,7 @@ class Clearing:
 
     def _is_news(self, tag: str, found: Descriptor) -> bool:
         """Has somebody written a tag since it was looked at, or since it was removed?"""
-        return found.digest != self.graph.tags.get(tag) or self.repository.full(tag) in self.progress.gone
+        return found.digest != self.graph.tags.get(tag) or self.repository.full(tag) in self.cleared.gone
 
     def _look_again(self) -> None:
         """Find what tags that are new, or were moved since, have come to need: to promote is to move tags."""
@@ -186,14 +186,14 @@ class Clearing:
         """Leave a tag, or a manifest with the tags that it still has and with what would go after it."""
         name = self.repository.full(target)
         with self._lock:
-            self.progress.left[name] = Reason(rule, text)
+            self.cleared.left[name] = Reason(rule, text)
             if target in self.graph.nodes:
                 tags = [self.repository.full(tag) for tag in self.graph.named(target)]
-                still = {tag: Reason(rule, text) for tag in tags if tag not in self.progress.gone}
-                self.progress.left.update({**still, **self.progress.left})
+                still = {tag: Reason(rule, text) for tag in tags if tag not in self.cleared.gone}
+                self.cleared.left.update({**still, **self.cleared.left})
                 self._needed.update(self.graph.reached({target: f"{name}, which was left,"}))
         return self.report()
 
     def _is_gone(self, *targets: str) -> None:
         with self._lock:
-            self.progress.gone.update(map(self.repository.full, targets))
+            self.cleared.gone.update(map(self.repository.full, targets))

@@ -22,6 +22,7 @@ _ENCRYPTED = ("ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY") 
 _PRIVATE = ("PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY")
 _PUBLIC = ("PUBLIC KEY", "RSA PUBLIC KEY")
 _CURVES = {"secp256r1": "ECDSA P-256", "secp384r1": "ECDSA P-384", "secp521r1": "ECDSA P-521"}
+_PSS = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a"  # its object identifier (RFC 8017, appendix C)
 _RSA_BITS = (2048, 8192)  # the least that is safe, and the most that anybody uses
 _KNOWN = "ECDSA on P-256, P-384 or P-521, RSA of 2048 to 8192 bits, or Ed25519"
 
@@ -93,6 +94,7 @@ def load_public(raw: bytes, what: str) -> PublicKey:
     if block.label not in _PUBLIC:
         hint = "; its public half is wanted here" if "PRIVATE" in block.label else ""
         raise _invalid(what, f"is a PEM block {block.label!r}, not a public key{hint}")
+    _refuse_pss(block.data, what)
     try:
         key = serialization.load_der_public_key(block.data)
     except (ValueError, UnsupportedAlgorithm):
@@ -117,6 +119,7 @@ def load_private(raw: bytes, passphrase: str | None, what: str) -> PrivateKey:
         raise _invalid(what, f"is a PEM block {block.label!r}, not a private key")
     else:
         der = block.data
+    _refuse_pss(der, what)
     try:
         key: t.Any = serialization.load_der_private_key(der, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -138,6 +141,12 @@ def _need_library() -> None:
 
 def _invalid(what: str, why: str) -> InvalidInput:
     return InvalidInput(f"{what} {why}.", "KEY_INVALID")
+
+
+def _refuse_pss(der: bytes, what: str) -> None:
+    """Refuse a key that may sign in one way only, which is not ours; the library does not tell it apart."""
+    if _PSS in der[:64]:
+        raise _invalid(what, f"is a key for RSASSA-PSS, which cosign and podman cannot read; use {_KNOWN}")
 
 
 def _public(key: t.Any, what: str) -> PublicKey:

@@ -87,7 +87,8 @@ def read_statement(payload_type: str, payload: bytes) -> Statement:
     if not isinstance(subjects, list) or not subjects:
         raise ContentError(f"{_WHAT} is about nothing: it has no list of subjects.")
     if not isinstance(predicate, (dict, type(None))):  # cosign left it out for a while
-        raise ContentError(f"{_WHAT} has a predicate that is not an object.")
+        hint = "; cosign writes text for --type spdx, an object for spdxjson" if isinstance(predicate, str) else ""
+        raise ContentError(f"{_WHAT} has a predicate that is not an object{hint}.")
     return Statement(kind, predicate or {}, tuple(map(_subject, subjects)))
 
 

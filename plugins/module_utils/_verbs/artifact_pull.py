@@ -8,7 +8,7 @@ import typing as t
 
 from .._archives.atomic import check_folder, digest_of_file, write_file
 from .._errors import ContentError, NotFound
-from .._kit.artifacts import check_titles, place_of, title_of
+from .._kit.artifacts import check_titles, is_packed_folder, place_of, title_of
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.parts import parts
 from .._oci.reference import Reference
@@ -73,7 +73,12 @@ def _chosen(draft: Draft, manifest: Manifest, what: str, titles: t.Sequence[str]
         raise ContentError(f"{what} has no file with the title {lost[0]!r}; it has {have}.", "TITLE_NOT_FOUND")
     if len(named) < len(layers) and not titles:
         draft.warn(f"{what} has {len(layers) - len(named)} layers without a title, which are not saved.")
-    return {title: layer for title, layer in found.items() if not titles or title in titles}
+    chosen = {title: layer for title, layer in found.items() if not titles or title in titles}
+    packed = [title for title, layer in chosen.items() if is_packed_folder(layer)]
+    if packed:
+        text = f"{what} has folders, which ORAS has packed: {', '.join(packed)}."
+        draft.warn(f"{text} They are saved as the tar.gz that they are; ansible.builtin.unarchive unpacks them.")
+    return chosen
 
 
 def _digest(place: str, layer: Descriptor) -> str | None:

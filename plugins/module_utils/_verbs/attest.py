@@ -17,6 +17,7 @@ from .._kit.signing import (
     plan_additions,
     plan_removals,
 )
+from .._kit.verifying import Place
 from .._oci.manifest import Json, canonical_json, parse_json
 from .._oci.reference import Reference
 from .._plan import Draft, Outcome, Plan
@@ -48,9 +49,9 @@ def plan_attest(
     said = _predicate(predicate)
     private = open_key(session, key, key_content, passphrase)
     subject = Subject.find(session, reference, *(["delete"] if replace else []))
-    shelf = Shelf.read(subject, ["bundle"], [kind])
+    shelf = Shelf.read(subject, ["bundle", "envelope"] if replace else ["bundle"], [kind])
     there = shelf.attested(private.public, kind)
-    same = [place for place, one in there if one.verified and one.predicate == said]
+    same = [place for place, one in there if one.verified and one.predicate == said and not place.tag]
     others = [place for place, one in there if place not in same[:1]] if replace else []
 
     draft, rows, known = Draft(), [], True
@@ -63,7 +64,7 @@ def plan_attest(
         rows.append(_row(subject, new.manifest.digest, "created"))
         known = is_repeatable(private)
         shown = rows if known else [_row(subject, None, "created")]
-    gone = [_row(subject, place.manifest.digest if place.manifest else None, "removed") for place in others]
+    gone = [_removed(subject, place) for place in others]
     if not same:
         outcome = None if known else Outcome(result={"signatures": [*rows, *gone]})
         plan_additions(session, draft, [new], [], outcome)
@@ -116,6 +117,13 @@ def _row(subject: Subject, digest: str | None, status: str) -> Json:
         "claimed_reference": None,
         "status": status,
     }
+
+
+def _removed(subject: Subject, place: Place) -> Json:
+    """Return the row of an attestation that goes: a bundle, or a layer under cosign's tag."""
+    if place.tag and place.layer:
+        return {**_row(subject, place.layer.digest, "removed"), "format": "envelope"}
+    return _row(subject, place.manifest.digest if place.manifest else None, "removed")
 
 
 def _texts(predicates: t.Iterable[t.Any]) -> list[str]:

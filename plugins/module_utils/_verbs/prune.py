@@ -19,7 +19,7 @@ from .._oci.tagrules import is_digest_tag
 from .._plan import Draft, Outcome, Plan, Step
 from .._registry.client import Repository
 from .._registry.session import Session
-from .._retention.clearing import REFUSED, Clearing, Late, Progress
+from .._retention.clearing import REFUSED, Cleared, Clearing, Late
 from .._retention.fates import Fates, Limits, decide
 from .._retention.graph import MISSING, Graph, listed_manifests, look_at
 from .._retention.retention import Judge, Reason, Rules, parse_rules
@@ -225,7 +225,7 @@ class _Task:
     place: str
 
     def plan(self) -> Plan:
-        progress = Progress()
+        cleared = Cleared()
         saved = [one for decided in self.decided for one in decided.saved()]
         if saved and self.place:
             count = len({one.manifest.digest for one in saved})
@@ -237,13 +237,13 @@ class _Task:
         actual = dict(after)
 
         def report() -> Outcome:
-            actual.update({name: digest for name, digest in before.items() if name in progress.left})
-            return Outcome(result=Late(partial(self._result, undo, progress.left)), after=actual)
+            actual.update({name: digest for name, digest in before.items() if name in cleared.left})
+            return Outcome(result=Late(partial(self._result, undo, cleared.left)), after=actual)
 
         for one in self.decided:
-            Clearing(self.session, one.graph, one.fates, one.alone, progress, report).plan(self.draft)
+            Clearing(self.session, one.graph, one.fates, one.alone, cleared, report).plan(self.draft)
         plan = self.draft.plan(self._result(undo, {}), before, after)
-        return replace(plan, recover=partial(self._recover, undo, progress), judge=partial(_judge, progress))
+        return replace(plan, recover=partial(self._recover, undo, cleared), judge=partial(_judge, cleared))
 
     def _names(self) -> dict[str, str | None]:
         """Return all that goes, by its name."""
@@ -281,18 +281,18 @@ class _Task:
         unused = [blob for host in free for key, blob in free[host].items() if key not in used.get(host, ())]
         return sum(blob.size for blob in unused)
 
-    def _recover(self, undo: str | None, progress: Progress, error: OCIError, dummy: t.Sequence[Step]) -> OCIError:
+    def _recover(self, undo: str | None, cleared: Cleared, error: OCIError, dummy: t.Sequence[Step]) -> OCIError:
         """Tell with an error what was deleted before it."""
-        stay = {name: Reason("failed", "The task failed before.") for name in self._names().keys() - progress.gone}
-        result = self._result(undo, {**stay, **progress.left})
-        error.details = {**error.details, "changed": bool(progress.gone), **result}
+        stay = {name: Reason("failed", "The task failed before.") for name in self._names().keys() - cleared.gone}
+        result = self._result(undo, {**stay, **cleared.left})
+        error.details = {**error.details, "changed": bool(cleared.gone), **result}
         return error
 
 
-def _judge(progress: Progress, result: t.Mapping[str, t.Any]) -> OCIError | None:
+def _judge(cleared: Cleared, result: t.Mapping[str, t.Any]) -> OCIError | None:
     """Fail a task of which nothing was possible: a change that never comes would be told again and again."""
-    refused = [(name, reason) for name, reason in progress.left.items() if reason.rule == REFUSED]
-    if not refused or progress.gone:
+    refused = [(name, reason) for name, reason in cleared.left.items() if reason.rule == REFUSED]
+    if not refused or cleared.gone:
         return None
     name, reason = refused[0]
     more = f" (The first of {len(refused)}.)" if refused[1:] else ""

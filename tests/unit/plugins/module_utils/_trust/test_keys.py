@@ -32,6 +32,13 @@ def public_pem(key, form=SPKI) -> bytes:
     return key.public_key().public_bytes(PEM, form)
 
 
+def for_pss(raw: bytes) -> bytes:
+    """An RSA key as OpenSSL writes those that may sign in that way only."""
+    block = pem.read(raw, "")
+    kinds = [bytes.fromhex(f"06092a864886f70d0101{last}") for last in ("01", "0a")]
+    return pem.write(block.label, block.data.replace(*kinds))
+
+
 def changed(**members) -> bytes:
     """An encrypted key of which some members are other ones; N stands for kdf.params.N, and so on."""
     value = json.loads(pem.read(content("keys/py-p256-n32768.key"), "").data)
@@ -125,6 +132,7 @@ def test_signing_where_the_library_is_old(monkeypatch) -> None:
         (public_pem(x25519.X25519PrivateKey.generate()), "not used here"),
         (public_pem(dsa.generate_private_key(2048)), "not used here"),
         (public_pem(rsa.generate_private_key(65537, 1024)), "RSA key of 1024 bits; 2048 to 8192"),
+        (for_pss(public_pem(RSA)), "for RSASSA-PSS, which cosign and podman cannot read; use ECDSA"),
     ],
 )
 def test_no_public_key(raw, why):
@@ -144,6 +152,7 @@ def test_no_public_key(raw, why):
         ),
         (pem.write("PRIVATE KEY", b"x"), "cannot be read"),
         (private_pem(ec.generate_private_key(ec.SECP256K1())), "secp256k1"),
+        (for_pss(private_pem(RSA, PKCS8)), "for RSASSA-PSS, which cosign and podman cannot read; use ECDSA"),
         (pem.write("ENCRYPTED SIGSTORE PRIVATE KEY", b"x"), "not valid JSON"),
         (pem.write("ENCRYPTED SIGSTORE PRIVATE KEY", b"{}"), "something else than scrypt"),
         (changed(kdf_name="argon2id"), "something else than scrypt"),

@@ -370,3 +370,12 @@ def test_an_empty_path_is_not_the_current_folder(registry: FakeRegistry) -> None
     push(registry)
     with fails(InvalidInput, "FILE_ERROR", says="The path is empty"):
         plan_artifact_pull(make_session(login(registry)), name=f"{registry.host}/{REPO}:f", path="", titles=[])
+
+
+def test_a_folder_that_oras_has_packed(registry: FakeRegistry, tmp_path: Path) -> None:
+    store(registry, "docs")
+    manifest = registry.manifest(REPO, "f")
+    manifest["layers"][0]["annotations"]["io.deis.oras.content.unpack"] = "true"
+    registry.add_manifest(REPO, manifest, tag="2")
+    (warning,) = pull(registry, tmp_path / "out", ":2").warnings
+    assert "has folders, which ORAS has packed: docs." in warning

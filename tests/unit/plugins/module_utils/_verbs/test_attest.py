@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
+from ansible_collections.quayside.registry.plugins.module_utils._oci.mediatype import OCI_CONFIG, OCI_MANIFEST
 from ansible_collections.quayside.registry.plugins.module_utils._trust import candidates
 from ansible_collections.quayside.registry.plugins.module_utils._verbs import attest as verb
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
@@ -18,6 +19,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, f
 from ansible_collections.quayside.registry.tests.unit.signing import Signer, attest, sign, verified
 
 OWN = "https://example.com/t/v1"
+ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 
 
 @pytest.fixture
@@ -61,6 +63,43 @@ def test_beside_others_and_instead_of_them(registry: FakeRegistry, ours: Signer,
     assert predicates(registry, other.public) == [0]
     assert predicates(registry, ours.public, kind="spdx") == [9]
     assert verified(registry, ours.public)["verified"]
+
+
+def test_instead_of_what_cosign_2_left(registry: FakeRegistry, ours: Signer, tmp_path: Path) -> None:
+    """It keeps attestations under a tag of its own, each an envelope that is a layer there; others' stay."""
+    other, digest = Signer(tmp_path, "other"), registry.tags(REPO)["1"]
+    for signer, number in ((ours, 1), (other, 2), (ours, 3)):
+        attest(registry, signer, {"n": number}, OWN)
+    bundles = [raw for raw in registry.blobs(REPO).values() if b"dsseEnvelope" in raw]
+    layers = []
+    for raw in bundles:
+        envelope = json.dumps(json.loads(raw)["dsseEnvelope"]).encode()
+        blob = registry.add_blob(REPO, envelope)
+        layers.append(
+            {"mediaType": ENVELOPE, "digest": blob, "size": len(envelope), "annotations": {"predicateType": OWN}}
+        )
+    for name in [name for name in registry.manifests(REPO) if name != digest]:  # the bundles themselves go
+        del registry.api.repos[REPO].manifests[name]
+    registry.api.repos[REPO].tags.pop(digest.replace(":", "-"), None)
+    raw = json.dumps(
+        {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}
+    ).encode()
+    config = {"mediaType": OCI_CONFIG, "digest": registry.add_blob(REPO, raw), "size": len(raw)}
+    tag = f"{digest.replace(':', '-')}.att"
+    registry.add_manifest(
+        REPO, {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": layers}, tag=tag
+    )
+    assert predicates(registry, ours.public) == [1, 3]
+    assert not attest(registry, ours, {"n": 4}, OWN).result["signatures"][1:]
+    planned = twice(registry, lambda: attest(registry, ours, {"n": 4}, OWN, replace=True))
+    assert [(row["format"], row["status"]) for row in planned.result["signatures"]] == [
+        ("bundle", "current"),
+        ("envelope", "removed"),
+        ("envelope", "removed"),
+    ]
+    assert planned.actions == [f"Remove 2 attestations from {registry.host}/{REPO}:{tag}."]
+    assert predicates(registry, ours.public) == [4]
+    assert predicates(registry, other.public) == [2]
 
 
 def test_from_a_file(registry: FakeRegistry, ours: Signer, tmp_path: Path) -> None:

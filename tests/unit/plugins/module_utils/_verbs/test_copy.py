@@ -492,6 +492,16 @@ def test_referrers(pair: Pair) -> None:
     assert not pair.plan(referrers=True)[1].changed
 
 
+def test_referrers_of_images_in_an_index_in_an_index(pair: Pair) -> None:
+    inner = add_platforms(pair.source, tag=None)
+    pair.source.add_index(REPO, "1", [inner, pair.source.add_image(REPO, layers=LAYERS[:1], platform="linux/s390x")])
+    image = pair.source.manifest(REPO, inner)["manifests"][0]["digest"]
+    made = pair.source.add_referrer(REPO, image, SBOM, b"of an image")
+    pair.copy(referrers=True)
+    assert made in pair.dest.manifests(COPY)
+    assert not pair.plan(referrers=True)[1].changed
+
+
 def test_referrers_to_a_registry_without_the_api(pair: Pair) -> None:
     index, expected = signed(pair.source)
     pair.dest.quirks = Quirks(no_referrers_api=True)

@@ -335,6 +335,22 @@ def test_platforms(registry: FakeRegistry, ours: Signer) -> None:
         verified(registry, ours.public, platforms=["linux/arm64"])
 
 
+def test_platforms_of_an_index_in_an_index(registry: FakeRegistry, ours: Signer) -> None:
+    """The signature of an index does not stand for what lies in it."""
+    inner = add_platforms(registry, tag="inner")
+    other = registry.add_image(REPO, layers=LAYERS[:1], platform="linux/s390x")
+    registry.add_index(REPO, "2", [inner, other])
+    for name in (":2", ":inner"):
+        sign(registry, ours, name)
+    assert verified(registry, ours.public, name=":2")["verified"]
+    image = registry.manifest(REPO, inner)["manifests"][0]["digest"]
+    found = problems(verified(registry, ours.public, name=":2", platforms=["linux/amd64"]))
+    assert found.startswith(f"Its member {image}: ")
+    sign(registry, ours, f"@{image}")
+    assert verified(registry, ours.public, name=":2", platforms=["linux/amd64"])["verified"]
+    assert not verified(registry, ours.public, name=":2", platforms=["linux/amd64", "linux/arm64"])["verified"]
+
+
 @pytest.mark.parametrize(
     ("identity", "counts"),
     [

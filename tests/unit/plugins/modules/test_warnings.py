@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a task has to say beside its results, it says where it fails, too."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
+from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
+from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, run_module
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_warning(fails: bool) -> None:
+    with FakeRegistry(Quirks(no_referrers_api=True)) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        registry.add_image(REPO, digest.replace(":", "-"), layers=LAYERS[:1])  # where the list of its referrers belongs
+        if fails:
+            registry.fault("PUT", "/other/manifests/2$", status=403, times=1000)
+        options = {"src": f"{registry.host}/{REPO}:1", "dest": f"{registry.host}/other:2", "referrers": True}
+        result = run_module("oci_copy", {**options, "retries": 0})
+        assert result.get("failed", False) is fails
+        own = [str(text) for text in result["warnings"] if registry.host in str(text)]  # Ansible keeps those of before
+        assert len(own) == 1 and "it was left alone" in own[0]
