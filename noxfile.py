@@ -387,8 +387,8 @@ def build(session: nox.Session, core: str) -> None:
 
 @nox.session(python=CORES[NEWEST])
 def guides(session: nox.Session) -> None:
-    """Try what the documentation shows: every block of YAML is parsed, the first playbook is run."""
-    debian(session, "docker-registry")
+    """Try what the documentation shows: every block of YAML is parsed, the first playbook and all EXAMPLES are run."""
+    debian(session, "docker-registry", "skopeo")
     session.install(f"ansible-core=={NEWEST}.*", *LIBRARIES)
     copy = stage(name_of(session))
     session.env.update({"ANSIBLE_COLLECTIONS_PATH": str(copy.parents[2]), "ANSIBLE_LOCALHOST_WARNING": "false"})

@@ -27,7 +27,9 @@ options:
 EXAMPLES = r"""
 - name: Deploy what was signed, and nothing else
   ansible.builtin.debug:
-    msg: "podman run {{ lookup('quayside.registry.verified', 'localhost:5000/team/app:1.4.2', keys=['release.pub']) }}"
+    msg: "podman run {{ lookup('quayside.registry.verified', 'localhost:5000/team/app:1.4.2', keys=[key]) }}"
+  vars:
+    key: /etc/containers/release.pub
 """
 
 RETURN = r"""

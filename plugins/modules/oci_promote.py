@@ -375,8 +375,8 @@ EXAMPLES = r"""
         dest:
           - localhost:5001/prod/api
           - localhost:5002/prod/api
-        tags: [1.4.2]
-        version: 1.4.2
+        tags: [1.5.0]
+        version: 1.5.0
         moving_tags: [latest]
     require:
       labels:

@@ -367,7 +367,7 @@ EXAMPLES = r"""
         dest: staging.example/team/*
     lock_path: /srv/releases/team.json
 
-- name: Bring just these to another site, later
+- name: Bring just these again, later, whatever their tags point at by then
   quayside.registry.oci_sync:
     sources: *sources
     lock_path: /srv/releases/team.json

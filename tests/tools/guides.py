@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Try what the documentation shows: `python guides.py` at the root of the collection, in an ansible_collections folder.
 
-Ansible parses each block of YAML in the guides and in the modules' EXAMPLES, and every option in them must be one that
+Ansible parses each block of YAML in the guides and in the plugins' EXAMPLES, and every option in them must be one that
 the module has. The playbooks of "Getting started" are run as they stand: twice, the second time nothing changes, then
 in check mode, and what removes it all; between, those of "Sign and verify" and of "Release, mirror, and tidy up".
-Extra variables make the port, the registry's name and the file others.
+Extra variables make the port, the registry's name and the file others. The EXAMPLES are run, too; see examples.py.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import typing as t
 from pathlib import Path
 
 import yaml
+from examples import run_examples
 
 ROOT = Path.cwd()
 GUIDES = ROOT / "docs" / "docsite" / "rst"
@@ -29,12 +30,14 @@ BLOCK = re.compile(r"^\.\. code-block:: yaml(?:\+jinja)?\n\n((?: {4}.*\n|\n)+)",
 
 def main() -> None:
     """Check all, and print how many; a complaint ends it."""
-    modules = sorted(NAMESPACE + path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
-    command = ("ansible-doc", "--json", *modules)
-    docs = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    docs = docs_of("module")
+    examples = {name.removeprefix(NAMESPACE): entry["examples"] for name, entry in docs.items()}
+    for kind in ("lookup", "filter", "test"):
+        found = docs_of(kind).items()
+        examples.update({f"{kind} {name.removeprefix(NAMESPACE)}": entry["examples"] for name, entry in found})
     guides = sorted(GUIDES.glob("*.rst"))
     blocks = [(path.name, block) for path in guides for block in blocks_of(path)]
-    blocks += [(f"{name}, EXAMPLES", entry["examples"]) for name, entry in docs.items()]
+    blocks += [(f"{name}, EXAMPLES", text) for name, text in examples.items()]
     complaints: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         plays = [file for where, block in blocks if (file := parse(where, block, docs, Path(name), complaints))]
@@ -42,7 +45,18 @@ def main() -> None:
             raise SystemExit("\n".join(complaints) or "The guides hold no playbook.")
         subprocess.run(("ansible-playbook", "--syntax-check", *map(str, plays)), check=True)
         ran = follow(blocks_of(GUIDES / "getting_started.rst"), Path(name))
-    print(f"result: {len(blocks)} blocks of YAML are right, and the first playbook ran {ran} tasks twice")
+    tried = run_examples(examples)
+    result = f"{len(blocks)} blocks of YAML are right, the first playbook ran {ran} tasks twice, the EXAMPLES {tried}"
+    print(f"result: {result}")
+
+
+def docs_of(kind: str) -> dict[str, t.Any]:
+    """What ansible-doc tells of all plugins of a kind, by their full names."""
+    folder = ROOT / "plugins" / ("modules" if kind == "module" else kind)
+    names = sorted(NAMESPACE + path.stem for path in folder.glob("*.py"))
+    command = ("ansible-doc", "--type", kind, "--json", *names)
+    found: dict[str, t.Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return found
 
 
 def blocks_of(path: Path) -> list[str]:
