@@ -41,7 +41,7 @@ class Attestation:
     issuer: str | None = None
     problem: str | None = None
     time: float | None = None
-    """When it was made, in seconds since 1970: by a log, else by its predicate."""
+    """When it was made, in seconds since 1970, where a log or a time stamp says so: who attests may say anything."""
 
     @property
     def signer(self) -> tuple[str | None, ...]:
@@ -117,7 +117,7 @@ def _judged(trust: Trust, want: Wanted, digest: str, candidate: Candidate, now: 
     predicate = problem = None
     try:
         check_size(candidate)
-        statement, time = authentic(trust, candidate, facts, want.predicate_type)
+        statement, facts["time"] = authentic(trust, candidate, facts, want.predicate_type)
         if statement is None:
             return
         if statement.predicate_type != want.predicate_type:
@@ -126,8 +126,7 @@ def _judged(trust: Trust, want: Wanted, digest: str, candidate: Candidate, now: 
             raise Refused("It is about another image.")
         predicate = statement.predicate
         _check_query(want, statement)
-        facts["time"] = time if time is not None else statement.time
-        _check_age(want, facts["time"], now)
+        _check_age(want, statement.time if facts["time"] is None else facts["time"], now)
     except NO as exc:
         problem = str(exc)
     location = candidate.location

@@ -34,7 +34,7 @@ class Signature:
     claimed_reference: str | None = None
     problem: str | None = None
     time: float | None = None
-    """When it was made, in seconds since 1970: by a log or a time stamp, else by what the signer signed."""
+    """When it was made, in seconds since 1970, where a log or a time stamp says so: who signs may say anything."""
 
     @property
     def signer(self) -> tuple[str | None, ...]:
@@ -135,7 +135,6 @@ def _check_simple(trust: Trust, image: Reference, digest: str, candidate: Candid
     if not any(identity.accepts(image, payload.name) for identity in trust.identities):
         raise Refused(f"It claims the name {texts.shown(payload.name)}, which identity does not accept for this image.")
     _check_annotations(trust, [payload.optional])
-    facts["time"] = payload.optional.get("timestamp")
 
 
 def _key_of(keys: t.Sequence[PublicKey], signature: bytes, message: bytes, hint: str = "") -> PublicKey:

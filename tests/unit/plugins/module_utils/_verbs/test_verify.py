@@ -20,6 +20,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
 from ansible_collections.quayside.registry.plugins.module_utils._kit import verifying
 from ansible_collections.quayside.registry.plugins.module_utils._kit.verifying import verify
 from ansible_collections.quayside.registry.plugins.module_utils._oci.reference import Reference
+from ansible_collections.quayside.registry.plugins.module_utils._trust.attest import parse_wanted
 from ansible_collections.quayside.registry.plugins.module_utils._trust.trust import parse_trust
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
     OCI_INDEX,
@@ -377,6 +378,16 @@ def test_attestations(registry: FakeRegistry, ours: Signer, other: Signer) -> No
     result = verified(registry, other.public, signature=False, attestations=[wanted])
     assert result["attestations"][0]["predicate"] is None
     assert "no signature. It has no attestation" in problems(verified(registry, other.public, attestations=[wanted]))
+
+
+def test_nobody_says_himself_when_he_signed(registry: FakeRegistry, ours: Signer) -> None:
+    """Signers may claim any time; how old an image is for sure, a log or a time stamp tells."""
+    sign(registry, ours)
+    attest(registry, ours, {"creationInfo": {"created": "2025-01-31T12:00:00Z"}})
+    wanted = parse_wanted([{"predicate_type": "spdx"}])
+    demand = verifying.Demand(parse_trust({"keys": [ours.public]}), attestations=wanted)
+    verdicts = verify(make_session(), Reference.parse(f"{registry.host}/{REPO}:1"), demand)
+    assert (verdicts.verified, verdicts.signed) == (True, None)
 
 
 def test_old_attestations_under_cosigns_tag(registry: FakeRegistry, ours: Signer) -> None:
