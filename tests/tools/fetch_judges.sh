@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Fetch programs of Debian's testing that this Debian may not have yet, and install none: fetch_judges.sh FOLDER PACKAGE...
 #
-# FOLDER/bin has them then. apt verifies the packages, with lists and settings of its own, from the mirror that it uses here.
+# FOLDER/bin has them then. apt verifies the packages, with lists and settings of its own, from the mirror that it uses here,
+# which may lag behind.
 set -eu
 folder=$1
 shift
@@ -18,7 +19,7 @@ mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial" "$folder/packa
 echo "deb [signed-by=$keyring] ${mirror:-http://deb.debian.org/debian} testing main" > "$folder/sources.list"
 apt() {
   apt-get -qq -o Dir::Etc::SourceList="$folder/sources.list" -o Dir::Etc::SourceParts=- -o Dir::State::Lists="$folder/lists" \
-    -o Dir::Cache="$folder/cache" -o Acquire::Languages=none -o APT::Sandbox::User= "$@"
+    -o Dir::Cache="$folder/cache" -o Acquire::Languages=none -o APT::Sandbox::User= -o Acquire::Check-Valid-Until=false "$@"
 }
 apt update
 cd "$folder/packages"
