@@ -199,15 +199,13 @@ def debian(session: nox.Session, *commands: str) -> None:
 def judges(session: nox.Session, *packages: str) -> str:
     """Put programs on the PATH that only a later Debian has, and say what judged, or that it could not be had."""
     folder = CACHE / "judges" / "-".join(packages)
-    there = all((folder / "bin" / name).exists() for name in packages)
-    if not there:
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with open(CACHE / "judges.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "judges.lock", "w") as lock:  # the other lane may be at it already
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not all((folder / "bin" / name).exists() for name in packages):
             fetch = ("sh", str(ROOT / "tests" / "tools" / "fetch_judges.sh"), str(folder), *packages)
-            there = subprocess.run(fetch, check=False).returncode == 0
-    if not there:
-        return f"without {', '.join(packages)}"
+            if subprocess.run(fetch, check=False).returncode:
+                return f"without {', '.join(packages)}"
     session.env["PATH"] = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
     return f"{', '.join(packages)} judged"
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import types
 import typing as t
+from functools import partial
 
 from ansible.module_utils import basic
 
@@ -87,15 +87,8 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
     for number in STOPPING:
         signal.signal(number, stop)
     alarm = signal.getsignal(signal.SIGALRM)
-
-    def ring(number: int, frame: types.FrameType | None) -> None:
-        """Inside the controller, the time that the task may take is over: Ansible's own handler raises its error."""
-        wake()
-        if callable(alarm):
-            alarm(number, frame)
-
-    if callable(alarm):
-        signal.signal(signal.SIGALRM, ring)
+    if callable(alarm):  # inside the controller: the time that the task may take is over, and Ansible raises its error
+        signal.signal(signal.SIGALRM, partial(_ring, wake, alarm))
     result: dict[str, t.Any] = {}
     error: OCIError | None = None
     try:
@@ -123,6 +116,12 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
             fields.update(msg=basic.missing_required_lib(str(error)), exception=str(error.__cause__))
         module.fail_json(**fields)
     module.exit_json(**result)
+
+
+def _ring(wake: t.Callable[[], None], alarm: t.Callable[..., object], *args: t.Any) -> None:
+    """Wake threads before another handler of the same signal raises."""
+    wake()
+    alarm(*args)
 
 
 def _run_command(module: basic.AnsibleModule, command: list[str], text: str) -> tuple[int, str]:

@@ -27,9 +27,9 @@ apt download "$@"
 for package; do
   dpkg-deb --extract "$package"_*.deb "$folder/root"
 done
-ln -sfn root/usr/bin "$folder/bin"
 for package; do
   # A program that needs a newer C library does not start here.
-  "$folder/bin/$package" version > /dev/null
+  "$folder/root/usr/bin/$package" version > /dev/null
 done
+ln -s root/usr/bin "$folder/bin"
 rm -r "$folder/packages" "$folder/cache" "$folder/lists"

@@ -298,15 +298,18 @@ def _images(
         return not attests(item) and bool(matching or (item.media_type in INDEXES and not own))
 
     def inside(item: Descriptor) -> list[Descriptor]:
-        held = members(repository.get(item.digest)) if item.media_type in INDEXES else []
-        return [member for member in held if fits(member)]
+        if item.media_type not in INDEXES:
+            return []
+        held = index if item.digest == root.digest else repository.get(item.digest)
+        return [member for member in members(held) if fits(member)]
 
     with repository.named():
+        index = repository.get(root.digest)
         items = walk([root], lambda level: list(map(inside, level)), lambda item: item.digest, str(reference))
         digests = [item.digest for item in items if item.media_type not in INDEXES]
         for platform in platforms:  # the config of an image may name what its index does not
             if platform not in found:
-                digests.append(image_for(repository, pinned, repository.get(root.digest), platform).digest)
+                digests.append(image_for(repository, pinned, index, platform).digest)
     return list(dict.fromkeys(digests))
 
 

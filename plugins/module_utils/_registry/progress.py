@@ -107,17 +107,17 @@ class Progress:
             self._blobs = self._blobs._replace(done=self._blobs.done + blobs)
 
     def stream(self) -> Stream:
-        """Return what counts one more piece of content."""
-        made = Stream()
-        with self._lock:
-            self._streams.append(made)
-        return made
+        """Return what counts one more piece of content that is sent."""
+        return self._counted(self._streams)
 
     def fetch(self) -> Stream:
         """Return what counts one more blob that is read."""
+        return self._counted(self._fetches)
+
+    def _counted(self, streams: list[Stream]) -> Stream:
         made = Stream()
         with self._lock:
-            self._fetches.append(made)
+            streams.append(made)
         return made
 
     def asking(self, host: str) -> t.ContextManager[None]:
