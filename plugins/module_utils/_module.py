@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import typing as t
+from contextlib import contextmanager
 from functools import partial
 
 from ansible.module_utils import basic
@@ -26,37 +27,62 @@ class _Module(basic.AnsibleModule):
 
 
 class _Attributes:
-    """The mode, owner, group and so on that the task gives a file, compared and set as Ansible's own modules do it."""
+    """The mode, owner, group and so on that the task gives a file, compared and set as Ansible's own modules do it.
 
-    def __init__(self, module: basic.AnsibleModule) -> None:
-        """Raise InvalidInput for ``mode: 600``, which is 01130 when it is taken for what it says."""
+    Raises InvalidInput (FILE_ERROR), which names the file as the task does, for what Ansible refuses.
+    """
+
+    def __init__(self, module: basic.AnsibleModule, option: str) -> None:
+        """``option`` names the file. Raises InvalidInput for ``mode: 600``, which is 01130 taken for what it says."""
         mode = module.params["mode"]
         if isinstance(mode, int) and (mode > 0o777 or (mode >> 3 | mode) & 7 & ~(mode >> 6)):
             raise InvalidInput(f"The mode {mode} is {mode:04o} for YAML; write it in quotes, such as '0600'.")
-        self._module = module
+        self._module, self._file = module, module.params[option]
 
     def differences(self, path: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
-        wanted = self._wanted(path)
+        diff: dict[str, dict[str, t.Any]] = {}
         if not os.path.exists(path):
             names = ("owner", "group", "mode", "seuser", "serole", "setype", "selevel", "attributes")
             given = {name: self._module.params[name] for name in names if self._module.params.get(name) is not None}
+            asked = {**dict.fromkeys(names), **given, "path": os.devnull, "secontext": [], "attributes": None}
+            self._compare(asked, {})  # refuses now what it would refuse of the file
             return dict.fromkeys(given), given
-        diff: dict[str, dict[str, t.Any]] = {}
-        check, self._module.check_mode = self._module.check_mode, True
-        try:
-            self._module.set_fs_attributes_if_different(wanted, False, diff)
-        finally:
-            self._module.check_mode = check
+        self._compare(self._wanted(path), diff)
         before, after = ({**diff.get(side, {})} for side in ("before", "after"))
         for value in (before, after):
             value.pop("path", None)
         return before, after
 
     def set(self, path: str) -> None:
-        self._module.set_fs_attributes_if_different(self._wanted(path), False)
+        with self._refusing(path):
+            self._module.set_fs_attributes_if_different(self._wanted(path), False)
+
+    def _compare(self, wanted: dict[str, t.Any], diff: dict[str, dict[str, t.Any]]) -> None:
+        check, self._module.check_mode = self._module.check_mode, True
+        try:
+            with self._refusing(wanted["path"]):
+                self._module.set_fs_attributes_if_different(wanted, False, diff)
+        finally:
+            self._module.check_mode = check
 
     def _wanted(self, path: str) -> dict[str, t.Any]:
         return t.cast("dict[str, t.Any]", self._module.load_file_common_arguments(self._module.params, path))
+
+    @contextmanager
+    def _refusing(self, path: str) -> t.Iterator[None]:
+        """Raise what Ansible would end the module with, and would tell of ``path``, a temporary file perhaps."""
+
+        def refuse(msg: str, details: object = None, exception: object = None, **dummy: object) -> t.NoReturn:
+            more = str(details or exception or "")
+            told = f"{msg} ({more})" if more and more not in msg else msg
+            text = f"{self._file} cannot get its owner or mode: {told}.".replace(path, self._file)
+            raise InvalidInput(text, "FILE_ERROR")
+
+        vars(self._module)["fail_json"] = refuse
+        try:
+            yield
+        finally:
+            del vars(self._module)["fail_json"]
 
 
 def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = None) -> None:
@@ -97,7 +123,7 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         session = session_from(module.params, lambda command, text: _run_command(module, command, text))
         if watch:
             watch(session.transport.progress)
-        attributes = _Attributes(module) if declaration.file else None
+        attributes = _Attributes(module, declaration.file) if declaration.file else None
         mode = {"check": module.check_mode, "diff": module._diff}
         result = _runner.run(declaration, session, module.params, **mode, attributes=attributes)
     except OCIError as exc:

@@ -88,11 +88,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield found
 
 
-def test_each_has_its_module_and_no_files() -> None:
+def test_each_has_its_module() -> None:
     assert len(ACTIONS) > 10
     assert [found.module.__name__.rpartition(".")[2] for found in ACTIONS.values()] == list(ACTIONS)
-    files = [name for name, found in ACTIONS.items() if found.module.DECLARATION.file]
-    assert files == [], "modules that set owners and modes of files stay modules"
 
 
 @pytest.mark.parametrize(("name", "case"), ROUTED)
@@ -121,6 +119,37 @@ def test_the_same_in_both_ways(
         for result in results:
             del result[key]
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("mode", ["0600", "u=rw,g=,o=r", "preserve", "0999"])
+@pytest.mark.parametrize("owner", [None, "nobody", "no-such-user"])
+def test_owner_and_mode_of_a_file_are_set_alike(mode: str, owner: str | None, place: Place) -> None:
+    """As Ansible's own modules set them: a new file, one that has another mode, and one that is right."""
+    CASES["oci_export"][0].stock(place)
+    path = place.folder / "root.tar"
+    options = {**CASES["oci_export"][0].options(place), "path": str(path), "mode": mode}
+    options = {**options, "owner": owner} if owner else options
+    seen = []
+    for way in (lambda check: run_module("oci_export", options, check=check, diff=True), None):
+        path.unlink(missing_ok=True)
+        rounds = []
+        for wrong, check in ((False, True), (False, False), (True, True), (True, False), (False, False)):
+            if wrong and path.exists():
+                path.chmod(0o666)
+            found = way(check) if way else here("oci_export", options, check_mode=check, diff=True)
+            facts = path.stat() if path.exists() else None
+            rounds.append((plain(found), facts and (facts.st_mode, facts.st_uid)))
+        seen.append(rounds)
+    for sent, inside in zip(*seen):
+        for side in (sent, inside):
+            side[0].pop("transfer", None)
+            side[0].setdefault("changed", False)  # Ansible itself adds it where a module fails
+        assert sent == inside
+    refused = mode in ("preserve", "0999") or owner == "no-such-user"
+    assert [found.get("failed", False) for found, dummy in seen[0]] == [refused] * 5, "check mode knows as well"
+    if refused:
+        assert {found["error_code"] for found, dummy in seen[0]} == {"FILE_ERROR"}
+        assert seen[0][0][0]["msg"].startswith(f"{path} cannot get its owner or mode: ")
 
 
 def test_relative_paths_begin_at_the_playbook(place: Place) -> None:
