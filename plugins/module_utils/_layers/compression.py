@@ -42,10 +42,10 @@ FILES = (*LAYERS, "bzip2", "xz")  # what image files may be compressed with
 # A gzip block costs nothing measurable in size from 512 KiB up. Zstd's blocks are frames, which share no window.
 _GZIP_BLOCK = 1 << 20
 _ZSTD_BLOCK = 1 << 22
-# Input taken at a time, so that the worst expansion (1032:1 and 32768:1) stays near 32 MiB and 64 MiB of memory.
-_GZIP_PIECE = 1 << 15
-_ZSTD_PIECE = 1 << 11
+_GZIP_PIECE = 1 << 18  # input taken at a time; threads that hand over less wait for each other most of the time
+_ZSTD_PIECE = 1 << 11  # so that the worst expansion (32768:1) stays near 64 MiB of memory
 _PIECE = 1 << 20
+_OUTPUT = 1 << 22  # what a piece becomes at most
 _XZ_MEMORY = 128 << 20  # twice what its highest level needs
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, unknown system
 _LAST_BLOCK = b"\x03\x00"  # an empty final deflate block
@@ -147,6 +147,17 @@ class _Bounded:
         return t.cast(bytes, self._decoder.decompress(data, _PIECE))
 
 
+class _BoundedGzip(_Bounded):
+    """The same for gzip, whose decoders leave it to others to keep what they have not taken yet."""
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._decoder.unconsumed_tail
+
+    def decompress(self, data: bytes, /) -> bytes:
+        return t.cast(bytes, self._decoder.decompress(self._decoder.unconsumed_tail + data, _OUTPUT))
+
+
 class _Codec(t.NamedTuple):
     """How to read one kind of compression: what makes a decoder, what that raises, bytes to give it at a time, and the
     first bytes that a member or frame can have.
@@ -162,7 +173,7 @@ def _codec(name: str) -> _Codec:
     """Return the fastest codec that is there. Raises MissingLibrary."""
     if name == "gzip":
         gzip = _module("isal.isal_zlib", "zlib_ng.zlib_ng") or zlib
-        return _Codec(lambda: gzip.decompressobj(31), (gzip.error,), _GZIP_PIECE, b"\x1f")
+        return _Codec(lambda: _BoundedGzip(gzip.decompressobj(31)), (gzip.error,), _GZIP_PIECE, b"\x1f")
     if name == "zstd":
         zstd = _zstd()
         return _Codec(zstd.decoder, (zstd.error, EOFError), _ZSTD_PIECE, b"\x28" + bytes(range(0x50, 0x60)))
@@ -291,7 +302,7 @@ class Written:
 class Writer(t.Protocol):
     """What takes bytes; it returns how many."""
 
-    def write(self, data: bytes | bytearray, /) -> int: ...
+    def write(self, data: bytes | bytearray | memoryview, /) -> int: ...
 
 
 class BlockWriter:

@@ -21,7 +21,7 @@ from .._oci.digest import hasher, mismatch
 from .._threads import pool
 from .compression import Writer, cores, decompressed
 from .limits import DEFAULT_LIMITS, Budget, Limits
-from .spool import Spool
+from .spool import PartReader, Spool
 from .streams import ChunkStream, Digester, ahead, as_stream
 from .tarstream import BLOCK, SeekingTarReader, TarEntry, TarReader, content, header
 from .tree import FileNode, FileTree
@@ -130,6 +130,7 @@ def read_tree(layers: t.Sequence[LayerSource], limits: Limits = DEFAULT_LIMITS, 
 def _write(tree: FileTree, spools: t.Sequence[Spool], out: Writer) -> tuple[int, int]:
     """Write the tree as a tar; return the number of entries and of bytes."""
     size = count = 0
+    readers = [PartReader(spool) for spool in spools]
     for path, node in tree.members():
         count += 1
         link = None
@@ -137,7 +138,7 @@ def _write(tree: FileTree, spools: t.Sequence[Spool], out: Writer) -> tuple[int,
             link, node.written = node.written, node.written or path
         size += out.write(header(node.entry, path, link))
         if isinstance(node, FileNode) and node.entry.size and link is None:
-            for piece in content(node.entry, spools[node.layer].reading(node.entry.offset)):
+            for piece in content(node.entry, readers[node.layer].at(node.entry.offset)):
                 size += out.write(piece)
             size += out.write(_PADDING[: -node.entry.size % BLOCK])
     return count, size + out.write(bytes(2 * BLOCK))

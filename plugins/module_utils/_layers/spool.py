@@ -13,6 +13,7 @@ import weakref
 from .._errors import InvalidInput, OCIError
 
 _PIECE = 1 << 20
+_NEAR = 1 << 14  # as far from each other as headers and small files that were replaced keep others
 
 
 @contextlib.contextmanager
@@ -47,7 +48,7 @@ def read_at(handle: int, at: int, size: int, path: str) -> t.Iterator[bytes]:
         at += len(data)
 
 
-def write_at(handle: int, data: bytes | bytearray, at: int) -> None:
+def write_at(handle: int, data: bytes | bytearray | memoryview, at: int) -> None:
     """Write all of some bytes at an offset of an open file. Raises OSError."""
     view = memoryview(data)
     while view:
@@ -93,7 +94,7 @@ class Spool:
     def __exit__(self, *dummy: object) -> None:
         self._end()
 
-    def write(self, data: bytes | bytearray) -> int:
+    def write(self, data: bytes | bytearray | memoryview) -> int:
         """Add bytes at the end. Raises OCIError (NO_SPACE), OSError."""
         with explain_no_space(self._place, self._purpose, self._hint):
             write_at(self.handle, data, self.size)
@@ -116,18 +117,33 @@ class Spool:
             return None
         return os.dup(self.handle)
 
-    def reading(self, at: int) -> t.Callable[[int], bytes]:
-        """Return what reads on from an offset: it gets a number of bytes, and returns as many."""
-
-        def read(size: int) -> bytes:
-            nonlocal at
-            data = b"".join(read_at(self.handle, at, size, f"A temporary file in {self._place}"))
-            at += len(data)
-            return data
-
-        return read
+    def part(self, at: int, size: int) -> bytes:
+        """Return so many bytes from an offset on, fewer at the end."""
+        return b"".join(read_at(self.handle, at, size, f"A temporary file in {self._place}"))
 
     def reader(self) -> t.BinaryIO:
         """Return a stream to read and seek in from the beginning, one at a time; the caller closes it."""
         os.lseek(self.handle, 0, os.SEEK_SET)  # the descriptors of one file share their position
         return open(os.dup(self.handle), "rb")
+
+
+class PartReader:
+    """Reads parts of a spool; those that follow each other closely, as small files in a layer do, are read together."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool, self._at, self._data = spool, 0, memoryview(b"")
+
+    def at(self, offset: int) -> t.Callable[[int], memoryview]:
+        """Return what reads on from an offset: it gets a number of bytes, and returns as many."""
+
+        def read(size: int) -> memoryview:
+            nonlocal offset
+            start = offset - self._at
+            if start < 0 or start + size > len(self._data):
+                is_near = 0 <= start <= len(self._data) + _NEAR
+                wanted = max(size, _PIECE) if is_near else size
+                self._at, self._data, start = offset, memoryview(self._spool.part(offset, wanted)), 0
+            offset += size
+            return self._data[start : start + size]
+
+        return read

@@ -35,6 +35,7 @@ _TYPES = {
     b"S": FILE,  # old GNU sparse
     b"D": DIRECTORY,  # GNU directory with a listing as its content
 }
+_EXTENSIONS = frozenset((b"x", b"X", b"L", b"K", b"g", b"V"))
 _TIME = re.compile(rb"(-?)(\d{1,20})(?:\.(\d{0,30}))?")
 # PAX keywords that have a field in TarEntry, or that are no attribute of a file in a layer.
 _CONSUMED = re.compile("path|linkpath|size|[ug]id|[ug]name|[ac]time|hdrcharset|comment|GNU\\.sparse\\..*")
@@ -42,6 +43,7 @@ _CONSUMED = re.compile("path|linkpath|size|[ug]id|[ug]name|[ac]time|hdrcharset|c
 
 _NO_PAX: t.Mapping[str, bytes] = {}
 
+Bytes = t.TypeVar("Bytes", bytes, memoryview)
 Segments = tuple[tuple[int, int], ...]
 
 
@@ -151,10 +153,8 @@ def _target(kind: str, target: str) -> str:
     return target
 
 
-def _device(numbers: bytes, kind: str) -> tuple[int, int]:
-    """Return the numbers of a device, zeros for anything else. ValueError."""
-    if kind not in (CHARACTER, BLOCK_DEVICE):
-        return 0, 0
+def _device(numbers: bytes) -> tuple[int, int]:
+    """Return the numbers of a device. ValueError."""
     major, minor = _number(numbers[:8]), _number(numbers[8:])
     if not (0 <= major < 1 << 21 and 0 <= minor < 1 << 21):
         raise ValueError("has a device number that is out of range")
@@ -242,10 +242,12 @@ class TarReader:
         self.extended += size
         if size < 0 or self.extended > _MAX_EXTENSION:
             raise self._bad(f"has an extended header above the {_MAX_EXTENSION} bytes that engines accept")
-        self._left, self._padding = size, -size % BLOCK
-        data = self.read(size)
-        self._skip()
-        return data
+        whole = size + -size % BLOCK
+        data = self._stream.read(whole)
+        self._at += len(data)
+        if len(data) < whole:
+            raise self._bad("is cut off in the middle of a file")
+        return data[:size]
 
     def __iter__(self) -> t.Iterator[TarEntry]:
         extended: list[tuple[str, bytes]] = []
@@ -271,7 +273,10 @@ class TarReader:
                 problem = "is not a tar archive" if first else f"has a damaged header at byte {self._at - BLOCK}"
                 raise self._bad(problem) from None
             kind = fields[5]
-            if kind in b"xX":
+            if kind not in _EXTENSIONS:
+                yield self._entry(block, fields, size, extended)
+                extended, self.extended = [], 0
+            elif kind in b"xX":
                 try:
                     extended += _records(self._extension(size))
                 except ValueError:
@@ -280,11 +285,8 @@ class TarReader:
                 # GNU's long names are one record of PAX each, and end with a NUL.
                 name = self._extension(size).partition(b"\0")[0]
                 extended.append(("path" if kind == b"L" else "linkpath", name))
-            elif kind in b"gV":  # global PAX headers and volume labels: engines ignore them
+            else:  # global PAX headers and volume labels: engines ignore them
                 self._left, self._padding = max(size, 0), -max(size, 0) % BLOCK
-            else:
-                yield self._entry(block, fields, size, extended)
-                extended, self.extended = [], 0
 
     def _entry(self, block: bytes, fields: tuple[bytes, ...], size: int, extended: list[tuple[str, bytes]]) -> TarEntry:
         """Make an entry of its header and the records before it, and get ready to read its content."""
@@ -312,7 +314,7 @@ class TarReader:
                 segments, size, stored = self._pax_segments(pax, extended, size)
             if segments is not None:
                 _check_segments(segments, size, stored)
-            major, minor = _device(fields[9], kind)
+            major, minor = _device(fields[9]) if kind in (CHARACTER, BLOCK_DEVICE) else (0, 0)
             entry = TarEntry(
                 path=clean_path(name),
                 kind=kind,
@@ -433,7 +435,7 @@ def _check_segments(segments: Segments, size: int, stored: int) -> None:
         raise ValueError("has a map of its holes that does not fit its size")
 
 
-def content(entry: TarEntry, read: t.Callable[[int], bytes]) -> t.Iterator[bytes]:
+def content(entry: TarEntry, read: t.Callable[[int], Bytes]) -> t.Iterator[bytes | Bytes]:
     """Yield a file's content in pieces of at most 1 MiB, holes as zeros; ``read`` gives its stored bytes in order."""
     at = 0
     for offset, length in (*(((0, entry.size),) if entry.segments is None else entry.segments), (entry.size, 0)):
@@ -461,16 +463,17 @@ def header(entry: TarEntry, path: str, link: str | None = None) -> bytes:
     """
     if link is not None:
         entry = entry._replace(kind=LINK, target=link, size=0, pax=_NO_PAX)
-    fields = _Fields(dict(entry.pax))
+    owner, names, records = _owner_fields(entry.mode, entry.uid, entry.gid, entry.uname, entry.gname)
+    fields = _Fields({**entry.pax, **records})
     name, prefix = fields.name(f"{path or '.'}/" if entry.kind == DIRECTORY else path)
     ustar = _ustar(
         name=name,
-        owner=_octal(entry.mode, 8) + fields.number("uid", entry.uid, 8) + fields.number("gid", entry.gid, 8),
+        owner=owner,
         size=fields.number("size", entry.size, 12),
         mtime=fields.number("mtime", entry.mtime, 12),
         kind=entry.kind.encode(),
         target=fields.text("linkpath", entry.target, 100),
-        names=fields.name_of("uname", entry.uname) + fields.name_of("gname", entry.gname),
+        names=names,
         device=_octal(entry.major, 8) + _octal(entry.minor, 8),
         prefix=prefix,
     )
@@ -509,6 +512,14 @@ class _Fields:
             return name[cut + 1 :], name[:cut]
         self.records["path"] = name
         return name, b""
+
+
+@lru_cache(1 << 10)
+def _owner_fields(mode: int, uid: int, gid: int, uname: str, gname: str) -> tuple[bytes, bytes, t.Mapping[str, bytes]]:
+    """Return the fields for the owner and for names of owner and group, and their records. Many have the same."""
+    fields = _Fields({})
+    numbers = _octal(mode, 8) + fields.number("uid", uid, 8) + fields.number("gid", gid, 8)
+    return numbers, fields.name_of("uname", uname) + fields.name_of("gname", gname), fields.records
 
 
 _PAX_OWNER = _octal(0o644, 8) + 2 * _octal(0, 8)

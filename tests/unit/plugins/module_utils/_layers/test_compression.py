@@ -28,6 +28,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers.compress
     Written,
     compression_of,
     compressor,
+    decompressed,
     decompressor,
     encoder_name,
 )
@@ -80,6 +81,7 @@ def unpack(data: bytes) -> bytes:
 
 
 BLOCK = 1 << 20
+OUTPUT = 4 * BLOCK
 
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
@@ -232,22 +234,30 @@ def test_damaged_streams(codec: str, kind: str, place: str) -> None:
     assert result != sample(100_000)
 
 
-def test_a_bomb_is_read_in_bounded_pieces(codec: str) -> None:
-    bomb = io.BytesIO()
-    with gzip.GzipFile(fileobj=bomb, mode="wb") as stream:
-        for dummy in range(300):
-            stream.write(bytes(BLOCK))
-    bomb.seek(0)
-    reader = decompressor(bomb)
-    assert len(reader.read1(4096)) == 4096
-    assert bomb.tell() < 100_000
-    total = 4096
-    while True:
-        piece = reader.read1(BLOCK)
-        if not piece:
-            break
-        total += len(piece)
-    assert total == 300 * BLOCK
+def test_a_bomb_is_read_in_bounded_memory(codec: str) -> None:
+    bomb = gzip.compress(bytes(300 * BLOCK), 9)
+    tracemalloc.start()
+    try:
+        sizes = [len(piece) for piece in decompressed(io.BytesIO(bomb))]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (sum(sizes), max(sizes)) == (300 * BLOCK, OUTPUT)
+    assert peak < 20_000_000
+
+
+@pytest.mark.parametrize("output", [1, 8, 100])
+def test_what_fills_a_piece_is_read_to_its_end(codec: str, output: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where output comes to its limit, a decoder may have taken all its input and still hold some content back."""
+    monkeypatch.setattr(compression, "_OUTPUT", output)
+    for piece in (1, 3, 64, 1000):
+        monkeypatch.setattr(compression, "_GZIP_PIECE", piece)
+        for size in range(0, 400, 7):
+            for data in (bytes(size), sample(size)):
+                packed = gzip.compress(data)
+                assert unpack(packed + packed) == 2 * data
+                with fails(ContentError, "CONTENT_INVALID", says="ends in the middle of its compressed data"):
+                    unpack(packed[: -1 - size % 12])
 
 
 class Full(io.RawIOBase):

@@ -3,11 +3,20 @@
 
 from __future__ import annotations
 
+import io
 import random
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._layers import tarstream
-from ansible_collections.quayside.registry.plugins.module_utils._layers.tarstream import BLOCK, clean_path
+from ansible_collections.quayside.registry.plugins.module_utils._layers.tarstream import (
+    BLOCK,
+    TarEntry,
+    clean_path,
+    entries,
+    header,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 @pytest.mark.parametrize("fill", [0, 1, 0x7F, 0xFF])
@@ -20,6 +29,30 @@ def test_the_sum_of_any_header() -> None:
     for dummy in range(1000):
         block = source.randbytes(BLOCK)
         assert tarstream._sum(block) == sum(block)
+
+
+NAMES = st.sampled_from(["", "root", "a" * 31, "a" * 32, "wheel\u00e9", "\udcff"])
+NUMBERS = st.sampled_from([0, 1000, 8**7 - 1, 8**7, (1 << 32) - 1])
+
+
+FIELDS = {
+    "path": st.sampled_from(["a", "b" * 101, "c" * 99 + "/" + "d" * 99, "\u00e9"]),
+    "mode": st.sampled_from([0, 0o644, 0o7777]),
+    "uid": NUMBERS,
+    "gid": NUMBERS,
+    "mtime": st.sampled_from([-5, 0, 1 << 20, 1 << 40]),
+    "uname": NAMES,
+    "gname": NAMES,
+    "pax": st.dictionaries(st.sampled_from(["SCHILY.xattr.user.a", "VENDOR.b"]), st.binary(min_size=1, max_size=9)),
+}
+
+
+@given(st.fixed_dictionaries(FIELDS).map(lambda fields: TarEntry(**fields)))
+@settings(max_examples=500, deadline=None)
+def test_a_written_header_says_what_the_entry_was(entry: TarEntry) -> None:
+    """Also where its owners, which many entries have in common, do not fit into their fields."""
+    (found,) = entries(io.BytesIO(header(entry, entry.path) + bytes(2 * BLOCK)))
+    assert found._replace(offset=0) == entry
 
 
 @pytest.mark.parametrize(
