@@ -472,6 +472,15 @@ def count_at_once(registry: Any) -> None:
 # --- interruption
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Let SIGINT be what it is at a terminal: shells start what runs in the background with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupted_copy_ends_at_once() -> None:
     """What is under way is broken off instead of finished, and no tag is written."""
     with FakeRegistry() as here, FakeRegistry() as there:
