@@ -99,13 +99,20 @@ class Board:
         self.keep_going = keep_going
         self.failed: dict[Key, OCIError] = {}
         self.done: set[Key] = set()
-        self.texts: list[str] = []
         self.ran = False
+        self._planned = 0
+        self._texts: dict[int, str] = {}
         self._lock = threading.Lock()
 
     def guarded(self, step: ContentStep, stage: str | None = None) -> Step:
         """Return a step that is left out where something below it failed, and that fails for itself alone."""
-        return replace(step, run=partial(self._run, step), stage=step.stage if stage is None else stage)
+        self._planned += 1
+        return replace(step, run=partial(self._run, self._planned, step), stage=step.stage if stage is None else stage)
+
+    @property
+    def texts(self) -> list[str]:
+        """Those of the steps that are done, in the order of the plan, whichever ended first."""
+        return [self._texts[number] for number in sorted(self._texts)]
 
     def problem(self, repository: str, digests: t.Iterable[str]) -> OCIError | None:
         """Return why one of these digests could not be completed in the repository, if so."""
@@ -113,7 +120,7 @@ class Board:
             return None
         return next((self.failed[repository, one] for one in digests if (repository, one) in self.failed), None)
 
-    def _run(self, step: ContentStep) -> Outcome | None:
+    def _run(self, number: int, step: ContentStep) -> Outcome | None:
         self.ran = True
         error = self.problem(step.key[0], step.below)
         if error is None:
@@ -126,7 +133,7 @@ class Board:
             else:
                 with self._lock:
                     self.done.add(step.key)
-                    self.texts.append(step.text)
+                    self._texts[number] = step.text
                 return outcome
         with self._lock:
             self.failed.setdefault(step.key, error)

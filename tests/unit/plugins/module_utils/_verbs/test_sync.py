@@ -491,6 +491,16 @@ def test_failures_are_foreseen(mirror: Mirror) -> None:
     assert foreseen["changed"] and found["changed"]
 
 
+def test_what_was_done_is_told_in_the_order_of_the_plan(mirror: Mirror) -> None:
+    """Also where one fails, and others end in any order."""
+    add(mirror.source, "1.0", "1.1", "1.2", "1.3")
+    mirror.dest.fault("PUT", "/manifests/1.3$", status=403, times=9)
+    mirror.dest.fault("PUT", "/manifests/1.0$", action="stall", seconds=0.5, times=1)
+    foreseen, found = mirror.run(check=True), mirror.run(session=mirror.session(jobs=4))
+    assert found["failed"]
+    assert found["actions"] == [line for line in foreseen["actions"] if f"{COPY}:1.3 " not in line]
+
+
 def test_nothing_arrived_is_no_change(mirror: Mirror) -> None:
     add(mirror.source, "1.0")
     mirror.dest.quirks = Quirks(push_status=403)
