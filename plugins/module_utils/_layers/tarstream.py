@@ -251,11 +251,12 @@ class TarReader:
 
     def __iter__(self) -> t.Iterator[TarEntry]:
         extended: list[tuple[str, bytes]] = []
+        names: dict[str, bytes] = {}
         while True:
             self._skip()
             block = self._block()
             if not block or block == _ZEROS:
-                if extended:
+                if self.extended:
                     raise self._bad("ends after an extended header")
                 if block and self._block() not in (b"", _ZEROS):
                     raise self._bad(f"has a damaged end at byte {self._at}")
@@ -274,23 +275,29 @@ class TarReader:
                 raise self._bad(problem) from None
             kind = fields[5]
             if kind not in _EXTENSIONS:
-                yield self._entry(block, fields, size, extended)
-                extended, self.extended = [], 0
-            elif kind in b"xX":
+                yield self._entry(block, fields, size, extended, names)
+                extended, names, self.extended = [], {}, 0
+            elif kind in b"xX":  # the last one counts, as in Go's reader, so that a file has one name for all
                 try:
-                    extended += _records(self._extension(size))
+                    extended = list(_records(self._extension(size)))
                 except ValueError:
                     raise self._bad(f"has a damaged extended header before byte {self._at}") from None
             elif kind in b"LK":
-                # GNU's long names are one record of PAX each, and end with a NUL.
-                name = self._extension(size).partition(b"\0")[0]
-                extended.append(("path" if kind == b"L" else "linkpath", name))
+                # GNU's long names end with a NUL, and go before those of PAX, wherever they stand.
+                names["path" if kind == b"L" else "linkpath"] = self._extension(size).partition(b"\0")[0]
             else:  # global PAX headers and volume labels: engines ignore them
                 self._left, self._padding = max(size, 0), -max(size, 0) % BLOCK
 
-    def _entry(self, block: bytes, fields: tuple[bytes, ...], size: int, extended: list[tuple[str, bytes]]) -> TarEntry:
-        """Make an entry of its header and the records before it, and get ready to read its content."""
-        pax = {key: value for key, value in extended if value} if extended else {}
+    def _entry(
+        self,
+        block: bytes,
+        fields: tuple[bytes, ...],
+        size: int,
+        extended: list[tuple[str, bytes]],
+        names: t.Mapping[str, bytes],
+    ) -> TarEntry:
+        """Make an entry of its header, the records and the long names before it, and get ready to read its content."""
+        pax = {key: value for key, value in {**dict(extended), **names}.items() if value} if self.extended else {}
         name, target, code = _header_name(fields), _text(fields[6]), fields[5]
         try:
             mode, uid, gid, uname, gname = _owner(fields[1], fields[8])

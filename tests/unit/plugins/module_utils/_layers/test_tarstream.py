@@ -55,6 +55,34 @@ def test_a_written_header_says_what_the_entry_was(entry: TarEntry) -> None:
     assert found._replace(offset=0) == entry
 
 
+def block(kind: bytes, body: bytes = b"", name: bytes = b"a") -> bytes:
+    """A header, and content that is padded to whole blocks."""
+    found = tarstream._ustar(name=name, owner=OWNER, size=b"%011o\0" % len(body), kind=kind)
+    return found + body + bytes(-len(body) % BLOCK)
+
+
+OWNER = 3 * b"0000000\0"
+ALPHA, NONE, TIME = b"14 path=alpha\n", b"8 path=\n", b"11 mtime=5\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "path"),
+    [
+        pytest.param([block(b"x", ALPHA)], "alpha", id="pax"),
+        pytest.param([block(b"x", ALPHA + NONE)], "a", id="taken back"),
+        pytest.param([block(b"x", ALPHA), block(b"x", TIME)], "a", id="the last header counts"),
+        pytest.param([block(b"L", b"long\0"), block(b"x", ALPHA)], "long", id="gnu before pax"),
+        pytest.param([block(b"x", ALPHA), block(b"L", b"long\0")], "long", id="gnu behind pax"),
+        pytest.param([block(b"L", b"long\0"), block(b"L", b"\0")], "a", id="gnu, taken back"),
+        pytest.param([block(b"L", b"long\0"), block(b"x", TIME)], "long", id="gnu and a time"),
+    ],
+)
+def test_a_file_has_the_name_that_engines_give_it(before: list[bytes], path: str) -> None:
+    """As Go's reader takes them, so that nobody is shown another file than what a runtime unpacks."""
+    (found,) = entries(io.BytesIO(b"".join([*before, block(b"0"), bytes(2 * BLOCK)])))
+    assert found.path == path
+
+
 @pytest.mark.parametrize(
     ("name", "path"),
     [
