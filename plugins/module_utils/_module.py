@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sys
 import threading
+import traceback
 import typing as t
 from contextlib import contextmanager
 from functools import partial
@@ -19,11 +22,22 @@ from ._registry.progress import Progress
 from ._registry.session import Session
 from ._threads import STOPPING
 
+_HIGHEST_ID = (1 << 32) - 2  # the one above it is none (chown(2))
+_FLAGS = re.compile("[-+]?[aAcCdDeFijmPsStTux]+")
+
 
 class _Module(basic.AnsibleModule):
     def add_path_info(self, kwargs: dict[str, t.Any]) -> dict[str, t.Any]:
         """Add nothing about a ``path`` to the result: of a file that is not there yet, check mode could not tell."""
         return kwargs
+
+
+def _number(value: object, base: int) -> int:
+    """Return an option's number, 0 where it is none but a name, say."""
+    try:
+        return value if isinstance(value, int) else int(str(value), base)
+    except ValueError:
+        return 0
 
 
 class _Attributes:
@@ -33,13 +47,21 @@ class _Attributes:
     """
 
     def __init__(self, module: basic.AnsibleModule, option: str) -> None:
-        """``option`` names the file. Raises InvalidInput for ``mode: 600``, which is 01130 taken for what it says."""
+        """``option`` names the file. Raises InvalidInput for numbers that no file can have, or is not meant to have."""
         mode = module.params["mode"]
         if isinstance(mode, int) and (mode > 0o777 or (mode >> 3 | mode) & 7 & ~(mode >> 6)):
             raise InvalidInput(f"The mode {mode} is {mode:04o} for YAML; write it in quotes, such as '0600'.")
+        for name, base, highest in (("mode", 8, 0o7777), ("owner", 10, _HIGHEST_ID), ("group", 10, _HIGHEST_ID)):
+            value = module.params[name]
+            if not 0 <= _number(value, base) <= highest:
+                raise InvalidInput(f"No file can have the {name} {value}.")
+        self.flags = flags = module.params["attributes"]
+        if flags and not _FLAGS.fullmatch(flags):
+            raise InvalidInput(f"The attributes {flags!r} are none; give letters of chattr(1), perhaps after + or -.")
         self._module, self._file = module, module.params[option]
 
     def differences(self, path: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+        path = os.path.realpath(path)  # the file is written where a link leads
         diff: dict[str, dict[str, t.Any]] = {}
         if not os.path.exists(path):
             names = ("owner", "group", "mode", "seuser", "serole", "setype", "selevel", "attributes")
@@ -53,7 +75,12 @@ class _Attributes:
             value.pop("path", None)
         return before, after
 
+    def prepare(self, path: str) -> None:
+        with self._refusing(path):
+            self._module.set_fs_attributes_if_different({**self._wanted(path), "attributes": None}, False)
+
     def set(self, path: str) -> None:
+        path = os.path.realpath(path)
         with self._refusing(path):
             self._module.set_fs_attributes_if_different(self._wanted(path), False)
 
@@ -66,14 +93,20 @@ class _Attributes:
             self._module.check_mode = check
 
     def _wanted(self, path: str) -> dict[str, t.Any]:
-        return t.cast("dict[str, t.Any]", self._module.load_file_common_arguments(self._module.params, path))
+        wanted = t.cast("dict[str, t.Any]", self._module.load_file_common_arguments(self._module.params, path))
+        if self.flags and self.flags[0] in "+-":  # Ansible takes these for all that there should be
+            have = set(self._module.get_file_attributes(path, include_version=False).get("attr_flags") or "")
+            changing = set(self.flags[1:]) - have if self.flags[0] == "+" else set(self.flags[1:]) & have
+            wanted["attributes"] = self.flags if changing else None
+        return wanted
 
     @contextmanager
     def _refusing(self, path: str) -> t.Iterator[None]:
         """Raise what Ansible would end the module with, and would tell of ``path``, a temporary file perhaps."""
 
         def refuse(msg: str, details: object = None, exception: object = None, **dummy: object) -> t.NoReturn:
-            more = str(details or exception or "")
+            cause = exception or sys.exc_info()[1]
+            more = str(details or (cause.strerror if isinstance(cause, OSError) else ""))
             told = f"{msg} ({more})" if more and more not in msg else msg
             text = f"{self._file} cannot get its owner or mode: {told}.".replace(path, self._file)
             raise InvalidInput(text, "FILE_ERROR")
@@ -117,6 +150,7 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         signal.signal(signal.SIGALRM, partial(_ring, wake, alarm))
     result: dict[str, t.Any] = {}
     error: OCIError | None = None
+    trace = ""
     try:
         module.no_log_values.update(misplaced(module.params))
         check_strings(spec, basic._load_params())
@@ -130,6 +164,11 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         error = exc
     except OSError as exc:
         error = OCIError(f"{exc.filename or 'A file'}: {exc.strerror or exc}.", "FILE_ERROR")
+    except Exception as exc:  # or other items of a loop would be lost inside the controller, with older cores
+        error = OCIError(
+            f"This is a bug of quayside.registry; please report it: {exc.__class__.__name__}: {exc}", "BUG"
+        )
+        trace = traceback.format_exc()
     if session:
         # Secrets that were found on the way stay out of everything that is printed, but for the one that was asked for.
         module.no_log_values.update(session.transport.secrets - {result.get("token")})
@@ -140,6 +179,8 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         fields["msg"] += read_as(module.params, error.registry)
         if isinstance(error, MissingLibrary):
             fields.update(msg=basic.missing_required_lib(str(error)), exception=str(error.__cause__))
+        if trace:
+            fields["exception"] = trace
         module.fail_json(**fields)
     module.exit_json(**result)
 

@@ -21,8 +21,14 @@ Result = dict[str, t.Any]
 class FileAttributes(t.Protocol):
     """Mode, owner, group and the like that the user wants a file to have."""
 
+    flags: str | None
+    """Those that a file gets once it has its name: an immutable one could not get it any more."""
+
     def differences(self, path: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
         """Return those in which the file at ``path`` differs, as they are (None: no file yet) and as they should be."""
+
+    def prepare(self, path: str) -> None:
+        """Give all but the flags to the temporary file at ``path``."""
 
     def set(self, path: str) -> None:
         """Give them to the file at ``path``."""
@@ -69,7 +75,7 @@ def _run(
         result = {"changed": False, **declaration.look(session, **options)}
     elif declaration.plan:
         if attributes:
-            options["prepare"] = attributes.set
+            options["prepare"] = attributes.prepare
         plan = declaration.plan(session, **options)
         if attributes:
             plan = with_attributes(plan, params[declaration.file], attributes)
@@ -110,7 +116,7 @@ def finish(session: Session, plan: Plan, check: bool, diff: bool) -> Result:
         # The bytes were counted on the wire.
     session.transport.count(**moved)
     session.transport.warnings.extend(plan.warnings)
-    shown: Result = {"changed": plan.changed, **result, "actions": plan.actions}
+    shown: Result = {"changed": plan.changed, "actions": plan.actions, **result}
     if diff:
         shown["diff"] = {"before": plan.before, "after": after}
     error = plan.judge(shown) if plan.judge else None
@@ -123,12 +129,13 @@ def finish(session: Session, plan: Plan, check: bool, diff: bool) -> Result:
 def with_attributes(plan: Plan, path: str, attributes: FileAttributes) -> Plan:
     """Add to a plan for a file what gives it the attributes that it should have."""
     before, after = attributes.differences(path)
-    if not after:
-        return plan
+    is_new = all(value is None for value in before.values())
+    later = {} if is_new else after  # the step that makes a file gives it the others
+    if plan.steps and attributes.flags:
+        later = {**later, "attributes": attributes.flags}
     steps = plan.steps
-    if all(value is None for value in before.values()):  # the step that makes the file gives it these
-        pass
-    else:
-        wanted = ", ".join(f"{name} to {value} (was {before[name]})" for name, value in after.items())
+    if later:
+        old = {name: "" if before.get(name) is None else f" (was {before[name]})" for name in later}
+        wanted = ", ".join(f"{name} to {value}{old[name]}" for name, value in later.items())
         steps = (*steps, Step(f"Set the {wanted} of {path}.", lambda: attributes.set(path)))
     return replace(plan, before={**plan.before, **before}, after={**plan.after, **after}, steps=steps)

@@ -48,7 +48,14 @@ def _resolve(path: str) -> str:
         raise _refusal("The path is empty; give the path of what is to be written.")
     if "\n" in path:  # not told: a key, perhaps
         raise _refusal(f"A text of {len(path)} characters was given where a path is meant.")
-    return os.path.realpath(path)
+    found = os.path.realpath(path)
+    try:
+        os.stat(found)
+    except FileNotFoundError:
+        pass
+    except OSError as exc:  # a name that is too long, a loop of links
+        raise _refusal(f"{path}: {exc.strerror}.") from None
+    return found
 
 
 def _check_parent(path: str) -> None:

@@ -68,8 +68,11 @@ def _open_unnamed(folder: str, mode: int) -> int:
     try:
         return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode)
     except (OSError, AttributeError):  # what is really wrong with the folder shows below
-        with tempfile.TemporaryFile(dir=folder) as file:
-            return os.dup(file.fileno())
+        try:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                return os.dup(file.fileno())
+        except OSError as exc:  # which names a file that nobody knows
+            raise OSError(exc.errno, exc.strerror, folder) from None
 
 
 class Spool:

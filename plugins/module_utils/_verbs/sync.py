@@ -406,7 +406,8 @@ class _Task:
     def _run_last(self, step: Step) -> Outcome:
         """Run the last step, and tell what became of all."""
         outcome = step.run() or Outcome()
-        return Outcome(outcome.cost, self.report.results(), self.report.after())
+        told = self.report.told() if self.board.failed else {}
+        return Outcome(outcome.cost, {**self.report.results(), **told}, self.report.after())
 
     def _recover(self, error: OCIError, done: t.Sequence[Step]) -> OCIError:
         self.report.ended = True

@@ -152,6 +152,18 @@ def test_owner_and_mode_of_a_file_are_set_alike(mode: str, owner: str | None, pl
         assert seen[0][0][0]["msg"].startswith(f"{path} cannot get its owner or mode: ")
 
 
+def test_a_bug_ends_the_task_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With older cores, other items of a loop would be lost to an error that comes out of the plugin."""
+
+    def fail(*dummy: object, **options: object) -> None:
+        raise ValueError("never mind")
+
+    monkeypatch.setattr(_in_process._module._runner, "run", fail)
+    found = here("oci_tag", {"name": place.name(f"{REPO}:1"), "tags": ["2"]})
+    assert (found["failed"], found["error_code"]) == (True, "INTERNAL_ERROR")
+    assert found["msg"] == "This is a bug of quayside.registry; please report it: ValueError: never mind."
+
+
 def test_relative_paths_begin_at_the_playbook(place: Place) -> None:
     """As Ansible has it where it starts modules through a local connection."""
     plugin = action("oci_pull", {"name": place.name("team/app:1"), "path": "app.tar", **place.entry()})

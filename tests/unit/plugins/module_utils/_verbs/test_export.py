@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils import basic
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, InvalidInput, NotFound
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
@@ -206,6 +207,76 @@ def test_a_link_is_followed(registry: FakeRegistry, path: Path) -> None:
     run(registry, link)
     assert link.is_symlink()
     assert names(path) == ["b", "c"]
+
+
+def test_a_link_is_followed_for_mode_and_owner_too(registry: FakeRegistry, path: Path) -> None:
+    link = path.with_name("link")
+    link.symlink_to(path)
+    options = {"name": f"{registry.host}/{REPO}:1", "path": str(link), "mode": "0640", "owner": str(os.getuid())}
+    assert run_module("oci_export", options)["changed"]
+    assert not run_module("oci_export", options)["changed"]
+    path.chmod(0o600)
+    found = run_module("oci_export", options)
+    assert found["actions"] == [f"Set the mode to 0640 (was 0600) of {link}."]
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"mode": "77777"}, "No file can have the mode 77777."),
+        ({"mode": -1}, "No file can have the mode -1."),
+        ({"owner": "99999999999"}, "No file can have the owner 99999999999."),
+        ({"group": "-5"}, "No file can have the group -5."),
+        ({"attributes": "=i"}, "The attributes '=i' are none; give letters of chattr(1), perhaps after + or -."),
+        ({"attributes": "q"}, "The attributes 'q' are none; give letters of chattr(1), perhaps after + or -."),
+    ],
+)
+@pytest.mark.parametrize("check", [True, False])
+def test_what_no_file_can_have(
+    options: dict[str, object], says: str, check: bool, registry: FakeRegistry, path: Path
+) -> None:
+    found = run_module("oci_export", {"name": f"{registry.host}/{REPO}:1", "path": str(path), **options}, check=check)
+    assert (found["msg"], found["error_code"]) == (says, "INVALID_OPTION")
+    assert list(path.parent.iterdir()) == []
+
+
+def test_an_immutable_file_gets_its_name_first(
+    registry: FakeRegistry, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set before that, the flag would keep the temporary file there for ever. Needs no file system that has it."""
+    seen, flags = [], {"attr_flags": "e"}
+
+    def run_command(self: object, command: list[str], **dummy: object) -> tuple[int, str, str]:
+        seen.append((command[1], os.fsdecode(command[2]), os.path.exists(command[2])))
+        flags["attr_flags"] = "ie"
+        return 0, "", ""
+
+    monkeypatch.setattr(basic.AnsibleModule, "get_file_attributes", lambda *dummy, **options: flags)
+    monkeypatch.setattr(basic.AnsibleModule, "get_bin_path", lambda self, name, **options: name)
+    monkeypatch.setattr(basic.AnsibleModule, "run_command", run_command)
+    options = {"name": f"{registry.host}/{REPO}:1", "path": str(path), "attributes": "+i"}
+    foreseen, found = (run_module("oci_export", options, check=check, diff=True) for check in (True, False))
+    assert foreseen["actions"] == found["actions"]
+    assert foreseen["diff"] == found["diff"]
+    assert found["actions"][1:] == [f"Set the attributes to +i of {path}."]
+    assert seen == [("+i", str(path), True)]
+    assert not run_module("oci_export", options)["changed"]
+    assert run_module("oci_export", {**options, "attributes": "-i"})["changed"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "loop"])
+def test_a_path_that_cannot_be_is_refused_before_anything_is_fetched(
+    name: str, registry: FakeRegistry, path: Path
+) -> None:
+    place = path.with_name(name)
+    if name == "loop":
+        place.symlink_to(place)
+    registry.requests.clear()
+    found = run_module("oci_export", {"name": f"{registry.host}/{REPO}:1", "path": str(place)}, check=True)
+    assert found["error_code"] == "FILE_ERROR"
+    assert found["msg"].startswith(f"{place}: ")
+    assert registry.requests == []
 
 
 def test_mode_and_owner(registry: FakeRegistry, path: Path) -> None:

@@ -501,6 +501,16 @@ def test_what_was_done_is_told_in_the_order_of_the_plan(mirror: Mirror) -> None:
     assert found["actions"] == [line for line in foreseen["actions"] if f"{COPY}:1.3 " not in line]
 
 
+def test_what_is_left_for_later_is_not_told_as_done(mirror: Mirror) -> None:
+    add(mirror.source, "1.0", "1.1", "1.2")
+    mirror.dest.fault("PUT", "/manifests/1.1$", status=429, times=9)
+    found = mirror.run(session=mirror.session(retries=0))
+    assert "failed" not in found
+    assert names(found["left_out"]) == ["1.1"]
+    assert [line for line in found["actions"] if f"{COPY}:1.1 " in line] == []
+    assert len([line for line in found["actions"] if line.startswith("Tag ")]) == 2
+
+
 def test_nothing_arrived_is_no_change(mirror: Mirror) -> None:
     add(mirror.source, "1.0")
     mirror.dest.quirks = Quirks(push_status=403)
