@@ -165,9 +165,8 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
     except OSError as exc:
         error = OCIError(f"{exc.filename or 'A file'}: {exc.strerror or exc}.", "FILE_ERROR")
     except Exception as exc:  # or other items of a loop would be lost inside the controller, with older cores
-        error = OCIError(
-            f"This is a bug of quayside.registry; please report it: {exc.__class__.__name__}: {exc}", "BUG"
-        )
+        text = f"This is a bug of quayside.registry; please report it: {exc.__class__.__name__}: {exc}."
+        error = OCIError(text, "INTERNAL_ERROR")
         trace = traceback.format_exc()
     if session:
         # Secrets that were found on the way stay out of everything that is printed, but for the one that was asked for.
