@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from .._errors import ContentError, InvalidInput, MissingLibrary
 from .._threads import pool
+from .zstdframe import FramePacer
 
 SNIFFED = 6  # so many bytes tell how content is compressed
 _MAGIC = {
@@ -43,9 +44,9 @@ FILES = (*LAYERS, "bzip2", "xz")  # what image files may be compressed with
 _GZIP_BLOCK = 1 << 20
 _ZSTD_BLOCK = 1 << 22
 _GZIP_PIECE = 1 << 18  # input taken at a time; threads that hand over less wait for each other most of the time
-_ZSTD_PIECE = 1 << 11  # so that the worst expansion (32768:1) stays near 64 MiB of memory
+_ZSTD_PIECE = 1 << 18
 _PIECE = 1 << 20
-_OUTPUT = 1 << 22  # what a piece becomes at most
+_OUTPUT = 1 << 22  # what it becomes at most at a time
 _XZ_MEMORY = 128 << 20  # twice what its highest level needs
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, unknown system
 _LAST_BLOCK = b"\x03\x00"  # an empty final deflate block
@@ -158,6 +159,27 @@ class _BoundedGzip(_Bounded):
         return t.cast(bytes, self._decoder.decompress(self._decoder.unconsumed_tail + data, _OUTPUT))
 
 
+class _BoundedZstd(_Bounded):
+    """The same for one frame of zstd, whose decoders turn all that they get into content at once."""
+
+    needs_input = True
+
+    def __init__(self, decoder: t.Any) -> None:
+        super().__init__(decoder)
+        self._pacer, self._pending = FramePacer(), b""
+
+    @property
+    def unused_data(self) -> bytes:
+        return t.cast(bytes, self._decoder.unused_data) + self._pending
+
+    def decompress(self, data: bytes, /) -> bytes:
+        self._pending += data
+        size = self._pacer.allow(self._pending)
+        now, self._pending = self._pending[:size], self._pending[size:]
+        self.needs_input = not (size and self._pending)
+        return t.cast(bytes, self._decoder.decompress(now)) if now else b""
+
+
 class _Codec(t.NamedTuple):
     """How to read one kind of compression: what makes a decoder, what that raises, bytes to give it at a time, and the
     first bytes that a member or frame can have.
@@ -176,7 +198,12 @@ def _codec(name: str) -> _Codec:
         return _Codec(lambda: _BoundedGzip(gzip.decompressobj(31)), (gzip.error,), _GZIP_PIECE, b"\x1f")
     if name == "zstd":
         zstd = _zstd()
-        return _Codec(zstd.decoder, (zstd.error, EOFError), _ZSTD_PIECE, b"\x28" + bytes(range(0x50, 0x60)))
+        return _Codec(
+            lambda: _BoundedZstd(zstd.decoder()),
+            (zstd.error, EOFError),
+            _ZSTD_PIECE,
+            b"\x28" + bytes(range(0x50, 0x60)),
+        )
     module = "bz2" if name == "bzip2" else "lzma"  # Python may be built without them
     found = _module(module)
     if not found:
@@ -277,9 +304,9 @@ def _read_start(stream: t.BinaryIO) -> bytes:
 def decompressor(stream: t.BinaryIO, label: str = "The archive", known: t.Container[str] = LAYERS) -> io.BufferedReader:
     """Return the uncompressed content of a stream, told by its first bytes: one of ``known``, or not compressed.
 
-    Memory stays below 100 MiB (xz: 200) whatever the stream expands to. ContentError here for another compression, and
-    at a read for damaged or cut data; MissingLibrary where a package is needed. ``label`` opens the messages. The
-    stream itself is not closed.
+    Memory stays below 50 MiB whatever the stream expands to, but for the window of up to 128 MiB that zstd and xz may
+    ask for. ContentError here for another compression, and at a read for damaged or cut data; MissingLibrary where a
+    package is needed. ``label`` opens the messages. The stream itself is not closed.
     """
     return io.BufferedReader(_Decompressor(stream, label, known), 1 << 17)
 

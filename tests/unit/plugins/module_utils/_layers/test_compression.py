@@ -32,6 +32,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers.compress
     decompressor,
     encoder_name,
 )
+from ansible_collections.quayside.registry.plugins.module_utils._layers.streams import ChunkStream
 from ansible_collections.quayside.registry.tests.unit.kit import fails
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -258,6 +259,54 @@ def test_what_fills_a_piece_is_read_to_its_end(codec: str, output: int, monkeypa
                 assert unpack(packed + packed) == 2 * data
                 with fails(ContentError, "CONTENT_INVALID", says="ends in the middle of its compressed data"):
                     unpack(packed[: -1 - size % 12])
+
+
+@needs_zstd
+def test_a_bomb_of_zstd_is_read_in_bounded_memory() -> None:
+    """Four bytes of zstd may become 128 KiB, and decoders turn all that they get into content at once."""
+    import zstandard
+
+    bomb = zstandard.ZstdCompressor(level=19).compress(bytes(300 * BLOCK))
+    assert len(bomb) < 30_000
+    tracemalloc.start()
+    try:
+        sizes = [len(piece) for piece in decompressed(io.BytesIO(bomb))]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(sizes) == 300 * BLOCK
+    assert max(sizes) <= OUTPUT
+    assert peak < 20_000_000
+
+
+FRAMES = st.tuples(
+    st.integers(0, 5) | st.integers(0, 300_000) | st.just(40 << 17),
+    st.booleans(),  # noise, which is stored in raw blocks, or zeros
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([1, 19]),
+)
+
+
+@needs_zstd
+@given(st.lists(FRAMES, min_size=1, max_size=4), st.integers(1, 9), st.integers(1, 300_000))
+@settings(max_examples=60, deadline=None)
+def test_any_frames_come_back(frames: list[tuple[int, bool, bool, bool, int]], cut: int, size: int) -> None:
+    """With and without checksum and size of the content, and what may be skipped between them, however they come."""
+    import zstandard
+
+    packed = content = b""
+    for length, noise, checksum, says_size, level in frames:
+        data = random.Random(length).randbytes(length) if noise else bytes(length)
+        compress = zstandard.ZstdCompressor(level=level, write_checksum=checksum, write_content_size=says_size).compress
+        packed += b"\x5a\x2a\x4d\x18\x02\x00\x00\x00me" + compress(data)
+        content += data
+    pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
+    assert b"".join(decompressed(ChunkStream(pieces))) == content
+    with fails(ContentError, "CONTENT_INVALID", says="ends in the middle of its compressed data"):
+        list(decompressed(ChunkStream([packed[:-cut]])))
+    with fails(ContentError, "CONTENT_INVALID", says="has something behind its compressed data"):
+        list(decompressed(ChunkStream([packed + b"x"])))
 
 
 class Full(io.RawIOBase):
