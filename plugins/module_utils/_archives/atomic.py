@@ -51,8 +51,8 @@ def _resolve(path: str) -> str:
     found = os.path.realpath(path)
     try:
         os.stat(found)
-    except FileNotFoundError:
-        pass
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # it is to be made, or its folder is refused below
     except OSError as exc:  # a name that is too long, a loop of links
         raise _refusal(f"{path}: {exc.strerror}.") from None
     return found
