@@ -64,7 +64,9 @@ class _Attributes:
         path = os.path.realpath(path)  # the file is written where a link leads
         diff: dict[str, dict[str, t.Any]] = {}
         if not os.path.exists(path):
-            names = ("owner", "group", "mode", "seuser", "serole", "setype", "selevel", "attributes")
+            names = ["owner", "group", "mode", "attributes"]
+            if self._module.selinux_enabled():
+                names += ["seuser", "serole", "setype", "selevel"]
             given = {name: self._module.params[name] for name in names if self._module.params.get(name) is not None}
             asked = {**dict.fromkeys(names), **given, "path": os.devnull, "secontext": [], "attributes": None}
             self._compare(asked, {})  # refuses now what it would refuse of the file

@@ -414,7 +414,8 @@ kept:
   contains: *row
 left_out:
   description:
-    - What was not copied this time, such as images that are too young, with the digest that the source has.
+    - What was not copied this time, such as images that are too young, with the digest that the source has. What a
+      registry does not allow any more for now (HTTP 429, after all tries) is here too, with a warning.
     - A result called C(skipped) would be taken by Ansible for a task that did not run.
   type: list
   elements: dict

@@ -25,7 +25,7 @@ def _refusal(text: str) -> InvalidInput:
 def check_file(path: str) -> str:
     """Return where a file is to be written, links followed, or raise InvalidInput (FILE_ERROR) where that cannot be."""
     found = _resolve(path)
-    if os.path.isdir(found):
+    if os.path.isdir(found) or path.endswith("/"):
         raise _refusal(f"{path} is a folder; give the path of a file.")
     if os.path.exists(found) and not os.path.isfile(found):
         raise _refusal(f"{path} is no regular file; give another path.")
@@ -89,10 +89,13 @@ def locked(folder: str) -> t.Iterator[int]:
 
 
 @contextlib.contextmanager
-def atomic_write(path: str, prepare: Prepare = lambda temporary: None, content: Spool | None = None) -> t.Iterator[int]:
+def atomic_write(
+    path: str, prepare: Prepare = lambda temporary: None, content: Spool | None = None, mode: int | None = None
+) -> t.Iterator[int]:
     """Give a descriptor of a new file, which takes the place of ``path`` when the block ends, else vanishes.
 
-    Its mode is 0644 minus the umask; one that was there before keeps its mode and owner. ``prepare`` gets the
+    Its mode is 0644 minus the umask, or ``mode``; one that was there before keeps its owner, and its mode where none is
+    given. ``prepare`` gets the
     name of the finished file before that is seen: it may set other ones. The file has the ``content`` of a spool in the
     same folder, with this mode, or none. Raises OCIError (NO_SPACE), OSError.
     """
@@ -105,8 +108,10 @@ def atomic_write(path: str, prepare: Prepare = lambda temporary: None, content: 
                 try:
                     if content and named is None:
                         write_chunks(handle, content.chunks())
+                    if mode is not None:
+                        os.fchmod(handle, mode)
                     yield handle
-                    _keep_owner_and_mode(handle, path)
+                    _keep_owner_and_mode(handle, path, mode)
                 finally:
                     os.close(handle)
                 prepare(temporary)
@@ -124,14 +129,14 @@ def _create(path: str) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
 
 
-def _keep_owner_and_mode(handle: int, path: str) -> None:
+def _keep_owner_and_mode(handle: int, path: str, mode: int | None) -> None:
     try:
         old = os.stat(path)
     except FileNotFoundError:
         return
     if os.geteuid() == 0:
         os.fchown(handle, old.st_uid, old.st_gid)
-    os.fchmod(handle, stat.S_IMODE(old.st_mode))
+    os.fchmod(handle, stat.S_IMODE(old.st_mode) if mode is None else mode)
 
 
 def write_file(path: str, chunks: t.Iterable[bytes]) -> None:

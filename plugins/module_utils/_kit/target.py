@@ -59,8 +59,12 @@ class Target:
 
     def check_certain(self, on_existing: str) -> None:
         """Raise Denied where ``on_existing`` decides, and the registry does not say whether something is there."""
-        if not self.is_certain and on_existing != "replace":
-            find_existing(self.repository, self.reference.target)
+        if self.is_certain or on_existing == "replace":
+            return
+        found = find_existing(self.repository, self.reference.target)
+        if found:
+            text = f"{self.reference} could not be looked at first, and then had the digest {found.digest}"
+            raise Refused(f"{text}; run the task again.", "TAG_MOVED", self.reference.registry)
 
     def notes(self, digest: str) -> list[str]:
         """Say that another digest is kept, where one is."""

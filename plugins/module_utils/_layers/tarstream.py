@@ -22,6 +22,7 @@ FILE, LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = "0", "1", "2", "
 # and the rest: fields are read together where many entries have them in common.
 _HEADER = struct.Struct("100s24s12s12s8s1s100s8s64s16s155s12s")
 _ZEROS = bytes(BLOCK)
+_USTAR, _GNU = b"ustar\0", b"ustar  \0"
 _PIECE = 1 << 20
 # As Go's reader, which the container engines use: no extended header above 1 MiB.
 _MAX_EXTENSION = 1 << 20
@@ -127,12 +128,23 @@ def _pax_number(pax: t.Mapping[str, bytes], key: str, default: int) -> int:
 
 
 def _header_name(fields: tuple[bytes, ...]) -> str:
-    """Return the name that a header has by itself, with its prefix (ustar)."""
+    """Return the name that a header has by itself, with its prefix (ustar), as Go's reader puts it together."""
     name = _text(fields[0])
-    if fields[7] != b"ustar\x0000":
+    if fields[7][:6] == _USTAR:
+        prefix = fields[10][:131] if fields[11][8:] == b"tar\0" else fields[10]  # star has times there
+    elif fields[7] == _GNU and fields[10][0] and _has_no_times(fields[10]) and fields[10].isascii():
+        prefix = fields[10]  # of a writer that called ustar's headers GNU's
+    else:
         return name
-    prefix = fields[10][:131] if fields[11][8:] == b"tar\0" else fields[10]  # star has times there
     return f"{_text(prefix)}/{name}" if prefix[0] else name
+
+
+def _has_no_times(field: bytes) -> bool:
+    """Is something else where GNU's headers have times?"""
+    try:
+        return any(_number(field[at : at + 12]) < 0 for at in (0, 12) if field[at])
+    except ValueError:
+        return True
 
 
 def _kind(code: bytes, name: str) -> str:
@@ -141,7 +153,7 @@ def _kind(code: bytes, name: str) -> str:
     if kind is None:
         raise ValueError(f"has the unsupported type {code.decode('latin-1')!r}")
     # A name that ends with a slash is how tars older than POSIX mark a directory.
-    return DIRECTORY if kind == FILE and code != b"S" and name.endswith("/") else kind
+    return DIRECTORY if code == b"\0" and name.endswith("/") else kind
 
 
 def _target(kind: str, target: str) -> str:
@@ -168,7 +180,10 @@ def _number(field: bytes) -> int:
         bits = 8 * len(field) - 1
         value = int.from_bytes(field, "big") & ((1 << bits) - 1)
         return value - (1 << bits) if value >> (bits - 1) else value
-    return int(field.partition(b"\0")[0].strip() or b"0", 8)
+    digits = field.strip(b" \0").partition(b"\0")[0]
+    if not (digits or b"0").isdigit():  # int() takes signs and underscores, too
+        raise ValueError("not a number")
+    return int(digits or b"0", 8)
 
 
 def _sum(block: bytes) -> int:
@@ -183,6 +198,13 @@ def _decimal(value: bytes) -> int:
     if not value.isdigit() or len(value) > 20:
         raise ValueError(f"not a number: {value[:30]!r}")
     return int(value)
+
+
+def _records_of(extended: list[tuple[str, bytes]], names: t.Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the records that count: the last ones, GNU's long names before others, and none that are empty."""
+    last = dict(extended)
+    last.update((key, name) for key, name in names.items() if name)
+    return {key: value for key, value in last.items() if value}
 
 
 def _records(data: bytes) -> t.Iterator[tuple[str, bytes]]:
@@ -285,7 +307,8 @@ class TarReader:
             elif kind in b"LK":
                 # GNU's long names end with a NUL, and go before those of PAX, wherever they stand.
                 names["path" if kind == b"L" else "linkpath"] = self._extension(size).partition(b"\0")[0]
-            else:  # global PAX headers and volume labels: engines ignore them
+            else:  # global PAX headers and volume labels: engines pass over them, and over what stands before them
+                extended, names, self.extended = [], {}, 0
                 self._left, self._padding = max(size, 0), -max(size, 0) % BLOCK
 
     def _entry(
@@ -297,10 +320,11 @@ class TarReader:
         names: t.Mapping[str, bytes],
     ) -> TarEntry:
         """Make an entry of its header, the records and the long names before it, and get ready to read its content."""
-        pax = {key: value for key, value in {**dict(extended), **names}.items() if value} if self.extended else {}
+        pax = _records_of(extended, names) if self.extended else {}
         name, target, code = _header_name(fields), _text(fields[6]), fields[5]
         try:
-            mode, uid, gid, uname, gname = _owner(fields[1], fields[8])
+            is_old = fields[7][:6] != _USTAR and fields[7] != _GNU  # older than names and devices
+            mode, uid, gid, uname, gname = _owner(fields[1], _ZEROS if is_old else fields[8])
             mtime = _number(fields[3])
             if pax:
                 name, target = _pax_text(pax, "path", name), _pax_text(pax, "linkpath", target)
@@ -321,7 +345,7 @@ class TarReader:
                 segments, size, stored = self._pax_segments(pax, extended, size)
             if segments is not None:
                 _check_segments(segments, size, stored)
-            major, minor = _device(fields[9]) if kind in (CHARACTER, BLOCK_DEVICE) else (0, 0)
+            major, minor = _device(fields[9]) if kind in (CHARACTER, BLOCK_DEVICE) and not is_old else (0, 0)
             entry = TarEntry(
                 path=clean_path(name),
                 kind=kind,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from .._errors import OCIError, Refused
 from .._kit.copying import Copy
 from .._oci.reference import Reference
-from .._registry.pace import SPENT
+from .._registry.pace import is_spent
 from .extras import Extra
 from .lockfile import Locked
 from .mirroring import Board, Key, tag_key
@@ -61,7 +61,7 @@ class Image:
     def fail(self, error: OCIError) -> None:
         """Let it fail, or be left for later, where a registry allows no more for now."""
         self.error, self.reason = error, str(error)
-        self.status = LEFT_OUT if error.code == SPENT else FAILED
+        self.status = LEFT_OUT if is_spent(error) else FAILED
 
     @property
     def wanted(self) -> str | None:
@@ -114,7 +114,7 @@ class Report:
     def became(self, image: Image) -> tuple[str, str]:
         """Return the status of an image by now, and why it has that."""
         error = self.error(image)
-        if error and error.code != SPENT:
+        if error and not is_spent(error):
             return FAILED, str(error)
         if error:
             return LEFT_OUT, str(error)
@@ -179,7 +179,7 @@ class Report:
     def verdict(self, result: t.Mapping[str, t.Any]) -> OCIError | None:
         """Return how the task ends, where not all of it was done."""
         errors = [loss.error for loss in self.losses]
-        errors += [error for image in self.images if (error := self.error(image)) and error.code != SPENT]
+        errors += [error for image in self.images if (error := self.error(image)) and not is_spent(error)]
         errors += [
             error for one in self.extras if (error := self.board.failed.get((str(one.scope.repository), one.key)))
         ]

@@ -8,7 +8,7 @@ import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .._errors import ConnectionFailed, ContentError, NotFound, OCIError, Unsupported
+from .._errors import ConnectionFailed, ContentError, Denied, NotFound, OCIError, Unsupported
 from .._oci.digest import digest_of, digest_problem, mismatch
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.mediatype import ACCEPT, INDEXES, MANIFESTS, SCHEMA1, SCHEMA1_SIGNED, strip_parameters
@@ -149,8 +149,9 @@ class Repository:
     def look(self, target: str) -> tuple[Descriptor | None, bool]:
         """Return what ``head`` returns, and whether that is certain.
 
-        It is not where the answer is 403, which some registries give for a tag that is not there, and others for one
-        that may not be read. Raises Denied for 401, RegistryError, ContentError, ConnectionFailed.
+        It is not where the answer is 403 to GET as well (some give that to HEAD alone), which some registries give for
+        a tag that is not there, and others for one that may not be read. Raises Denied for 401, RegistryError,
+        ContentError, ConnectionFailed.
         """
         response = self.request("HEAD", f"manifests/{target}", headers={"Accept": ACCEPT})
         status, headers = response.status, response.headers
@@ -165,9 +166,12 @@ class Repository:
             return Descriptor(media_type, digest, int(size)), True
         if status == 404 and VERSION_HEADER in headers and speaks_json(response):
             return None, True
-        if status == 403:
+        try:
+            return self._look_by_get(target), True
+        except Denied as exc:
+            if status != 403 or exc.status != 403:
+                raise
             return None, False
-        return self._look_by_get(target), True
 
     def _look_by_get(self, target: str) -> Descriptor | None:
         try:

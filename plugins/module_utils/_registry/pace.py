@@ -14,12 +14,17 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from .._errors import RegistryError
+from .._errors import OCIError, RegistryError
 
 SPENT = "TOOMANYREQUESTS"
 """The code of the error for what is not asked for any more."""
 _LONGEST_WAIT = 60.0  # seconds; who has to wait longer until there is something left stops
 _EPOCH = 1e8  # seconds; a reset later than this is a time and no duration
+
+
+def is_spent(error: OCIError) -> bool:
+    """Does a registry allow no more for now, be it that it said so before, or that it answers 429 to the end?"""
+    return error.status == 429 or (error.code == SPENT and error.status is None)
 
 
 class _Mark(t.NamedTuple):

@@ -90,9 +90,6 @@ def _write_private(
     place: str, key: PrivateKey, passphrase: str, prepare: t.Callable[[str], object], outcome: Outcome | None
 ) -> Outcome | None:
     """Write the file; at no time may others read what is in it."""
-    if os.path.exists(place):
-        os.chmod(place, 0o600)  # a new file takes its mode over
-    with atomic_write(place, prepare) as handle, open(handle, "wb", closefd=False) as file:
-        os.fchmod(handle, 0o600)
+    with atomic_write(place, prepare, mode=0o600) as handle, open(handle, "wb", closefd=False) as file:
         file.write(key.seal(passphrase))
     return outcome

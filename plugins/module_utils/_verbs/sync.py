@@ -401,7 +401,15 @@ class _Task:
         if steps:
             steps = (*steps[:-1], replace(steps[-1], run=partial(self._run_last, steps[-1]), stage=""))
         report.notes = plan.notes
-        return replace(plan, steps=steps, recover=self._recover, judge=report.verdict)
+        return replace(plan, steps=steps, recover=self._recover, judge=self._verdict)
+
+    def _verdict(self, result: t.Mapping[str, t.Any]) -> OCIError | None:
+        refused = [image for image in self.report.images if (error := self.report.error(image)) and error.status == 429]
+        if refused:
+            many = "1 image is" if len(refused) == 1 else f"{len(refused)} images are"
+            text = f"{many} left for later, as a registry allows no more for now (HTTP 429)"
+            self.session.transport.warnings.append(f"{text}; left_out names them. Run this task again later.")
+        return self.report.verdict(result)
 
     def _run_last(self, step: Step) -> Outcome:
         """Run the last step, and tell what became of all."""

@@ -7,9 +7,12 @@ import io
 import random
 
 import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError
 from ansible_collections.quayside.registry.plugins.module_utils._layers import tarstream
 from ansible_collections.quayside.registry.plugins.module_utils._layers.tarstream import (
     BLOCK,
+    DIRECTORY,
+    FILE,
     TarEntry,
     clean_path,
     entries,
@@ -75,12 +78,49 @@ ALPHA, NONE, TIME = b"14 path=alpha\n", b"8 path=\n", b"11 mtime=5\n"
         pytest.param([block(b"x", ALPHA), block(b"L", b"long\0")], "long", id="gnu behind pax"),
         pytest.param([block(b"L", b"long\0"), block(b"L", b"\0")], "a", id="gnu, taken back"),
         pytest.param([block(b"L", b"long\0"), block(b"x", TIME)], "long", id="gnu and a time"),
+        pytest.param([block(b"x", ALPHA), block(b"L", b"\0")], "alpha", id="pax, gnu empty"),
+        pytest.param([block(b"x", ALPHA), block(b"g", TIME)], "a", id="a global header ends what was pending"),
+        pytest.param([block(b"L", b"long\0"), block(b"V")], "a", id="so does a label"),
     ],
 )
 def test_a_file_has_the_name_that_engines_give_it(before: list[bytes], path: str) -> None:
     """As Go's reader takes them, so that nobody is shown another file than what a runtime unpacks."""
     (found,) = entries(io.BytesIO(b"".join([*before, block(b"0"), bytes(2 * BLOCK)])))
     assert found.path == path
+
+
+def changed(at: int, data: bytes, kind: bytes = b"0", name: bytes = b"a") -> bytes:
+    """A header with other bytes in it, and the right sum."""
+    found = bytearray(block(kind, name=name))
+    found[at : at + len(data)] = data
+    found[148:156] = b" " * 8
+    found[148:156] = b"%06o\0 " % sum(found)
+    return bytes(found)
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "kind"),
+    [
+        pytest.param(changed(345, b"pre"), "pre/a", FILE, id="ustar"),
+        pytest.param(changed(263, b"99" + changed(345, b"pre")[265:348]), "pre/a", FILE, id="another version"),
+        pytest.param(changed(257, b"ustar  \0" + changed(345, b"pre")[265:348]), "pre/a", FILE, id="go before 1.8"),
+        pytest.param(
+            changed(257, b"ustar  \0" + changed(345, b"00000000017\0")[265:357]), "a", FILE, id="gnu with a time"
+        ),
+        pytest.param(changed(257, b"\0" * 8 + changed(345, b"pre")[265:348]), "a", FILE, id="older than ustar"),
+        pytest.param(changed(0, b"a", name=b"a/"), "a", FILE, id="a file whose name ends with a slash"),
+        pytest.param(changed(0, b"a", kind=b"\0", name=b"a/"), "a", DIRECTORY, id="an old directory"),
+    ],
+)
+def test_a_header_says_what_it_says_to_engines(raw: bytes, path: str, kind: str) -> None:
+    (found,) = entries(io.BytesIO(raw + bytes(2 * BLOCK)))
+    assert (found.path, found.kind) == (path, kind)
+
+
+@pytest.mark.parametrize("size", [b"+5", b"0_5", b"0o5", b"-5", b"5\t", b"9"])
+def test_a_size_is_digits_alone(size: bytes) -> None:
+    with pytest.raises(ContentError, match="damaged header"):
+        list(entries(io.BytesIO(block(b"0") + changed(124, size.ljust(12, b"\0")) + bytes(2 * BLOCK))))
 
 
 @pytest.mark.parametrize(

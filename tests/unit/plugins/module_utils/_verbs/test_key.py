@@ -44,12 +44,17 @@ def test_nobody_else_can_read_it_on_the_way(tmp_path: Path, monkeypatch: pytest.
     real = keys.PrivateKey.seal
 
     def seal(key: Any, passphrase: str) -> bytes:
-        seen.extend(stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir() if path.is_file())
+        seen.extend(stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob(".*.part"))
+        if len(seen) == 1:
+            raise OSError(28, "No space left on device")
         return real(key, passphrase)
 
     monkeypatch.setattr(keys.PrivateKey, "seal", seal)
+    assert make(tmp_path, force=True)["failed"]
+    assert stat.S_IMODE((tmp_path / "k.key").stat().st_mode) == 0o666, "nothing was replaced"
     assert make(tmp_path, force=True)["changed"]
     assert seen == [0o600, 0o600]
+    assert stat.S_IMODE((tmp_path / "k.key").stat().st_mode) == 0o600
 
 
 def test_a_mode_that_is_wrong_or_wanted(tmp_path: Path) -> None:

@@ -501,14 +501,22 @@ def test_what_was_done_is_told_in_the_order_of_the_plan(mirror: Mirror) -> None:
     assert found["actions"] == [line for line in foreseen["actions"] if f"{COPY}:1.3 " not in line]
 
 
-def test_what_is_left_for_later_is_not_told_as_done(mirror: Mirror) -> None:
+@pytest.mark.parametrize("code", ["TOOMANYREQUESTS", "DENIED", None])
+@pytest.mark.parametrize("status", [429, 403])
+def test_what_is_left_for_later_is_not_told_as_done(status: int, code: str | None, mirror: Mirror) -> None:
+    """The status tells whether it is for later, whatever code stands in the answer."""
     add(mirror.source, "1.0", "1.1", "1.2")
-    mirror.dest.fault("PUT", "/manifests/1.1$", status=429, times=9)
+    body = json.dumps({"errors": [{"code": code, "message": "no"}]}).encode() if code else b""
+    mirror.dest.fault("PUT", "/manifests/1.1$", status=status, body=body, times=9)
     found = mirror.run(session=mirror.session(retries=0))
-    assert "failed" not in found
-    assert names(found["left_out"]) == ["1.1"]
     assert [line for line in found["actions"] if f"{COPY}:1.1 " in line] == []
     assert len([line for line in found["actions"] if line.startswith("Tag ")]) == 2
+    if status == 429:
+        assert ("failed" in found, names(found["left_out"])) == (False, ["1.1"])
+        text = "1 image is left for later, as a registry allows no more for now (HTTP 429); left_out names them."
+        assert [warning for warning in mirror.warnings if text in warning]
+    else:
+        assert (found["failed"], names(found["failures"])) == (True, ["1.1"])
 
 
 def test_nothing_arrived_is_no_change(mirror: Mirror) -> None:

@@ -132,3 +132,24 @@ def test_each_profile(name: str) -> None:
         run(registry, "2")
         assert registry.tags(REPO) == {"1": digest, "2": digest}
         assert not run(registry, "2").changed
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_who_refuses_head_alone_still_tells_what_is_there(times: int) -> None:
+    """A registry, or what stands before it, may answer 403 to HEAD and 200 to GET; nobody's tag is taken for none."""
+    with FakeRegistry() as registry:
+        digest = add_platforms(registry)
+        old = registry.add_image(REPO, "2", layers=LAYERS)
+
+        def refuse() -> None:
+            registry.fault("HEAD", "/manifests/2$", status=403, times=times)
+
+        refuse()
+        assert not run(registry, "2", on_existing="keep").changed
+        refuse()
+        with fails(Refused, "TAG_EXISTS", says=f"exists already with the digest {old}"):
+            run(registry, "2", on_existing="fail")
+        refuse()
+        planned = run(registry, "2")
+        assert planned.result["tags"][0]["previous_digest"] == old
+        assert registry.tags(REPO)["2"] == digest
