@@ -153,3 +153,13 @@ def test_who_refuses_head_alone_still_tells_what_is_there(times: int) -> None:
         planned = run(registry, "2")
         assert planned.result["tags"][0]["previous_digest"] == old
         assert registry.tags(REPO)["2"] == digest
+
+
+def test_a_tag_that_is_seen_late_is_not_overwritten() -> None:
+    with FakeRegistry() as registry:
+        add_platforms(registry)
+        registry.add_image(REPO, "2", layers=LAYERS)
+        for method in ("HEAD", "GET"):
+            registry.fault(method, "/manifests/2$", status=403, times=1)
+        with fails(Refused, "TAG_MOVED", says="could not be looked at first, and then had the digest"):
+            run(registry, "2", on_existing="keep")
