@@ -132,19 +132,21 @@ def _header_name(fields: tuple[bytes, ...]) -> str:
     name = _text(fields[0])
     if fields[7][:6] == _USTAR:
         prefix = fields[10][:131] if fields[11][8:] == b"tar\0" else fields[10]  # star has times there
-    elif fields[7] == _GNU and fields[10][0] and _has_no_times(fields[10]) and fields[10].isascii():
+    elif fields[7] == _GNU and not _has_times(fields[10]) and _text(fields[10]).isascii():
         prefix = fields[10]  # of a writer that called ustar's headers GNU's
     else:
         return name
     return f"{_text(prefix)}/{name}" if prefix[0] else name
 
 
-def _has_no_times(field: bytes) -> bool:
-    """Is something else where GNU's headers have times?"""
+def _has_times(field: bytes) -> bool:
+    """Are there numbers, or nothing, where GNU's headers have two times?"""
     try:
-        return any(_number(field[at : at + 12]) < 0 for at in (0, 12) if field[at])
+        for at in (0, 12):
+            _number(field[at : at + 12] if field[at] else b"0")
     except ValueError:
-        return True
+        return False
+    return True
 
 
 def _kind(code: bytes, name: str) -> str:
