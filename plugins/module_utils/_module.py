@@ -152,7 +152,6 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         signal.signal(signal.SIGALRM, partial(_ring, wake, alarm))
     result: dict[str, t.Any] = {}
     error: OCIError | None = None
-    trace = ""
     try:
         module.no_log_values.update(misplaced(module.params))
         check_strings(spec, basic._load_params())
@@ -168,8 +167,7 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         error = OCIError(f"{exc.filename or 'A file'}: {exc.strerror or exc}.", "FILE_ERROR")
     except Exception as exc:  # or other items of a loop would be lost inside the controller, with older cores
         text = f"This is a bug of quayside.registry; please report it: {exc.__class__.__name__}: {exc}."
-        error = OCIError(text, "INTERNAL_ERROR")
-        trace = traceback.format_exc()
+        error = OCIError(text, "INTERNAL_ERROR", details={"exception": traceback.format_exc()})
     if session:
         # Secrets that were found on the way stay out of everything that is printed, but for the one that was asked for.
         module.no_log_values.update(session.transport.secrets - {result.get("token")})
@@ -180,8 +178,6 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         fields["msg"] += read_as(module.params, error.registry)
         if isinstance(error, MissingLibrary):
             fields.update(msg=basic.missing_required_lib(str(error)), exception=str(error.__cause__))
-        if trace:
-            fields["exception"] = trace
         module.fail_json(**fields)
     module.exit_json(**result)
 

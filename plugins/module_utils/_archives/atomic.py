@@ -94,10 +94,9 @@ def atomic_write(
 ) -> t.Iterator[int]:
     """Give a descriptor of a new file, which takes the place of ``path`` when the block ends, else vanishes.
 
-    Its mode is 0644 minus the umask, or ``mode``; one that was there before keeps its owner, and its mode where none is
-    given. ``prepare`` gets the
-    name of the finished file before that is seen: it may set other ones. The file has the ``content`` of a spool in the
-    same folder, with this mode, or none. Raises OCIError (NO_SPACE), OSError.
+    Its mode is ``mode``, or else 0644 minus the umask. One that was there before keeps its owner, and its mode where
+    none is given. ``prepare`` gets the name of the finished file before that is seen: it may set other ones. The file
+    has the ``content`` of a spool in the same folder, with this mode, or none. Raises OCIError (NO_SPACE), OSError.
     """
     temporary = os.path.join(os.path.dirname(path), f".oci-{secrets.token_hex(8)}.part")
     try:
@@ -136,7 +135,8 @@ def _keep_owner_and_mode(handle: int, path: str, mode: int | None) -> None:
         return
     if os.geteuid() == 0:
         os.fchown(handle, old.st_uid, old.st_gid)
-    os.fchmod(handle, stat.S_IMODE(old.st_mode) if mode is None else mode)
+    if mode is None:
+        os.fchmod(handle, stat.S_IMODE(old.st_mode))
 
 
 def write_file(path: str, chunks: t.Iterable[bytes]) -> None:

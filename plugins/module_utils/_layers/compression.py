@@ -43,10 +43,9 @@ FILES = (*LAYERS, "bzip2", "xz")  # what image files may be compressed with
 # A gzip block costs nothing measurable in size from 512 KiB up. Zstd's blocks are frames, which share no window.
 _GZIP_BLOCK = 1 << 20
 _ZSTD_BLOCK = 1 << 22
-_GZIP_PIECE = 1 << 18  # input taken at a time; threads that hand over less wait for each other most of the time
-_ZSTD_PIECE = 1 << 18
+_INPUT = 1 << 18  # taken at a time; threads that hand over less wait for each other most of the time
+_OUTPUT = 1 << 22  # what that becomes at most at a time
 _PIECE = 1 << 20
-_OUTPUT = 1 << 22  # what it becomes at most at a time
 _XZ_MEMORY = 128 << 20  # twice what its highest level needs
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, unknown system
 _LAST_BLOCK = b"\x03\x00"  # an empty final deflate block
@@ -195,13 +194,13 @@ def _codec(name: str) -> _Codec:
     """Return the fastest codec that is there. Raises MissingLibrary."""
     if name == "gzip":
         gzip = _module("isal.isal_zlib", "zlib_ng.zlib_ng") or zlib
-        return _Codec(lambda: _BoundedGzip(gzip.decompressobj(31)), (gzip.error,), _GZIP_PIECE, b"\x1f")
+        return _Codec(lambda: _BoundedGzip(gzip.decompressobj(31)), (gzip.error,), _INPUT, b"\x1f")
     if name == "zstd":
         zstd = _zstd()
         return _Codec(
             lambda: _BoundedZstd(zstd.decoder()),
             (zstd.error, EOFError),
-            _ZSTD_PIECE,
+            _INPUT,
             b"\x28" + bytes(range(0x50, 0x60)),
         )
     module = "bz2" if name == "bzip2" else "lzma"  # Python may be built without them

@@ -249,11 +249,15 @@ class TarReader:
     def read(self, size: int = _PIECE) -> bytes:
         """Return at most ``size`` bytes of the content, b"" at its end."""
         size = min(size, self._left)
+        data = self._exactly(size)
+        self._left -= size
+        return data
+
+    def _exactly(self, size: int) -> bytes:
         data = self._stream.read(size)
         if len(data) < size:
             raise self._bad("is cut off in the middle of a file")
         self._at += size
-        self._left -= size
         return data
 
     def _skip(self) -> None:
@@ -266,12 +270,7 @@ class TarReader:
         self.extended += size
         if size < 0 or self.extended > _MAX_EXTENSION:
             raise self._bad(f"has an extended header above the {_MAX_EXTENSION} bytes that engines accept")
-        whole = size + -size % BLOCK
-        data = self._stream.read(whole)
-        self._at += len(data)
-        if len(data) < whole:
-            raise self._bad("is cut off in the middle of a file")
-        return data[:size]
+        return self._exactly(size + -size % BLOCK)[:size]
 
     def __iter__(self) -> t.Iterator[TarEntry]:
         extended: list[tuple[str, bytes]] = []

@@ -99,7 +99,6 @@ class Board:
         self.keep_going = keep_going
         self.failed: dict[Key, OCIError] = {}
         self.done: set[Key] = set()
-        self.ran = False
         self._planned = 0
         self._texts: dict[int, str] = {}
         self._lock = threading.Lock()
@@ -121,7 +120,6 @@ class Board:
         return next((self.failed[repository, one] for one in digests if (repository, one) in self.failed), None)
 
     def _run(self, number: int, step: ContentStep) -> Outcome | None:
-        self.ran = True
         error = self.problem(step.key[0], step.below)
         if error is None:
             try:

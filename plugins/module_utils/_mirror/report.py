@@ -97,7 +97,7 @@ class Report:
     """Did the task end at the first failure? A lock of some images would be taken for one of all."""
 
     def told(self) -> dict[str, t.Any]:
-        """Return the results that are about what was done, where not all that was planned was."""
+        """Return the results that are about what was done, which may be less than was planned."""
         return {"changed": bool(self.board.texts), "actions": [*self.board.texts, *self.notes]}
 
     def below(self, image: Image) -> frozenset[str]:
@@ -197,8 +197,7 @@ class Report:
         code = "CONFLICT" if codes == {"CONFLICT"} else "PARTIAL" if errors else "GUARD"
         hosts, statuses = {error.registry for error in errors}, {error.status for error in errors}
         host, status = (one.pop() if len(one) == 1 else None for one in (hosts, statuses))
-        details = self.told() if self.board.ran else {}
-        return Refused(" ".join(said), code, t.cast("str | None", host), t.cast("int | None", status), details)
+        return Refused(" ".join(said), code, t.cast("str | None", host), t.cast("int | None", status))
 
 
 def _row(reference: str, digest: str | None, reason: str) -> Row:

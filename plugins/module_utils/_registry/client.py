@@ -143,8 +143,10 @@ class Repository:
 
         With ``writing``, 403 also means absent, as ``look`` has it: the write that follows will tell.
         """
-        found, is_certain = self.look(target)
-        return found if is_certain or writing else self._look_by_get(target)
+        found, refusal = self._look(target)
+        if refusal and not writing:
+            raise refusal
+        return found
 
     def look(self, target: str) -> tuple[Descriptor | None, bool]:
         """Return what ``head`` returns, and whether that is certain.
@@ -153,6 +155,11 @@ class Repository:
         a tag that is not there, and others for one that may not be read. Raises Denied for 401, RegistryError,
         ContentError, ConnectionFailed.
         """
+        found, refusal = self._look(target)
+        return found, refusal is None
+
+    def _look(self, target: str) -> tuple[Descriptor | None, Denied | None]:
+        """Return what is there, and the refusal that leaves it open; see ``look``."""
         response = self.request("HEAD", f"manifests/{target}", headers={"Accept": ACCEPT})
         status, headers = response.status, response.headers
         if status == 429:  # a GET would not be answered either, and would count as a pull
@@ -163,15 +170,15 @@ class Repository:
         if status == 200 and media_type in INDEXES | MANIFESTS and size.isdecimal() and not digest_problem(digest):
             if ":" in target and digest != target:
                 raise mismatch(self.full(target), target, digest, self.registry.host)
-            return Descriptor(media_type, digest, int(size)), True
+            return Descriptor(media_type, digest, int(size)), None
         if status == 404 and VERSION_HEADER in headers and speaks_json(response):
-            return None, True
+            return None, None
         try:
-            return self._look_by_get(target), True
+            return self._look_by_get(target), None
         except Denied as exc:
             if status != 403 or exc.status != 403:
                 raise
-            return None, False
+            return None, exc
 
     def _look_by_get(self, target: str) -> Descriptor | None:
         try:

@@ -414,8 +414,7 @@ class _Task:
     def _run_last(self, step: Step) -> Outcome:
         """Run the last step, and tell what became of all."""
         outcome = step.run() or Outcome()
-        told = self.report.told() if self.board.failed else {}
-        return Outcome(outcome.cost, {**self.report.results(), **told}, self.report.after())
+        return Outcome(outcome.cost, {**self.report.results(), **self.report.told()}, self.report.after())
 
     def _recover(self, error: OCIError, done: t.Sequence[Step]) -> OCIError:
         self.report.ended = True

@@ -130,13 +130,17 @@ def test_owner_and_mode_of_a_file_are_set_alike(mode: str, owner: str | None, pl
     options = {**CASES["oci_export"][0].options(place), "path": str(path), "mode": mode}
     options = {**options, "owner": owner} if owner else options
     seen = []
-    for way in (lambda check: run_module("oci_export", options, check=check, diff=True), None):
+    ways = (
+        lambda check: run_module("oci_export", options, check=check, diff=True),
+        lambda check: here("oci_export", options, check_mode=check, diff=True),
+    )
+    for way in ways:
         path.unlink(missing_ok=True)
         rounds = []
         for wrong, check in ((False, True), (False, False), (True, True), (True, False), (False, False)):
             if wrong and path.exists():
                 path.chmod(0o666)
-            found = way(check) if way else here("oci_export", options, check_mode=check, diff=True)
+            found = way(check)
             facts = path.stat() if path.exists() else None
             rounds.append((plain(found), facts and (facts.st_mode, facts.st_uid)))
         seen.append(rounds)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from collections.abc import Callable, Iterable
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import (
@@ -32,7 +33,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._layers.compress
     decompressor,
     encoder_name,
 )
-from ansible_collections.quayside.registry.plugins.module_utils._layers.streams import ChunkStream
+from ansible_collections.quayside.registry.plugins.module_utils._layers.streams import ChunkStream, pieces_of
 from ansible_collections.quayside.registry.tests.unit.kit import fails
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,6 +80,16 @@ def pack(data: bytes, kind: str = "gzip", level: int | None = None, workers: int
 
 def unpack(data: bytes) -> bytes:
     return decompressor(io.BytesIO(data), "Layer 1").read()
+
+
+def measured(read: Callable[[], Iterable[bytes]]) -> tuple[list[int], int]:
+    """Return the sizes of what is read, and how much memory that takes at its peak, all in bytes."""
+    tracemalloc.start()
+    try:
+        sizes = [len(piece) for piece in read()]
+        return sizes, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 BLOCK = 1 << 20
@@ -237,12 +248,7 @@ def test_damaged_streams(codec: str, kind: str, place: str) -> None:
 
 def test_a_bomb_is_read_in_bounded_memory(codec: str) -> None:
     bomb = gzip.compress(bytes(300 * BLOCK), 9)
-    tracemalloc.start()
-    try:
-        sizes = [len(piece) for piece in decompressed(io.BytesIO(bomb))]
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    sizes, peak = measured(lambda: decompressed(io.BytesIO(bomb)))
     assert (sum(sizes), max(sizes)) == (300 * BLOCK, OUTPUT)
     assert peak < 20_000_000
 
@@ -252,7 +258,7 @@ def test_what_fills_a_piece_is_read_to_its_end(codec: str, output: int, monkeypa
     """Where output comes to its limit, a decoder may have taken all its input and still hold some content back."""
     monkeypatch.setattr(compression, "_OUTPUT", output)
     for piece in (1, 3, 64, 1000):
-        monkeypatch.setattr(compression, "_GZIP_PIECE", piece)
+        monkeypatch.setattr(compression, "_INPUT", piece)
         for size in range(0, 400, 7):
             for data in (bytes(size), sample(size)):
                 packed = gzip.compress(data)
@@ -268,12 +274,7 @@ def test_a_bomb_of_zstd_is_read_in_bounded_memory() -> None:
 
     bomb = zstandard.ZstdCompressor(level=19).compress(bytes(300 * BLOCK))
     assert len(bomb) < 30_000
-    tracemalloc.start()
-    try:
-        sizes = [len(piece) for piece in decompressed(io.BytesIO(bomb))]
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    sizes, peak = measured(lambda: decompressed(io.BytesIO(bomb)))
     assert sum(sizes) == 300 * BLOCK
     assert max(sizes) <= OUTPUT
     assert peak < 20_000_000
@@ -348,14 +349,8 @@ def test_any_content_comes_back(pieces: list[bytes], level: int) -> None:
 def test_files_in_bzip2_and_xz_are_read_in_bounded_memory(module: str) -> None:
     compress = importlib.import_module(module).compress
     data = compress(bytes(60 << 20)) + compress(b"more")
-    tracemalloc.start()
-    try:
-        stream = decompressor(io.BytesIO(data), known=FILES)
-        size = sum(map(len, iter(lambda: stream.read(1 << 20), b"")))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert (size, peak < 20_000_000) == ((60 << 20) + 4, True)
+    sizes, peak = measured(lambda: pieces_of(decompressor(io.BytesIO(data), known=FILES)))
+    assert (sum(sizes), peak < 20_000_000) == ((60 << 20) + 4, True)
 
 
 @pytest.mark.parametrize("module", ["bz2", "lzma"])
