@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
+import random
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,7 @@ def test_content_that_is_not_what_its_digest_says(tmp_path: Path) -> None:
 
 
 def test_a_blob_is_checked_before_its_last_piece(tmp_path: Path) -> None:
-    data = os.urandom(2 << 20)
+    data = random.Random(1).randbytes(2 << 20)
     images = layout(tmp_path, {**VERSION, "index.json": index_of(), **blobs(data)})
     item = Descriptor("", digest_of(data), len(data))
     assert b"".join(images.chunks(item)) == data

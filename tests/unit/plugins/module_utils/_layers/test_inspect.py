@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import gzip
-import os
+import random
 import threading
 import tracemalloc
 import zlib
@@ -20,7 +20,7 @@ from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-TAR = tar_of({"file": os.urandom(300_000)})
+TAR = tar_of({"file": random.Random(1).randbytes(300_000)})
 PACKED = gzip.compress(TAR)
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._trust import secretbox
@@ -33,7 +33,7 @@ def test_the_box_of_the_documentation() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 63, 64, 65, 200])
 def test_what_was_sealed_opens_and_nothing_else_does(size: int) -> None:
-    message = os.urandom(size)
+    message = random.Random(size).randbytes(size)
     box = secretbox.seal(KEY, NONCE, message)
     assert secretbox.unseal(KEY, NONCE, box) == message
     for at in range(0, len(box), 7):

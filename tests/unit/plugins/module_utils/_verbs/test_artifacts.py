@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ def test_there_and_back(registry: FakeRegistry, tmp_path: Path) -> None:
 
 def test_files_of_the_target(registry: FakeRegistry, tmp_path: Path) -> None:
     place = tmp_path / "data.bin"
-    place.write_bytes(os.urandom(3 << 20))
+    place.write_bytes(random.Random(1).randbytes(3 << 20))
     file = {"path": str(place), "media_type": "x/data", "annotations": {"b": "2", "a": "1"}}
     twice(registry, lambda: push(registry, files=[file], config={"content": "{}", "path": None, "media_type": "x/c"}))
     (layer,) = registry.manifest(REPO, "f")["layers"]

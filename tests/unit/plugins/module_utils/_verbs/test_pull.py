@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,7 @@ def test_results(kind: str, path: Path) -> None:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_damaged_file_is_made_right(kind: str, path: Path) -> None:
     with FakeRegistry() as registry:
-        registry.add_image(REPO, "1", layers=[os.urandom(4000)])
+        registry.add_image(REPO, "1", layers=[random.Random(1).randbytes(4000)])
         run(registry, path, format=kind)
         before = files(path)
         name = max(before, key=lambda name: len(before[name]))
