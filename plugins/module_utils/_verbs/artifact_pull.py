@@ -10,6 +10,7 @@ from .._archives.atomic import check_folder, digest_of_file, write_file
 from .._errors import ContentError, NotFound
 from .._kit.artifacts import check_titles, is_packed_folder, place_of, title_of
 from .._oci.manifest import Descriptor, Manifest
+from .._oci.mediatype import OCI_EMPTY
 from .._oci.parts import parts
 from .._oci.reference import Reference
 from .._plan import Cost, Draft, Plan, Step
@@ -59,9 +60,9 @@ def _chosen(draft: Draft, manifest: Manifest, what: str, titles: t.Sequence[str]
     """Return the layers to save, by title. All titles must be safe, those too that are not asked for."""
     if manifest.is_index:
         raise ContentError(f"{what} is an index, and an artifact with files is wanted here.", "NOT_AN_ARTIFACT")
-    layers = [(title_of(layer), layer) for layer in parts(manifest, "layers")]
+    layers = [(title_of(layer), layer) for layer in parts(manifest, "layers") if layer.media_type != OCI_EMPTY]
     named = [(title, layer) for title, layer in layers if title is not None]
-    if not named:
+    if layers and not named:
         raise ContentError(
             f"{what} has no file with a title, so it is no artifact as ORAS makes them.", "NOT_AN_ARTIFACT"
         )
@@ -69,7 +70,7 @@ def _chosen(draft: Draft, manifest: Manifest, what: str, titles: t.Sequence[str]
     found = dict(named)
     lost = [title for title in titles if title not in found]
     if lost:
-        have = ", ".join(list(found)[:5])
+        have = ", ".join(list(found)[:5]) or "none"
         raise ContentError(f"{what} has no file with the title {lost[0]!r}; it has {have}.", "TITLE_NOT_FOUND")
     if len(named) < len(layers) and not titles:
         draft.warn(f"{what} has {len(layers) - len(named)} layers without a title, which are not saved.")

@@ -332,6 +332,15 @@ def test_some_of_the_files(registry: FakeRegistry, tmp_path: Path) -> None:
         pull(registry, tmp_path / "out", titles=["c"])
 
 
+def test_an_artifact_without_files(registry: FakeRegistry, tmp_path: Path) -> None:
+    push(registry, files=[])
+    planned = pull(registry, tmp_path / "out")
+    assert (planned.changed, planned.result["files"], planned.warnings) == (False, [], ())
+    assert not (tmp_path / "out").exists()
+    with fails(ContentError, "TITLE_NOT_FOUND", registry.host, None, "no file with the title 'c'; it has none"):
+        pull(registry, tmp_path / "out", titles=["c"])
+
+
 def test_places_that_are_taken(registry: FakeRegistry, tmp_path: Path) -> None:
     push(registry)
     (tmp_path / "one" / "a.txt").mkdir(parents=True)
