@@ -44,14 +44,18 @@ class Move:
         found = find_existing(self.repository, self.tag)
         return found.digest if found else None
 
-    def write(self, manifest: Manifest) -> None:
-        """Move the tag, unless somebody else has moved it since it was looked at: Refused (DESTINATION_CHANGED)."""
+    def write(self, manifest: Manifest) -> bool:
+        """Move the tag, unless somebody else has moved it since it was looked at: Refused (DESTINATION_CHANGED).
+
+        False where somebody else has moved it to the same digest.
+        """
         now = self.now()
         if now == self.digest:
-            return
+            return False
         if now != self.previous:
             raise changed(self.name, self.previous, now, self.repository.registry.host)
         put(self.repository, self.tag, manifest)
+        return True
 
     def read_back(self) -> None:
         """Make sure that the tag has what was written; some registries take a while to tell. Raises Refused."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import time
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from .._archives.atomic import check_file
+from .._archives.atomic import check_file, locked
 from .._errors import OCIError, Refused
 from .._kit.ages import Clocks
 from .._kit.bases import Bases
@@ -57,6 +57,8 @@ from .._release.tags import (
     untouched,
 )
 from .._release.undoing import plan_restored
+
+_THEIRS = "another task had set it to that before this one did."
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,16 @@ def plan_promote(
         verify_after,
     )
     ledger = Ledger.open(session, state_path) if state_path else None
-    earlier = _earlier_journal(journal_path)
+    if journal_path is not None:
+        check_file(os.path.expanduser(journal_path))
+        Journal.read(journal_path)
     resolved = resolve(session, items)
     rows = look_at_tags(session, resolved)
     _check_requirements(session, resolved, rows, Clocks(now, ledger))
     rows = decide(session, rules, rows)
     check_expected(rules, rows)
     check_refused(rows)
-    return _Release(session, how, rows, earlier).plan()
+    return _Release(session, how, rows).plan()
 
 
 def _with_key(attest: dict[str, t.Any], sign: dict[str, t.Any] | None) -> dict[str, t.Any]:
@@ -126,13 +130,6 @@ def _with_key(attest: dict[str, t.Any], sign: dict[str, t.Any] | None) -> dict[s
     if attest.get("key") is not None or attest.get("key_content") is not None or sign is None:
         return attest
     return {**attest, **{name: sign.get(name) for name in ("key", "key_content", "passphrase")}}
-
-
-def _earlier_journal(path: str | None) -> Journal | None:
-    if path is None:
-        return None
-    check_file(os.path.expanduser(path))
-    return Journal.read(path)
 
 
 # --- require
@@ -184,12 +181,12 @@ class _Landing:
 
 @dataclass(frozen=True)
 class _Release:
-    """A release whose tags are decided: plans the rest."""
+    """A release whose tags are decided: plans the rest. ``theirs``: tags that another task wrote meanwhile, by name."""
 
     session: Session
     how: _How
     rows: list[Row]
-    earlier: Journal | None
+    theirs: set[str] = field(default_factory=set)
 
     def plan(self) -> Plan:
         draft = Draft()
@@ -271,17 +268,22 @@ class _Release:
             Entry(row.name, str(row.resolved.item.src), row.kind, row.previous, row.wanted) for row in moves
         )
         wanted = {row.name: row.wanted for row in rows}
-        journal = Journal(entries, tuple(_lock(rows))).after(self.earlier, wanted)
+        journal = Journal(entries, tuple(_lock(rows)))
 
         def run() -> None:
-            journal.write(path)
+            with locked(os.path.dirname(check_file(os.path.expanduser(path)))):
+                journal.after(Journal.read(path), wanted).write(path)
 
         return Step(f"Write to {path} what {len(entries)} tags were.", run)
 
     def _tag_step(self, row: Row, manifests: Manifests) -> Step:
         manifest = manifests.get(row.place) or row.repository.get_raw(row.wanted)
         was = f" (was {row.previous})" if row.previous else ""
-        run = partial(row.move.write, manifest)
+
+        def run() -> None:
+            if not row.move.write(manifest):
+                self.theirs.add(row.name)
+
         return Step(f"Tag {row.name} as {row.wanted}{was}.", run, Cost(bytes_sent=len(manifest.raw)))
 
     def _results(self, rows: list[Row], landings: list[_Landing]) -> Json:
@@ -302,11 +304,9 @@ class _Release:
         """Take back the tags that were written, and the one that may have been; tell what each tag is now."""
         written = len(done) - first  # below 0: the failure came before the first tag
         reached = moves[: written + 1] if written >= 0 else []
-        undone: dict[str, Undone] = {}
-        if reached and self.how.rollback:
-            undone = roll_back(self.session, [row.move for row in reached])
-        elif reached:
-            undone = {row.name: _as_it_is(row.move) for row in reached}
+        own = [row.move for row in reached if row.name not in self.theirs]
+        undone = roll_back(self.session, own) if self.how.rollback else {move.name: _as_it_is(move) for move in own}
+        undone.update((row.name, Undone(LEFT, row.wanted, _THEIRS)) for row in reached if row.name in self.theirs)
         if 0 <= written < len(moves):  # the last one failed: where it has what it had, it was never reached
             last = reached[-1]
             if not undone[last.name].had_moved:

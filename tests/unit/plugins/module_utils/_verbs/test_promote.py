@@ -703,6 +703,21 @@ def test_a_tag_that_moved_between_plan_and_write_is_not_overwritten(sites: Sites
     assert sites.tags("api") == {"latest": hotfix}
 
 
+def test_a_tag_that_another_task_gave_the_same_image_does_not_go_back(sites: Sites) -> None:
+    api = sites.image("api")
+    session = sites.session(retries=0)
+    plan = sites.plan(sites.entry("api", moving_tags=["latest"]), session=session)
+    sites.release(sites.entry("api"))
+    sites.dest.fault("PUT", "manifests/latest", status=500, times=9)
+    with fails(OCIError, "UNKNOWN", says="1 tags could not go back") as caught:
+        plan.apply(session.map)
+    assert sites.tags("api") == {"1.4.2": api}
+    assert statuses(caught.value.details) == {"prod/api:1.4.2": "left", "prod/api:latest": "planned"}
+    row = caught.value.details["images"][0]
+    assert (row["digest"], row["reason"]) == (api, "another task had set it to that before this one did.")
+    assert (caught.value.details["left"], caught.value.details["rolled_back"]) == ([sites.name("api", "1.4.2")], False)
+
+
 def test_a_tag_that_cannot_be_read_back(sites: Sites, monkeypatch: pytest.MonkeyPatch) -> None:
     sites.image("api")
     put = sites.dest.api.manifest_put
@@ -845,6 +860,20 @@ def test_what_an_earlier_run_wrote_stays_in_the_journal(sites: Sites, tmp_path: 
     sites.release(sites.entry("api", moving_tags=["latest"]), journal_path=str(path))
     del sites.dest.api.repos["prod/api"].tags["1.4.2"]  # as if it had been killed before that
     sites.release(sites.entry("api", moving_tags=["latest"]), journal_path=str(path))
+    sites.restore(path)
+    assert sites.tags("api") == {"latest": old}
+
+
+def test_what_another_task_wrote_meanwhile_stays_in_the_journal(sites: Sites, tmp_path: Path) -> None:
+    path = tmp_path / "journal.json"
+    sites.image("api")
+    old = sites.released("api", "latest", version="1.4.1")
+    sites.release(sites.entry("api"), journal_path=str(path))
+    path.rename(tmp_path / "written later")
+    session = sites.session()
+    plan = sites.plan(sites.entry("api", moving_tags=["latest"]), session=session, journal_path=str(path))
+    (tmp_path / "written later").rename(path)
+    plan.apply(session.map)
     sites.restore(path)
     assert sites.tags("api") == {"latest": old}
 
