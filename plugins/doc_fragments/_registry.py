@@ -64,6 +64,7 @@ options:
         source and a destination, that is the destination.
       - "The first of these that has credentials for a registry is used: its entry in O(registries); O(username) and
         O(password); the files of O(auth_file) and the helpers that they name; else access is anonymous."
+      - Where both are empty, none is given. One that is empty alone is an error, as the task would go on as somebody else.
     type: str
   password:
     description: The password of O(username), or an access token that the registry takes as one.

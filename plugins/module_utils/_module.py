@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from ansible.module_utils import basic
+from ansible.module_utils.common.parameters import remove_values
 
 from . import _runner
 from ._errors import InvalidInput, MissingLibrary, OCIError
@@ -146,7 +147,8 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         raise KeyboardInterrupt(number)
 
     for number in STOPPING:
-        signal.signal(number, stop)
+        if signal.getsignal(number) != signal.SIG_IGN:  # a shell's job in the background is not to be interrupted
+            signal.signal(number, stop)
     alarm = signal.getsignal(signal.SIGALRM)
     if callable(alarm):  # inside the controller: the time that the task may take is over, and Ansible raises its error
         signal.signal(signal.SIGALRM, partial(_ring, wake, alarm))
@@ -172,7 +174,7 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         # Secrets that were found on the way stay out of everything that is printed, but for the one that was asked for.
         module.no_log_values.update(session.transport.secrets - {result.get("token")})
         for warning in session.transport.warnings:
-            module.warn(warning)
+            module.warn(remove_values(warning, module.no_log_values))  # newer cores do not
     if error:
         fields = error.fields()
         fields["msg"] += read_as(module.params, error.registry)

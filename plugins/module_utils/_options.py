@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ._errors import InvalidInput
 from ._oci.reference import DOCKER_HUB, Reference, host_of
-from ._registry.credentials import Credential, RunCommand
+from ._registry.credentials import Credential, RunCommand, login_problem
 from ._registry.session import Entry, Session
 from ._registry.transport import Settings, Transport
 
@@ -35,6 +35,7 @@ _ENTRY: Spec = {
     **_REACH,
 }
 _PRIVATE = "PRIVATE KEY-----"
+_MOST = 1_000_000  # seconds are no more than sockets take
 TOGETHER = [("username", "password"), ("client_cert", "client_key")]
 
 # Of every module: fragment _registry.
@@ -203,8 +204,8 @@ def session_from(params: Params, run: RunCommand) -> Session:
     ``run`` runs the programs that hand out credentials. Nothing is requested. Raises InvalidInput, MissingLibrary.
     """
     for name, least in (("timeout", 1), ("retries", 0), ("jobs", 1)):
-        if params[name] < least:
-            raise InvalidInput(f"{name} must be at least {least}, not {params[name]}.")
+        if not least <= params[name] <= _MOST:
+            raise InvalidInput(f"{name} must be {least} to {_MOST}, not {params[name]}.")
     own = _entry(params)
     hosts = acted_on(params) if own.credential else set()
     if len(hosts) > 1:
@@ -225,6 +226,10 @@ def session_from(params: Params, run: RunCommand) -> Session:
 def _entry(params: Params) -> Entry:
     tokens = params.get("identity_token"), params.get("registry_token")
     found = Credential(params["username"], params["password"], *tokens)
+    problem = login_problem(found.username, found.password)
+    if problem:
+        whose = f"registries, entry {params['name']}: " if "name" in params else ""
+        raise InvalidInput(f"{whose}{problem}.")
     reach = {name: params[name] for name in Settings._fields if name in params}
     settings = Settings(**{**reach, "trusted_hosts": tuple(params.get("trusted_hosts") or ())})
     return Entry(params.get("name", ""), settings, found if found.secrets() else None)

@@ -30,7 +30,7 @@ options:
     description:
       - The password, or an access token that the registry takes as one. Required when O(state=present).
       - It is stored as it is, only encoded, in a file that none but its owner can read, unless a credential helper is
-        set up in that file.
+        set up in that file. Where it is stored already, in a file that others can read, the task warns.
     type: str
   state:
     description:

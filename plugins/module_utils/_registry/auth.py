@@ -26,6 +26,8 @@ _REGISTRY = ""  # the name of no repository, which stands for the registry itsel
 class Registry:
     """A registry, shared by threads; ``find`` returns the credential for a repository, or for the whole (empty).
 
+    ``searched`` says in words where, such as `` in FILE``, if that is one place.
+
     Where there is a credential, the registry is asked once, at ``/v2/``, how it wants to see it, before anything else:
     some answer strangers with 404 or with half a list. Where there is none, requests go out as they are. Credentials
     are sent only to who challenged us for them. What a repository demands is remembered for that repository; for others
@@ -33,7 +35,12 @@ class Registry:
     """
 
     def __init__(
-        self, host: str, settings: Settings, transport: Transport, find: t.Callable[[str], Credential | None]
+        self,
+        host: str,
+        settings: Settings,
+        transport: Transport,
+        find: t.Callable[[str], Credential | None],
+        searched: str = "",
     ) -> None:
         plain = settings.plain_http
         if plain is None:
@@ -46,6 +53,7 @@ class Registry:
         self.refused_mounts: set[tuple[str, str]] = set()  # (source, destination) that the login does not reach
         self.refused_login = False  # did its token server say 401?
         self._find = find
+        self._searched = searched
         self._found: dict[str, Credential | CredentialError | None] = {}
         self._lock = threading.Lock()  # never held over the network
         self._flights = Flights()
@@ -91,7 +99,7 @@ class Registry:
         except CredentialError:
             return "anonymously, since the credentials for it cannot be read"
         if not found:
-            return "anonymously, since no credentials for it were found"
+            return f"anonymously, since no credentials for it were found{self._searched}"
         known = f"{f'as {found.username}' if found.username else 'with a token'} (from {found.source})"
         if sent:
             return known

@@ -3,14 +3,40 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import tempfile
-import typing as t
 
 from .._errors import CredentialError
 from .credentials import Credential, RunCommand, normal_key, read_auth_file
+
+
+def check_place(path: str) -> None:
+    """Raise CredentialError where a credentials file cannot be written, as far as that shows; links are followed."""
+    place = os.path.realpath(path)
+    if os.path.exists(place) and not os.path.isfile(place):
+        raise CredentialError(f"The credentials file {path} is no regular file; set auth_file to another one.")
+    folder = os.path.dirname(place)
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        raise _unwritable(path, f"{folder} is no folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unwritable(path, f"the user of the task may not write to the folder {folder}")
+
+
+def _unwritable(path: str, why: str | None) -> CredentialError:
+    return CredentialError(f"The credentials file {path} cannot be written: {why}.")
+
+
+def is_open_to_others(path: str) -> bool:
+    """Can others than its owner read a credentials file?"""
+    try:
+        return bool(os.stat(path).st_mode & 0o077)
+    except OSError:
+        return False
 
 
 def store_entry(path: str, key: str, new_key: str, credential: Credential | None) -> None:
@@ -18,24 +44,28 @@ def store_entry(path: str, key: str, new_key: str, credential: Credential | None
 
     The file is read again under a lock and replaced as a whole, with mode 0600; a link is followed.
     """
-    path = os.path.realpath(path)
-    folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY)
+    check_place(path)
+    place = os.path.realpath(path)
+    folder = os.path.dirname(place)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        config = read_auth_file(path)
-        auths = dict(config.get("auths") or {})
-        names = [name for name in auths if normal_key(name) == key]
-        auths = {name: entry for name, entry in auths.items() if name not in names}
-        if credential:
-            auths[names[0] if names else new_key] = {"auth": credential.basic}
-        _replace(path, {**config, "auths": auths})
-    finally:
-        os.close(lock)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            config = read_auth_file(place)
+            auths = dict(config.get("auths") or {})
+            names = [name for name in auths if normal_key(name) == key]
+            auths = {name: entry for name, entry in auths.items() if name not in names}
+            if credential:
+                auths[names[0] if names else new_key] = {"auth": credential.basic}
+            _replace(place, json.dumps({**config, "auths": auths}, indent="\t") + "\n")
+        finally:
+            os.close(lock)
+    except OSError as exc:
+        raise _unwritable(path, exc.strerror) from None
 
 
-def _replace(path: str, config: t.Mapping[str, t.Any]) -> None:
+def _replace(path: str, text: str) -> None:
     try:
         owner = os.stat(path)
     except FileNotFoundError:
@@ -43,16 +73,18 @@ def _replace(path: str, config: t.Mapping[str, t.Any]) -> None:
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".auth-")  # made with mode 0600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(config, file, indent="\t")
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         if owner and os.geteuid() == 0:
             os.chown(temporary, owner.st_uid, owner.st_gid)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as exc:
         os.unlink(temporary)
-        raise
+        if not isinstance(exc, OSError) or exc.errno != errno.EBUSY:
+            raise
+        with open(path, "w", encoding="utf-8") as file:  # mounted as a file into a container: its name has to stay
+            file.write(text)
 
 
 def store_in_helper(run: RunCommand, helper: str, server: str, credential: Credential | None) -> None:

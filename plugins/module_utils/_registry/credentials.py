@@ -40,6 +40,16 @@ class Credential(t.NamedTuple):
         return {part for part in (self.password, self.identity_token, self.registry_token, basic) if part}
 
 
+def login_problem(username: str | None, password: str | None) -> str:
+    """Say why these are not a login, where one of them is given; empty where they are, or neither is."""
+    if not username and not password:
+        return ""
+    if not username or not password:
+        lacking = "password of " + str(username) if username else "username"
+        return f"the {lacking} is empty, as a variable without a value is; give both, or neither"
+    return f"the username {username!r} has a colon in it, which cannot be sent" if ":" in username else ""
+
+
 def auth_files(auth_file: str | None, env: t.Mapping[str, str]) -> list[str]:
     """Return the files to search, in order; an explicit one is the only one."""
     if auth_file:
@@ -64,7 +74,7 @@ def read_auth_file(path: str) -> dict[str, t.Any]:
         return {}
     except OSError as exc:
         raise CredentialError(f"Cannot read the credentials file {path}: {exc.strerror}.") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict) and all(isinstance(value.get(key) or {}, dict) for key in ("auths", "credHelpers")):
         return value
@@ -116,9 +126,12 @@ def ask_helper(helper: str, server: str, run: RunCommand) -> Credential | None:
         raise CredentialError(f"The credential helper {program} failed for {server}{said}; {advice}.")
     try:
         answer = json.loads(output)
-        username, secret = str(answer["Username"]), str(answer["Secret"])
-    except (ValueError, KeyError, TypeError):
-        raise CredentialError(f"The credential helper {program} answered something that is not JSON.") from None
+        username, secret = answer["Username"], answer["Secret"]
+        if not isinstance(username, str) or not isinstance(secret, str):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        text = f"The credential helper {program} answered something else than a Username and a Secret in JSON"
+        raise CredentialError(f"{text}, for {server}; mend it, or take it out of the credentials file.") from None
     if username == "<token>":
         return Credential(identity_token=secret, source=program)
     return Credential(username, secret, source=program) if secret else None

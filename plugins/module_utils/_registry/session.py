@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from .._oci.reference import Reference, parse_host
+from .._errors import InvalidInput
+from .._oci.reference import Reference, check_repository, host_of
 from .._threads import leave_signals
 from .auth import Registry
 from .client import Repository
@@ -57,8 +58,12 @@ class Session:
         self._entries: dict[str, Entry] = {}
         self._helpers = Helpers(self.run)
         for entry in self.entries:
-            host, slash, path = entry.name.strip("/").partition("/")
-            self._entries[parse_host(host) + slash + path] = entry
+            key = host_of(entry.name)
+            dummy, slash, path = entry.name.strip("/").partition("/")
+            key += slash + check_repository(path, entry.name) if path else ""
+            if key in self._entries:
+                raise InvalidInput(f"registries has two entries for {key}; keep one.")
+            self._entries[key] = entry
 
     def _entry(self, host: str, repository: str) -> Entry:
         found = (self._entries[key] for key in candidates(host, repository) if key in self._entries)
@@ -67,7 +72,8 @@ class Session:
     def registry(self, host: str, repository: str = "") -> Registry:
         """Return the registry at ``host[:port]``, as it is set up for a repository."""
         settings = self._entry(host, repository).settings
-        made = Registry(host, settings, self.transport, lambda name: self.credential(host, name))
+        searched = f" in {self.auth_file}" if self.auth_file else ""
+        made = Registry(host, settings, self.transport, lambda name: self.credential(host, name), searched)
         return self._registries.setdefault((host, settings), made)  # atomic, so that threads share one
 
     def repository(self, reference: Reference, *actions: str) -> Repository:

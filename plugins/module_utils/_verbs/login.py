@@ -12,7 +12,7 @@ from .._oci.reference import check_repository, host_of
 from .._plan import Plan, Step
 from .._registry.auth import Registry
 from .._registry.client import Repository
-from .._registry.credential_store import store_entry, store_in_helper
+from .._registry.credential_store import check_place, is_open_to_others, store_entry, store_in_helper
 from .._registry.credentials import (
     Credential,
     Helpers,
@@ -25,6 +25,7 @@ from .._registry.credentials import (
 )
 from .._registry.refusals import read_error
 from .._registry.session import Session
+from .._registry.urls import origin
 
 
 class _Place(t.NamedTuple):
@@ -54,19 +55,25 @@ def plan_login(
     """
     host = host_of(registry)
     dummy, slash, path = registry.strip("/").partition("/")
-    key = host + slash + (check_repository(path) if path else "")
+    key = host + slash + check_repository(path, registry) if path else host
     files = auth_files(auth_file, os.environ)
     helpers = Helpers(session.run)
     kept = [place for file in files for place in _kept(file, host, key, helpers)]
     if state == "absent":
         return _plan_logout(session, key, host, kept, _preferred(files))
+    if not username or not password:
+        raise InvalidInput("To log in, give a username and a password; one that is empty is none.")
     wanted = Credential(username, password)
     place = kept[0] if kept else _new_place(_preferred(files), host)
     if place.helper and key != host:
         text = f"{place} keeps credentials for {host} alone, not for {key}; log in to {host}, or set auth_file to"
         raise InvalidInput(f"{text} a file without that helper.")
+    if not place.helper:
+        check_place(place.file)
     warnings = _verify(session, host, path, wanted) if verify else ()
     same = _pair(place.credential) == _pair(wanted)
+    if same and not place.helper and is_open_to_others(place.file):
+        warnings += (f"{place.file} can be read by others than its owner; set its mode to 0600.",)
     text = f"Store the credentials of {username} for {key} in {place}."
     return Plan(
         result={"auth_file": place.file},
@@ -79,6 +86,9 @@ def plan_login(
 
 def _plan_logout(session: Session, key: str, host: str, kept: list[_Place], preferred: str) -> Plan:
     """Plan the removal of each place; otherwise the credentials of the next one would be used from then on."""
+    for place in kept:
+        if not place.helper:
+            check_place(place.file)
     where = ", ".join(map(str, kept)) or None
     steps = [
         Step(f"Remove the credentials for {key} from {place}.", _store(session, place, key, host, None))
@@ -136,11 +146,15 @@ def _verify(session: Session, host: str, path: str, wanted: Credential) -> tuple
     session.transport.hide(*wanted.secrets())
     whole = Repository(registry, "", ())
     response = whole.request("GET", "/v2/")
-    if response.status in (401, 403):
+    elsewhere = origin(response.url) != origin(registry.base_url)
+    if response.status in (401, 403) and not elsewhere:
         code, words = read_error(response.discard())
-        said = f": {words}" if words else ""
-        text = f"{host} refused the username and password (HTTP {response.status}{said}); nothing was stored."
-        raise Denied(text, code or ("UNAUTHORIZED" if response.status == 401 else "DENIED"), host, response.status)
+        said = f"HTTP {response.status}{f': {words}' if words else ''}"
+        asked = response.headers.get("WWW-Authenticate", "").split(" ")[0]
+        why = "refused the username and password" if response.authorized else "asked for no username and password"
+        why += f" but for {asked}" if asked and not response.authorized else ""
+        code = code or ("UNAUTHORIZED" if response.status == 401 else "DENIED")
+        raise Denied(f"{host} {why} ({said}); nothing was stored.", code, host, response.status)
     if response.status != 200:
         raise whole.refusal(response, f"The login at {host}")
     response.read_document(1 << 20, f"The login at {host}")

@@ -75,3 +75,35 @@ def test_several_images_of_one_destination_share_its_login(source: FakeRegistry,
     images = [{"src": f"{source.host}/{REPO}:1", "dest": f"{dest.host}/{REPO}:{tag}"} for tag in ("a", "b")]
     assert run_module("oci_copy", {"images": images, **LOGIN})["changed"]
     assert set(dest.tags(REPO)) == {"a", "b"}
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+@pytest.mark.parametrize("given", ["username", "password"])
+def test_half_a_login_is_not_the_login_of_somebody_else(dest: FakeRegistry, given: str, nothing: str | None) -> None:
+    login = {**dict.fromkeys(LOGIN, nothing), given: LOGIN[given]}
+    name = f"{dest.host}/{REPO}:1"
+    for options in (login, {"registries": [{"name": dest.host, **login}]}):
+        result = run_module("oci_digest_info", {"name": name, **options})
+        assert (result["failed"], result["error_code"]) == (True, "INVALID_OPTION"), result
+        assert "is empty, as a variable without a value is" in result["msg"]
+    assert not dest.requests
+
+
+def test_a_login_that_cannot_be_sent(dest: FakeRegistry) -> None:
+    options = {"registry": dest.host, "username": "a:b", "password": PASSWORD, "verify": False}
+    result = run_module("oci_login", options)
+    assert (result["failed"], result["error_code"]) == (True, "INVALID_OPTION"), result
+    assert "'a:b' has a colon" in result["msg"]
+
+
+def test_a_login_that_is_not_given(source: FakeRegistry) -> None:
+    """As templates make it of variables that are only set where there is a login."""
+    options = {"name": f"{source.host}/{REPO}:1", "username": "", "password": ""}
+    assert run_module("oci_digest_info", options)["exists"]
+
+
+@pytest.mark.parametrize("option", ["timeout", "retries", "jobs"])
+def test_numbers_that_nothing_can_be(source: FakeRegistry, option: str) -> None:
+    result = run_module("oci_digest_info", {"name": f"{source.host}/{REPO}:1", option: 99999999999})
+    assert (result["failed"], result["error_code"]) == (True, "INVALID_OPTION"), result
+    assert f"{option} must be" in result["msg"]

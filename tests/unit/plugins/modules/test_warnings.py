@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, run_module
@@ -21,3 +22,12 @@ def test_a_warning(fails: bool) -> None:
         assert result.get("failed", False) is fails
         own = [str(text) for text in result["warnings"] if registry.host in str(text)]  # Ansible keeps those of before
         assert len(own) == 1 and "it was left alone" in own[0]
+
+
+def test_a_warning_that_tells_a_secret() -> None:
+    with FakeRegistry() as registry:
+        headers = {"Warning": f'299 - "your login is {USER}:{PASSWORD}"'}
+        registry.fault("HEAD", status=404, body=b"{}", headers=headers)
+        options = {"name": f"{registry.host}/{REPO}:1", "username": USER, "password": PASSWORD}
+        warnings = str(run_module("oci_digest_info", options)["warnings"])
+        assert "your login is " in warnings and PASSWORD not in warnings

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import CredentialError
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credential_store import (
+    check_place,
     store_entry,
     store_in_helper,
 )
@@ -94,9 +96,44 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="space"):
+    with pytest.raises(CredentialError, match=rf"{path} cannot be written: No space left on device\."):
         store_entry(str(path), "q.io", "q.io", NEW)
     assert os.listdir(path.parent) == ["auth.json"] and path.read_text() == '{"auths": {}}'
+
+
+def test_a_file_that_is_mounted_is_written_in_place(tmp_path, monkeypatch):
+    path = tmp_path / "folder" / "auth.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"auths": {"other.io": ENTRY}, "more": "x" * 1000}))
+    number = path.stat().st_ino
+
+    def busy(source, target):
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    monkeypatch.setattr(os, "replace", busy)
+    store_entry(str(path), "q.io", "q.io", NEW)
+    assert json.loads(path.read_text())["auths"] == {"other.io": ENTRY, "q.io": ENTRY}
+    assert os.listdir(path.parent) == ["auth.json"] and path.stat().st_ino == number
+
+
+def test_what_is_no_file_is_left_alone(tmp_path):
+    """As the null device is, which may be named to say that there are no logins."""
+    path = tmp_path / "device"
+    os.mkfifo(path)
+    with pytest.raises(CredentialError, match=f"{path} is no regular file; set auth_file to another one"):
+        store_entry(str(path), "q.io", "q.io", NEW)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+def test_places_that_cannot_be_written_are_known_before(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CredentialError, match=f"cannot be written: {tmp_path / 'file'} is no folder"):
+        check_place(str(tmp_path / "file" / "more" / "auth.json"))
+    check_place(str(tmp_path / "new" / "folder" / "auth.json"))
+    assert not (tmp_path / "new").exists()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(CredentialError, match=f"may not write to the folder {tmp_path}"):
+        check_place(str(tmp_path / "new" / "auth.json"))
 
 
 def test_writers_at_once_lose_nothing(tmp_path):

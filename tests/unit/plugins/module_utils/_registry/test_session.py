@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.quayside.registry.plugins.module_utils._errors import ConnectionFailed
+from ansible_collections.quayside.registry.plugins.module_utils._errors import ConnectionFailed, InvalidInput
 from ansible_collections.quayside.registry.plugins.module_utils._oci.reference import Reference
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Entry
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
-from ansible_collections.quayside.registry.tests.unit.kit import make_session
+from ansible_collections.quayside.registry.tests.unit.kit import fails, make_session
 
 TEAM, WHOLE, SHORT = (Credential(name, "password") for name in ("team", "whole", "short"))
 HOST = "registry.example:5000"
@@ -49,6 +49,23 @@ def test_an_entry_without_a_login_leaves_it_to_the_others(clean_environment: Pat
     found = make_session(Entry(HOST, Settings())).credential(HOST, "team/app")
     assert found is not None
     assert (found.username, found.source) == ("file", str(docker / "config.json"))
+
+
+@pytest.mark.parametrize("name", [f"https://{HOST}", f"{HOST}/team:1", f"{HOST}/Team", f"{HOST}//team", ""])
+def test_names_of_entries_that_would_fit_nothing(name: str) -> None:
+    with fails(InvalidInput, "INVALID_REFERENCE", says=repr(name)):
+        make_session(Entry(name, Settings(), WHOLE))
+
+
+def test_two_entries_for_one_registry() -> None:
+    with fails(InvalidInput, "INVALID_OPTION", says="registries has two entries for docker.io; keep one"):
+        make_session(Entry("index.docker.io", Settings(), WHOLE), Entry("docker.io", Settings()))
+
+
+def test_a_file_of_credentials_that_was_searched_in_vain_is_named(tmp_path: Path) -> None:
+    file = str(tmp_path / "tpyo.json")
+    session = make_session(auth_file=file)
+    assert session.registry(HOST).who("team/app") == f"anonymously, since no credentials for it were found in {file}"
 
 
 def test_names_of_entries_are_normal() -> None:

@@ -19,7 +19,8 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     Unsupported,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
-from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
+from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Entry, Session
+from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.catalog_info import catalog_info
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.config_info import config_info
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.digest_info import digest_info
@@ -279,6 +280,28 @@ def test_where_a_login_comes_from(clean_environment: Path) -> None:
     file.write_text(json.dumps({"auths": {"a.example": {"username": "me", "password": PASSWORD}}}))
     assert login_info(session, registry="a.example") == {"source": str(file), "username": "me"}
     assert login_info(session, registry="a.example/team/app") == {"source": str(file), "username": "me"}
+
+
+@pytest.mark.parametrize(
+    ("registry", "user"),
+    [
+        ("docker.io/alpine", "library"),
+        ("docker.io/library/alpine:3", "library"),
+        ("index.docker.io/team/app", None),
+        (f"q.example/team/app:1.0@sha256:{'0' * 64}", "team"),
+        ("plain/team/app", "plain"),
+        ("Q.example/team/app/", "team"),
+    ],
+)
+def test_a_login_is_the_one_that_modules_use_for_the_name(
+    clean_environment: Path, registry: str, user: str | None
+) -> None:
+    entries = {"library": "docker.io/library", "team": "q.example/team/app", "plain": "plain/team"}
+    session = make_session(*(Entry(name, Settings(), Credential(who, PASSWORD)) for who, name in entries.items()))
+    assert login_info(session, registry=registry)["username"] == user
+    for name in ("q.example/Team", "q.example//team"):
+        with fails(InvalidInput, "INVALID_REFERENCE", says=name):
+            login_info(session, registry=name)
 
 
 def test_token() -> None:

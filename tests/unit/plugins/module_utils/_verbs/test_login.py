@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,44 @@ def test_what_is_verified_is_what_will_be_stored(tmp_path: Path) -> None:
         stale = make_session(login(registry, Credential(USER, "old")))
         assert plan(registry.host, tmp_path / "auth.json", stale).changed
         assert base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode() in stale.transport.secrets
+
+
+@pytest.mark.parametrize("given", [{"password": ""}, {"password": None}, {"username": ""}, {"username": None}])
+def test_half_a_login_is_none(tmp_path: Path, given: dict[str, Any]) -> None:
+    with fails(InvalidInput, "INVALID_OPTION", says="one that is empty is none"):
+        plan("registry.invalid", tmp_path / "auth.json", verify=False, **given)
+
+
+def test_who_asks_for_something_else_was_sent_no_password(tmp_path: Path) -> None:
+    file = tmp_path / "auth.json"
+    with FakeRegistry(auth=Auth(users=USERS)) as registry, FakeRegistry() as other:
+        refused = {"status": 401, "headers": {"WWW-Authenticate": "Negotiate"}, "times": 9}
+        registry.fault("GET", "/v2/$", **refused)
+        says = "asked for no username and password but for Negotiate (HTTP 401); nothing was stored"
+        with fails(Denied, "UNAUTHORIZED", registry.host, 401, says):
+            plan(registry.host, file)
+        other.fault("GET", "/v2/$", to=f"http://{registry.host}/v2/", times=9)
+        with fails(RegistryError, "UNKNOWN", says=f"{registry.host}, where {other.host} sent us, answered HTTP 401"):
+            plan(other.host, file)
+        assert not file.exists()
+
+
+def test_a_file_that_others_can_read(tmp_path: Path) -> None:
+    file = tmp_path / "auth.json"
+    apply(make_session(), plan("registry.invalid", file, verify=False))
+    assert plan("registry.invalid", file, verify=False).warnings == ()
+    file.chmod(0o644)
+    (warning,) = plan("registry.invalid", file, verify=False).warnings
+    assert warning == f"{file} can be read by others than its owner; set its mode to 0600."
+
+
+def test_a_file_that_cannot_be_written_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "auth.json"
+    apply(make_session(), plan("registry.invalid", file, verify=False))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for refused in (partial(plan, verify=False, password="new"), logout):
+        with fails(CredentialError, "CREDENTIALS_UNUSABLE", says=f"{file} cannot be written"):
+            refused("registry.invalid", file)
 
 
 def test_registry_that_does_not_ask(tmp_path: Path) -> None:
