@@ -15,6 +15,11 @@ description:
   - Of the C(seconds) of a task, C(waited) are those that a registry asked it to wait, or that followed trouble.
   - In check mode it shows what would move, as the plan foretells it. What C(no_log) hides is counted, and not shown.
     Tasks that were skipped are left out.
+  - A task with C(until) counts with all its tries. One with C(async) and C(poll=0) counts once
+    M(ansible.builtin.async_status) has fetched its result, on its own line; its C(seconds) are those that it took to
+    begin it.
+  - What no result tells cannot be counted. That is what failed tasks moved whose results have no C(transfer), what
+    jobs moved whose result nobody fetched, or that is hidden by C(no_log), and what lookups ask for.
 requirements:
   - C(callbacks_enabled = quayside.registry.transfer) in the section C([defaults]) of C(ansible.cfg), or in the
     environment variable E(ANSIBLE_CALLBACKS_ENABLED)
@@ -61,13 +66,30 @@ class Row:
         sizes = [in_words(size) for size in self.counts[:2]]
         return [self.title, *sizes, *map(str, self.counts[2:]), f"{self.seconds:.1f}"]
 
+    def plus(self, other: Row) -> Row:
+        """Return the row with what another one moved and changed, in its own time."""
+        counts = tuple(map(sum, zip(self.counts, other.counts)))
+        return dataclasses.replace(self, counts=counts, images=tuple(dict.fromkeys(self.images + other.images)))
+
 
 def row(title: str, result: t.Mapping[str, t.Any], seconds: float) -> Row:
     """Make a row of a task's result, which may be that of a loop."""
-    found = [item for item in result.get("results") or [result] if isinstance(item, dict)]
-    moved = [item["transfer"] for item in found if isinstance(item.get("transfer"), dict)]
-    counts = tuple(sum(int(transfer.get(name) or 0) for transfer in moved) for name in COUNTS)
+    found = _items(result)
+    counts = tuple(sum(int(_moved(item).get(name) or 0) for item in found) for name in COUNTS)
     return Row(title, counts, seconds, tuple(dict.fromkeys(name for item in found for name in _changed(item))))
+
+
+def _items(result: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """Return the results of a task, of which a loop has several."""
+    several = result.get("results")
+    found = several if several and isinstance(several, list) else [result]
+    return [item for item in found if isinstance(item, dict)]
+
+
+def _moved(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return what a result says that was moved; nothing where it does not say so."""
+    moved = result.get("transfer")
+    return moved if isinstance(moved, dict) else {}
 
 
 def _changed(result: t.Mapping[str, t.Any]) -> list[str]:
@@ -89,6 +111,10 @@ def table(rows: t.Sequence[Row]) -> list[str]:
     return [*lines, *(f"changed: {name}" for name in dict.fromkeys(name for each in rows for name in each.images))]
 
 
+def _is_ours(task: t.Any) -> bool:
+    return str(getattr(task, "resolved_action", None) or task.action).startswith("quayside.registry.")
+
+
 class CallbackModule(CallbackBase):
     """Collects results, and shows them in the end."""
 
@@ -100,6 +126,8 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self._begun: dict[tuple[str, str], float] = {}
+        self._tried: dict[tuple[str, str], list[Row]] = {}
+        self._jobs: dict[str, int] = {}  # those whose results are not known yet: which row is of the task that began it
         self._rows: list[Row] = []
         self._hidden = 0
 
@@ -107,17 +135,37 @@ class CallbackModule(CallbackBase):
         """Note when a task begins on a host."""
         self._begun[host.get_name(), task._uuid] = time.monotonic()
 
+    def v2_runner_retry(self, result: t.Any) -> None:
+        """Note what a try did that is not a task's last."""
+        if _is_ours(result._task):
+            tried = self._tried.setdefault((result._host.get_name(), result._task._uuid), [])
+            tried.append(row("", result._result, 0))
+
     def v2_runner_on_ok(self, result: t.Any) -> None:
         """Note what a task did."""
         task, host, found = result._task, result._host.get_name(), result._result
         begun = self._begun.pop((host, task._uuid), time.monotonic())
-        if not str(getattr(task, "resolved_action", None) or task.action).startswith("quayside.registry."):
-            return
-        if found.get("censored"):
+        tried = self._tried.pop((host, task._uuid), [])
+        if not _is_ours(task):
+            self._fetch(found)
+        elif found.get("censored"):
             self._hidden += 1
         else:
             title = f"{host}: {task.get_name().strip()}{' (foretold)' if task.check_mode else ''}"
-            self._rows.append(row(title, found, time.monotonic() - begun))
+            done = row(title, found, time.monotonic() - begun)
+            for earlier in tried:
+                done = done.plus(earlier)
+            began = [item["ansible_job_id"] for item in _items(found) if "ansible_job_id" in item and not _moved(item)]
+            self._jobs.update(dict.fromkeys(began, len(self._rows)))
+            self._rows.append(done)
+
+    def _fetch(self, found: t.Mapping[str, t.Any]) -> None:
+        """Note what jobs did, where this is what async_status tells of some that have ended; once for each."""
+        for item in _items(found) if self._jobs else ():
+            job = item.get("ansible_job_id")
+            if job in self._jobs and _moved(item):
+                at = self._jobs.pop(job)
+                self._rows[at] = self._rows[at].plus(row("", item, 0))
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         """Note what a task did before it failed, as far as it says."""

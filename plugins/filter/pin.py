@@ -47,10 +47,12 @@ from ansible.errors import AnsibleFilterError
 from ..module_utils._errors import InvalidInput
 from ..module_utils._oci.digest import digest_problem
 from ..module_utils._oci.reference import Reference
+from ..plugin_utils._undefined import refuse_undefined
 
 
 def pin(name: object, digest: object) -> str:
     """Return `registry/repository@digest`. Raises AnsibleFilterError."""
+    refuse_undefined(name, digest)
     for value, what in ((name, "an image reference"), (digest, "a digest")):
         if not isinstance(value, str):
             raise AnsibleFilterError(f"{value!r} is not {what}: it is no string.")

@@ -45,10 +45,12 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils._errors import InvalidInput
 from ..module_utils._oci.reference import Reference
+from ..plugin_utils._undefined import refuse_undefined
 
 
 def reference(name: object) -> dict[str, str | None]:
     """Return the parts of a name. Raises AnsibleFilterError."""
+    refuse_undefined(name)
     try:
         found = Reference.parse(name) if isinstance(name, str) else None
     except InvalidInput as exc:

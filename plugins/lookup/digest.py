@@ -13,7 +13,7 @@ description:
     M(quayside.registry.oci_digest_info), which does the same on a target.
   - The registry is asked each time that the template is used. Keep the answer in a variable
     (M(ansible.builtin.set_fact)) to use it twice.
-  - Files and logins are those of the controller.
+  - Files and logins are those of the controller. Relative paths begin in the folder of the playbook.
 extends_documentation_fragment:
   - quayside.registry._registry
   - quayside.registry._image.platform

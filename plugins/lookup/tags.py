@@ -13,7 +13,7 @@ description:
     on a target.
   - A repository that does not exist has no tags, which is no error.
   - C(lookup) joins them with commas where there are several; use C(query) for a list.
-  - Files and logins are those of the controller.
+  - Files and logins are those of the controller. Relative paths begin in the folder of the playbook.
 extends_documentation_fragment:
   - quayside.registry._registry
   - quayside.registry._image.patterns

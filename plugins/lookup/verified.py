@@ -11,7 +11,7 @@ author: Quayside contributors (@quayside)
 description:
   - Returns the names of images with the digests that were verified, or fails. See M(quayside.registry.oci_verify),
     which does the same on a target.
-  - Files, keys and logins are those of the controller.
+  - Files, keys and logins are those of the controller. Relative paths begin in the folder of the playbook.
 extends_documentation_fragment:
   - quayside.registry._registry
   - quayside.registry._trust
@@ -59,7 +59,10 @@ class LookupModule(RegistryLookup):
     def look(self, session: Session, terms: list[str], params: dict[str, t.Any]) -> list[str]:
         """Return the pinned names of images, all of which are verified."""
         references = [Reference.parse(term) for term in terms]
-        demand = parse_demand({name: params[name] for name in VERIFY}, time.time())
+        options = {name: params[name] for name in VERIFY}
+        if options["keys"]:
+            options["keys"] = [self.path(key) for key in options["keys"]]
+        demand = parse_demand(options, time.time())
         found = session.map(lambda reference: verify(session, reference, demand), references)
         for text in (text for verdicts in found for text in verdicts.warnings):
             session.transport.warn(text)

@@ -36,10 +36,12 @@ import typing as t
 
 from ..module_utils._errors import InvalidInput
 from ..module_utils._oci.reference import Reference
+from ..plugin_utils._undefined import refuse_undefined
 
 
 def is_reference(value: object) -> bool:
     """Say whether this is the name of an image."""
+    refuse_undefined(value)
     try:
         return isinstance(value, str) and bool(Reference.parse(value))
     except InvalidInput:

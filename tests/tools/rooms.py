@@ -45,8 +45,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "action": ("modules", "plugin_utils"),
     "plugin_utils": (*_CONTROLLER, "_threads", "_module"),
     "lookup": (*_CONTROLLER, "_verbs", "plugin_utils"),
-    "filter": _CONTROLLER,
-    "test": _CONTROLLER,
+    "filter": (*_CONTROLLER, "plugin_utils"),
+    "test": (*_CONTROLLER, "plugin_utils"),
     "callback": (*_CONTROLLER, "plugin_utils"),
     "doc_fragments": (),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jinja2
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.quayside.registry.plugins.filter import pin, reference
@@ -48,3 +49,12 @@ def test_pin(name: str) -> None:
 def test_everything_else_fails(work: Any, words: str) -> None:
     with pytest.raises(AnsibleFilterError, match=words):
         work()
+
+
+@pytest.mark.parametrize(
+    "work",
+    [lambda value: take_apart(value), lambda value: put(value, DIGEST), lambda value: put("debian", value)],
+)
+def test_what_is_not_defined_says_so(work: Any) -> None:
+    with pytest.raises(jinja2.UndefinedError, match="'nopevar' is undefined"):
+        work(jinja2.StrictUndefined(name="nopevar"))

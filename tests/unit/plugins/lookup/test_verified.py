@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleLookupError
+from ansible.parsing.dataloader import DataLoader
 from ansible_collections.quayside.registry.plugins.lookup.verified import LookupModule
 from ansible_collections.quayside.registry.plugins.module_utils._trust import keys
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
@@ -33,13 +36,33 @@ def registry(ours: Signer) -> Iterator[FakeRegistry]:
 def look(registry: FakeRegistry, *tags: str, **options: Any) -> list[str]:
     login = {"name": registry.host, "username": LOGIN.username, "password": LOGIN.password}
     names = [f"{registry.host}/{REPO}:{tag}" for tag in tags]
-    return LookupModule().run(names, {}, registries=[login], **options)
+    return LookupModule(DataLoader()).run(names, {}, registries=[login], **options)
 
 
 def test_pinned(registry: FakeRegistry, ours: Signer) -> None:
     digest = registry.tags(REPO)["1"]
     assert look(registry, "1", keys=[ours.public]) == [f"{registry.host}/{REPO}@{digest}"]
     assert look(registry, keys=ours.public) == []
+
+
+@pytest.mark.parametrize("options", [{"keys": ["ours.pub"]}, {"policy_path": "policy.json"}])
+def test_files_beside_the_playbook(
+    registry: FakeRegistry, ours: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    play = tmp_path / "play"
+    play.mkdir()
+    (play / "ours.pub").write_text(ours.public)
+    demand = {
+        "type": "sigstoreSigned",
+        "keyData": b64encode(ours.public.encode()).decode(),
+        "signedIdentity": {"type": "matchRepository"},
+    }
+    (play / "policy.json").write_text(json.dumps({"default": [demand]}))
+    loader = DataLoader()
+    loader.set_basedir(str(play))
+    monkeypatch.chdir(tmp_path)
+    [found] = LookupModule(loader).run([f"{registry.host}/{REPO}:1"], {}, **options)
+    assert found.endswith(registry.tags(REPO)["1"])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jinja2
 import pytest
 from ansible_collections.quayside.registry.plugins.test import pinned, reference
 
@@ -30,3 +31,9 @@ is_pinned = pinned.TestModule().tests()["pinned"]
 )
 def test_both(value: Any, expected: tuple[bool, bool]) -> None:
     assert (is_reference(value), is_pinned(value)) == expected
+
+
+@pytest.mark.parametrize("test", [is_reference, is_pinned])
+def test_what_is_not_defined_says_so(test: Any) -> None:
+    with pytest.raises(jinja2.UndefinedError, match="'nopevar' is undefined"):
+        test(jinja2.StrictUndefined(name="nopevar"))
