@@ -18,8 +18,8 @@ description:
   - A task with C(until) counts with all its tries. One with C(async) and C(poll=0) counts once
     M(ansible.builtin.async_status) has fetched its result, on its own line; its C(seconds) are those that it took to
     begin it.
-  - What no result tells cannot be counted. That is what failed tasks moved whose results have no C(transfer), what
-    jobs moved whose result nobody fetched, or that is hidden by C(no_log), and what lookups ask for.
+  - What no result tells cannot be counted. That is what tasks moved that were killed, what jobs moved whose result
+    nobody fetched, or that is hidden by C(no_log), and what lookups ask for.
 requirements:
   - C(callbacks_enabled = quayside.registry.transfer) in the section C([defaults]) of C(ansible.cfg), or in the
     environment variable E(ANSIBLE_CALLBACKS_ENABLED)

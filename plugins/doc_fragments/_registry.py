@@ -64,7 +64,8 @@ options:
         source and a destination, that is the destination.
       - "The first of these that has credentials for a registry is used: its entry in O(registries); O(username) and
         O(password); the files of O(auth_file) and the helpers that they name; else access is anonymous."
-      - Where both are empty, none is given. One that is empty alone is an error, as the task would go on as somebody else.
+      - Where both are empty, none is given. One that is empty alone is an error, as the task would go on as somebody
+        else.
     type: str
   password:
     description: The password of O(username), or an access token that the registry takes as one.
@@ -129,5 +130,6 @@ notes:
   - "Image names follow Docker's rules: V(alpine) is V(docker.io/library/alpine:latest). Where a name has a tag and a
     digest, the digest decides."
   - A failed task returns RV(ignore:msg), RV(ignore:error_code) (the registry's, such as V(MANIFEST_UNKNOWN), or the
-    collection's own, such as V(INVALID_REFERENCE)), RV(ignore:registry), and RV(ignore:status), the HTTP status.
+    collection's own, such as V(INVALID_REFERENCE)), RV(ignore:registry), RV(ignore:status), the HTTP status, and
+    RV(ignore:transfer).
 """

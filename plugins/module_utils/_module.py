@@ -18,7 +18,7 @@ from ansible.module_utils.common.parameters import remove_values
 
 from . import _runner
 from ._errors import InvalidInput, MissingLibrary, OCIError
-from ._options import SHARED, TOGETHER, Declaration, check_strings, misplaced, read_as, session_from
+from ._options import SHARED, TOGETHER, Declaration, check_strings, misplaced, read_as, session_from, spelled
 from ._registry.progress import Progress
 from ._registry.session import Session
 from ._threads import STOPPING
@@ -155,7 +155,7 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
     result: dict[str, t.Any] = {}
     error: OCIError | None = None
     try:
-        module.no_log_values.update(misplaced(module.params))
+        module.no_log_values.update(spelled([*module.no_log_values, *misplaced(module.params)]))
         check_strings(spec, basic._load_params())
         session = session_from(module.params, lambda command, text: _run_command(module, command, text))
         if watch:

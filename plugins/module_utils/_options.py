@@ -198,6 +198,12 @@ def misplaced(given: t.Any) -> t.Iterator[str]:
             yield from misplaced(value)
 
 
+def spelled(secrets: t.Iterable[str]) -> set[str]:
+    """Return secrets as texts may have them: as they are, and those of several lines in one, or as they are quoted."""
+    forms = ((secret, " ".join(secret.splitlines()), repr(secret)[1:-1]) for secret in secrets)
+    return {form for found in forms for form in found if form}
+
+
 def session_from(params: Params, run: RunCommand) -> Session:
     """Return a session for options as SHARED describes them, converted and with their defaults.
 

@@ -45,11 +45,13 @@ def run(
 ) -> Result:
     """Run a module's verb with these options and return the module's result. Raises OCIError, OSError.
 
-    What is to be written down for later tasks is, also where the verb failed, but not in check mode.
+    An error tells what was transferred, too. What is to be written down for later tasks is, also where the verb failed,
+    but not in check mode.
     """
     try:
         result = _run(declaration, session, params, check, diff, attributes)
-    except OCIError:
+    except OCIError as exc:
+        exc.details = _with_transfer(session, {**exc.details})
         with suppress(OSError):  # what failed before is what has to be told
             _write_down(session, check)
         raise
@@ -121,7 +123,7 @@ def finish(session: Session, plan: Plan, check: bool, diff: bool) -> Result:
         shown["diff"] = {"before": plan.before, "after": after}
     error = plan.judge(shown) if plan.judge else None
     if error:
-        error.details = {**_with_transfer(session, shown), **error.details}
+        error.details = {**shown, **error.details}
         raise error
     return shown
 

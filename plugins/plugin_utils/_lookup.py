@@ -15,7 +15,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
 from ..module_utils._errors import InvalidInput, MissingLibrary, OCIError
-from ..module_utils._options import SHARED, TOGETHER, Spec, check_strings, misplaced, session_from
+from ..module_utils._options import SHARED, TOGETHER, Spec, check_strings, misplaced, session_from, spelled
 from ..module_utils._registry.session import Session
 from ._undefined import refuse_undefined
 
@@ -66,9 +66,9 @@ class RegistryLookup(LookupBase):
         if session:
             secrets |= session.transport.secrets
             for warning in session.transport.warnings:
-                display.warning(_masked(warning, secrets))
+                display.warning(remove_values(warning, spelled(secrets)))
         if problem:
-            raise AnsibleLookupError(_masked(problem, secrets))
+            raise AnsibleLookupError(remove_values(problem, spelled(secrets)))
         return found
 
     def path(self, value: str) -> str:
@@ -79,12 +79,6 @@ class RegistryLookup(LookupBase):
         if not value or "\n" in value:
             return value
         return os.path.join(self._loader.get_basedir(), os.path.expanduser(value))
-
-
-def _masked(text: str, secrets: t.Iterable[str]) -> str:
-    """Mask secrets as modules do, also those that have several lines where an error has them in one, or in quotes."""
-    spelled = {form for secret in secrets for form in (secret, " ".join(secret.splitlines()), repr(secret)[1:-1])}
-    return t.cast(str, remove_values(text, spelled - {""}))
 
 
 def _plain(value: t.Any) -> t.Any:

@@ -31,3 +31,16 @@ def test_a_warning_that_tells_a_secret() -> None:
         options = {"name": f"{registry.host}/{REPO}:1", "username": USER, "password": PASSWORD}
         warnings = str(run_module("oci_digest_info", options)["warnings"])
         assert "your login is " in warnings and PASSWORD not in warnings
+
+
+def test_a_task_that_fails_tells_what_it_has_cost() -> None:
+    with FakeRegistry() as registry:
+        registry.fault("HEAD", status=403)
+        result = run_module("oci_copy", {"src": f"{registry.host}/{REPO}:1", "dest": f"{registry.host}/other:1"})
+        assert result["failed"] and result["transfer"]["requests"] == len(registry.requests) > 0
+
+
+def test_a_key_in_the_wrong_place_is_not_told() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE KEY-----\n"
+    result = run_module("oci_digest_info", {"name": "a.example/b", "platform": key})
+    assert result["failed"] and "MIGHAgEA" not in str(result)
