@@ -20,6 +20,7 @@ with contextlib.suppress(ImportError):  # the transport says that it is missing
     import urllib3
     from urllib3.util.ssl_ import create_urllib3_context
 
+_PROXY_KINDS = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # the names that "openssl rehash" gives to certificates of authorities
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
@@ -156,19 +157,54 @@ class Lines:
 
 
 def connect(url: str, options: dict[str, t.Any]) -> urllib3.PoolManager:
-    """Return connections to a server, through the proxy that the environment names for it, if that is not this host."""
+    """Return connections to a server, through the proxy that the environment names for it, if that is not this host.
+
+    Raises InvalidInput where what it names is no proxy, in words that have none of it: it may hold a password.
+    """
     if network(urlsplit(url).hostname or "") == LOOPBACK or not any(
         name.lower().endswith("_proxy") for name in os.environ
     ):
         return urllib3.PoolManager(**options)
     try:
         from requests.adapters import HTTPAdapter
+        from requests.exceptions import InvalidSchema
         from requests.utils import get_environ_proxies, select_proxy
     except ImportError as exc:
         raise MissingLibrary("requests") from exc
     proxy = select_proxy(url, get_environ_proxies(url))
     if not proxy:
         return urllib3.PoolManager(**options)
-    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    variable, proxy = _variable(proxy), proxy if "://" in proxy else f"http://{proxy}"
+    _check_proxy(proxy, variable)
     adapter = HTTPAdapter(pool_maxsize=options.pop("maxsize"))
-    return t.cast(urllib3.PoolManager, adapter.proxy_manager_for(proxy, **options))
+    try:
+        return t.cast(urllib3.PoolManager, adapter.proxy_manager_for(proxy, **options))
+    except InvalidSchema:
+        text = f"{variable} names a SOCKS proxy, for which this host needs the Python library PySocks; install it"
+        raise InvalidInput(f"{text}, or name a proxy with http://.") from None
+    except ValueError:
+        raise _no_proxy(variable) from None
+
+
+def _variable(proxy: str) -> str:
+    """Return the name of the environment's variable that names this proxy."""
+    names = (name for name, value in os.environ.items() if value == proxy and name.lower().endswith("_proxy"))
+    return next(names, "HTTPS_PROXY or HTTP_PROXY")
+
+
+def _no_proxy(variable: str) -> InvalidInput:
+    text = f"{variable} is not the URL of a proxy; write http://USER:PASSWORD@HOST:PORT, and in a password / # ? @"
+    return InvalidInput(f"{text} percent-encoded, such as %2F for /.")
+
+
+def _check_proxy(proxy: str, variable: str) -> None:
+    try:
+        parts = urlsplit(proxy)
+        host = re.fullmatch(r"\S+", parts.hostname or "") and parts.port != 0
+        whole = host and parts.path in ("", "/") and not (parts.query or parts.fragment)
+    except ValueError:  # a port that is no number, or brackets without an address in them
+        whole = False
+    if not whole or "\\" in proxy:  # urllib3 reads that as the end of the host
+        raise _no_proxy(variable)
+    if parts.scheme not in _PROXY_KINDS:
+        raise InvalidInput(f"{variable} names a proxy of a kind that is not known; write http://HOST:PORT.")

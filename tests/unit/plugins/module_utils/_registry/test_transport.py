@@ -33,6 +33,7 @@ from ansible_collections.quayside.registry.tests.unit.fake_registry.messages imp
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import DEFAULTS, REPO, fails
+from requests.exceptions import InvalidSchema
 
 MANIFEST = f"/v2/{REPO}/manifests/1"
 
@@ -603,6 +604,64 @@ def test_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid:80", None, "proxy") as caught:
         Client(retries=0)("http://registry.invalid/v2/")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://ci:s3cr3tpassw/rd@127.0.0.1:3128",
+        "http://ci:s3cr3tpassw#rd@127.0.0.1:3128",
+        "http://ci:s3cr3tpassw?rd@127.0.0.1:3128",
+        "http://ci:s3cr3tpassw\\rd@127.0.0.1:3128",
+        "http://ci:s3cr3t[passw@127.0.0.1:3128",
+        "http://ci:12/s3cr3t@127.0.0.1:3128",
+        "http://ci:12?s3cr3t@127.0.0.1:3128",
+        "http://ci:12#s3cr3t@127.0.0.1:3128",
+        "ci:s3cr3tpassw/rd@127.0.0.1:3128",
+        "http://ci:s3cr3t@127.0.0.1:port",
+        "http://ci:s3cr3t@127.0.0.1:99999",
+        "http://ci:s3cr3t@:3128",
+        "http://ci:s3cr3t@no host:3128",
+        "http://ci:s3cr3t\u20ac@127.0.0.1:3128",
+        "http://ci:s3cr3t@127.0.0.1:3128/path",
+    ],
+)
+def test_a_proxy_that_is_no_url_is_not_quoted(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    client = Client()
+    with fails(InvalidInput, "INVALID_OPTION", says="HTTP_PROXY is not the URL of a proxy; write http") as caught:
+        client("http://registry.invalid/v2/")
+    assert "s3cr3t" not in str(caught.value) and "rd@" not in str(caught.value)
+    assert client.sleeps == []
+
+
+@pytest.mark.parametrize("proxy", ["{host}", "{url}/", "http://ci:p%2Fss@{host}", "http://ci:p@ss@{host}"])
+def test_what_is_the_url_of_a_proxy(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeRegistry() as server:
+        monkeypatch.setenv("http_proxy", proxy.format(host=server.host, url=server.url))
+        assert Client()("http://registry.invalid/v2/").status == 404
+        assert proxied(server) == ["http://registry.invalid/v2/"]
+
+
+@pytest.mark.parametrize("proxy", ["ftp://ci:s3cr3t@127.0.0.1", "socks9://ci:s3cr3t@127.0.0.1", "s3cr3t://127.0.0.1"])
+def test_a_proxy_of_another_kind(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    client = Client()
+    with fails(InvalidInput, "INVALID_OPTION", says="all_proxy names a proxy of a kind that is not known") as caught:
+        client("https://registry.invalid/v2/")
+    assert "s3cr3t" not in str(caught.value) and client.sleeps == []
+
+
+def test_a_socks_proxy_needs_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    def manager(*dummy: Any, **options: Any) -> None:
+        raise InvalidSchema("Missing dependencies for SOCKS support.")  # as requests has it in place of the real one
+
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", manager)
+    monkeypatch.setenv("all_proxy", "socks5h://ci:s3cr3t@127.0.0.1:1080")
+    client = Client()
+    with fails(InvalidInput, "INVALID_OPTION", says="the Python library PySocks; install it") as caught:
+        client("https://registry.invalid/v2/")
+    assert "s3cr3t" not in str(caught.value) and client.sleeps == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
