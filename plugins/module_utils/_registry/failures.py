@@ -8,7 +8,7 @@ import socket
 import typing as t
 
 from .._errors import ConnectionFailed
-from .urls import address, origin
+from .urls import address, origin, registry_of
 
 # What the text of a TLS error has in it, and what it means. The first that fits is told.
 _TLS = {
@@ -55,7 +55,7 @@ def proxy_refused(url: str, status: int) -> ConnectionFailed:
     else:
         why = f"refused the connection (HTTP {status}); allow it there"
     text = f"Cannot talk to {address(url)}: the proxy that HTTPS_PROXY or HTTP_PROXY names {why}, or set NO_PROXY."
-    failed = ConnectionFailed(text, "", address(url))
+    failed = ConnectionFailed(text, "", registry_of(url))
     failed.final = True
     return failed
 
@@ -88,6 +88,7 @@ def failure(exc: BaseException, url: str, sent_by: str = "") -> ConnectionFailed
     else:
         why = f"the connection broke ({last})"
     via = f" {sent_by} sent us there." if sent_by else ""
-    failed = ConnectionFailed(f"Cannot talk to {address(url)} over {origin(url)[0]}: {why}.{via}", code, address(url))
+    text = f"Cannot talk to {address(url)} over {origin(url)[0]}: {why}.{via}"
+    failed = ConnectionFailed(text, code, registry_of(url))
     failed.final = final
     return failed

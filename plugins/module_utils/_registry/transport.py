@@ -11,7 +11,7 @@ from .._errors import ContentError, MissingLibrary, OCIError
 from .failures import failure, proxy_refused
 from .progress import Progress
 from .retry import Retries
-from .urls import address, origin, resolve_untrusted_url
+from .urls import address, origin, registry_of, resolve_untrusted_url
 
 IMPORT_ERROR: ImportError | None = None
 try:
@@ -190,7 +190,7 @@ class Transport(Retries):
             response.discard()
             url = target
         where = address(url)
-        raise ContentError(f"{where} redirected us more than {_MAX_REDIRECTS} times.", "UNSAFE_URL", where)
+        raise ContentError(f"{where} redirected us more than {_MAX_REDIRECTS} times.", "UNSAFE_URL", registry_of(url))
 
     def _once(
         self, method: str, url: str, settings: Settings, headers: dict[str, str], body: Body, sent_by: str
