@@ -88,6 +88,11 @@ def test_the_url_gives_the_port_and_keeps_its_secrets():
     assert failed.registry == "[::1]:5000" and "[::1]:5000 over http" in str(failed) and "s3cret" not in str(failed)
 
 
+def test_who_sent_us_is_named_where_a_proxy_lets_nobody_through():
+    failed = failure(OSError("Tunnel connection failed: 403 Forbidden"), URL, "r.io")
+    assert str(failed).endswith("or set NO_PROXY. r.io sent us there.")
+
+
 def test_a_chain_that_bites_its_tail_ends():
     first, second = OSError("a"), OSError("b")
     first.__cause__, second.__cause__ = second, first
