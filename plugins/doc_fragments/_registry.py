@@ -96,8 +96,9 @@ options:
     description:
       - A file or folder with certificates (PEM) of authorities that may vouch for the registry, its token server and
         its storage, beside those that are trusted anyway.
-      - These are the ones in the file that E(SSL_CERT_FILE) or E(REQUESTS_CA_BUNDLE) names, else those that the host
-        trusts.
+      - In a folder with names as C(openssl rehash) makes them, only these count, else all files with certificates.
+      - Trusted anyway are the ones that E(SSL_CERT_FILE) names, else the ones that E(REQUESTS_CA_BUNDLE) names, else
+        those that the host trusts.
     type: path
   client_cert:
     description: The certificate (PEM) to identify ourselves with, for registries that want one.

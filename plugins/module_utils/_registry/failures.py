@@ -8,7 +8,7 @@ import socket
 import typing as t
 
 from .._errors import ConnectionFailed
-from .urls import address, origin
+from .urls import address, origin, registry_of
 
 # What the text of a TLS error has in it, and what it means. The first that fits is told.
 _TLS = {
@@ -48,22 +48,26 @@ def _tls_trouble(text: str, last: str) -> tuple[str, bool]:
     return f"the TLS connection failed ({last})", False  # it may only have broken off
 
 
-def proxy_refused(url: str, status: int) -> ConnectionFailed:
+def proxy_refused(url: str, status: int, sent_by: str = "") -> ConnectionFailed:
     """Return the error for a proxy that does not let us through to a URL."""
     if status == 407:
         why = "wants a login (HTTP 407); write http://USER:PASSWORD@HOST:PORT into HTTPS_PROXY or HTTP_PROXY"
     else:
         why = f"refused the connection (HTTP {status}); allow it there"
     text = f"Cannot talk to {address(url)}: the proxy that HTTPS_PROXY or HTTP_PROXY names {why}, or set NO_PROXY."
-    failed = ConnectionFailed(text, "", address(url))
+    failed = ConnectionFailed(f"{text}{_via(sent_by)}", "", registry_of(url))
     failed.final = True
     return failed
+
+
+def _via(sent_by: str) -> str:
+    return f" {sent_by} sent us there." if sent_by else ""
 
 
 def failure(exc: BaseException, url: str, sent_by: str = "") -> ConnectionFailed:
     """Turn what urllib3, requests or a socket raised into a sentence that says what to change.
 
-    ``sent_by`` is the ``host:port`` of the server that told us to go to this URL, where the user did not.
+    ``sent_by`` is the ``host[:port]`` of the server that told us to go to this URL, where the user did not.
     """
     chain = _chain(exc)
     kinds = {kind.__name__ for link in chain for kind in type(link).__mro__}
@@ -71,7 +75,7 @@ def failure(exc: BaseException, url: str, sent_by: str = "") -> ConnectionFailed
     last = (str(chain[-1]) or type(chain[-1]).__name__)[:120]
     tunnel = re.search(r"tunnel connection failed: (\d{3})", text)
     if tunnel:
-        return proxy_refused(url, int(tunnel[1]))
+        return proxy_refused(url, int(tunnel[1]), sent_by)
     code, final = "", False
     if kinds & {"SSLError", "CertificateError"}:
         code = "TLS_ERROR"
@@ -87,7 +91,7 @@ def failure(exc: BaseException, url: str, sent_by: str = "") -> ConnectionFailed
         code, why = "TIMEOUT", "it did not answer in time; check the network, or raise timeout"
     else:
         why = f"the connection broke ({last})"
-    via = f" {sent_by} sent us there." if sent_by else ""
-    failed = ConnectionFailed(f"Cannot talk to {address(url)} over {origin(url)[0]}: {why}.{via}", code, address(url))
+    text = f"Cannot talk to {address(url)} over {origin(url)[0]}: {why}.{_via(sent_by)}"
+    failed = ConnectionFailed(text, code, registry_of(url))
     failed.final = final
     return failed

@@ -10,7 +10,7 @@ from .._errors import ContentError, Denied, NotFound, OCIError, RegistryError, U
 from .._oci.manifest import parse_json
 from .retry import retry_after
 from .transport import Response
-from .urls import address, origin
+from .urls import address, origin, registry_of
 
 VERSION_HEADER = "Docker-Distribution-Api-Version"
 _ABSENT = frozenset(("MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND", "TAG_UNKNOWN"))
@@ -85,6 +85,15 @@ def _advice(response: Response, body: bytes, base_url: str) -> str:
     return next((advice for pattern, advice in _TLS_ADVICE if re.search(pattern, body)), "")
 
 
+def _advice_there(response: Response, host: str, base_url: str) -> str:
+    """Say what to change where an http request was sent on to https at the same host, which is no other server."""
+    first, last = origin(base_url), origin(response.url)
+    if (first[:2], last[:2]) != (("http", last[1]), ("https", first[1])):
+        return ""
+    name = registry_of(response.url)
+    return f" ({_SPEAKS_HTTPS})" if name == host else f" (write {name} and {_SPEAKS_HTTPS})"
+
+
 class _Answer(t.NamedTuple):
     """An answer that is not what was asked for, as far as it is read."""
 
@@ -113,8 +122,8 @@ def refusal(response: Response, what: str, host: str, base_url: str, who: t.Call
     answer = _Answer(what, host, response.status, *read_error(body))
     plain = f"{what}: {host} answered {answer.said}"
     if origin(response.url) != origin(base_url):
-        there = f"{what}: {address(response.url)}, where {host} sent us, answered {answer.said}."
-        return answer.error(RegistryError, there)
+        there = f"{what}: {address(response.url)}, where {host} sent us, answered {answer.said}"
+        return answer.error(RegistryError, f"{there}{_advice_there(response, host, base_url)}.")
     advice = _advice(response, body, base_url)
     if advice:
         return answer.error(RegistryError, f"{plain} ({advice}).")

@@ -17,7 +17,7 @@ from .challenges import Scopes, plainer_scopes
 from .credentials import Credential
 from .refusals import read_error
 from .transport import Response, Settings, Transport
-from .urls import resolve_untrusted_url
+from .urls import origin, resolve_untrusted_url
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -73,7 +73,7 @@ class TokenServers:
     def _exchange(self, wish: Wish, who: t.Callable[[], str]) -> Token:
         """Ask the token server in each of its ways; the first that it has (not 404 or 405) counts."""
         realm = resolve_untrusted_url(self._base_url, wish.realm, self._settings.trusted_hosts)
-        server = f"token server {urlsplit(realm).netloc} of {self._host}"
+        server = f"token server {f'{urlsplit(realm).netloc} ' if self._sent_by(realm) else ''}of {self._host}"
         with self._alone(wish.credential):
             first, *others = self._grants(realm, wish)
             response = first()
@@ -86,6 +86,10 @@ class TokenServers:
                 raise self._no_token(response, server, who)
             return self._read_token(response, server, wish.credential)
 
+    def _sent_by(self, realm: str) -> str:
+        """Return the registry that named a token server; nothing where it is the registry itself."""
+        return "" if origin(realm) == origin(self._base_url) else self._host
+
     def _alone(self, credential: Credential | None) -> t.ContextManager[t.Any]:
         """Let those with an identity token ask one after the other while the server may replace it in each answer."""
         return self._rotation if credential and credential.identity_token and self._rotates else nullcontext()
@@ -94,10 +98,11 @@ class TokenServers:
         """Return the ways to ask for a token, in the order in which they are tried (RFC 6749, 4.3 and 6)."""
         credential = wish.credential
         form = {"client_id": "quayside.registry", "service": wish.service or "", "scope": " ".join(wish.scopes)}
+        sent_by = self._sent_by(realm)
 
         def post(**more: str) -> Response:
             body = urlencode({**form, **more}).encode("ascii")
-            return self._transport.send("POST", realm, self._settings, _FORM, body)
+            return self._transport.send("POST", realm, self._settings, _FORM, body, sent_by=sent_by)
 
         def refresh(identity: str) -> Response:
             return post(grant_type="refresh_token", refresh_token=self._newest_identity.get(identity, identity))
@@ -110,7 +115,7 @@ class TokenServers:
                 query.append(("account", credential.username or ""))
                 headers["Authorization"] = f"Basic {credential.basic}"
             url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
-            return self._transport.send("GET", url, self._settings, headers)
+            return self._transport.send("GET", url, self._settings, headers, sent_by=sent_by)
 
         ways: list[t.Callable[[], Response]] = []
         if credential and credential.identity_token:

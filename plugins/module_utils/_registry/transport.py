@@ -11,7 +11,7 @@ from .._errors import ContentError, MissingLibrary, OCIError
 from .failures import failure, proxy_refused
 from .progress import Progress
 from .retry import Retries
-from .urls import address, origin, resolve_untrusted_url
+from .urls import address, origin, registry_of, resolve_untrusted_url
 
 IMPORT_ERROR: ImportError | None = None
 try:
@@ -138,14 +138,16 @@ class Transport(Retries):
         headers: Headers | None = None,
         body: Body = None,
         repeat: bool = True,
+        sent_by: str = "",
     ) -> Response:
         """Return the final answer to a request, whatever its status, or raise ConnectionFailed.
 
-        With ``repeat``, broken connections and statuses that may pass (429, 5xx) are tried again.
+        With ``repeat``, broken connections and statuses that may pass (429, 5xx) are tried again. ``sent_by`` names the
+        registry that sent us to this URL, where it is not the registry's own.
         """
 
         def attempt() -> Response:
-            return self._follow(method, url, settings, dict(headers or {}), body)
+            return self._follow(method, url, settings, dict(headers or {}), body, sent_by)
 
         return self.again(attempt) if repeat else attempt()
 
@@ -170,13 +172,15 @@ class Transport(Retries):
         if text not in self.warnings:
             self.warnings.append(text)
 
-    def _follow(self, method: str, url: str, settings: Settings, headers: dict[str, str], body: Body) -> Response:
+    def _follow(
+        self, method: str, url: str, settings: Settings, headers: dict[str, str], body: Body, sent_by: str
+    ) -> Response:
         headers.update({"User-Agent": "quayside.registry", "Accept-Encoding": "identity"})
         if not body and method in ("POST", "PUT", "PATCH"):
             headers["Content-Length"] = "0"
         first = url
         for dummy in range(_MAX_REDIRECTS + 1):
-            response = self._once(method, url, settings, headers, body, "" if url == first else address(first))
+            response = self._once(method, url, settings, headers, body, sent_by if url == first else address(first))
             location = response.headers.get("Location")
             followed = (301, 302, 303, 307, 308) if method in ("GET", "HEAD") else (307, 308)
             if response.status not in followed or not location or not isinstance(body, (bytes, type(None))):
@@ -190,7 +194,7 @@ class Transport(Retries):
             response.discard()
             url = target
         where = address(url)
-        raise ContentError(f"{where} redirected us more than {_MAX_REDIRECTS} times.", "UNSAFE_URL", where)
+        raise ContentError(f"{where} redirected us more than {_MAX_REDIRECTS} times.", "UNSAFE_URL", registry_of(url))
 
     def _once(
         self, method: str, url: str, settings: Settings, headers: dict[str, str], body: Body, sent_by: str
@@ -221,7 +225,7 @@ class Transport(Retries):
         response = Response(raw, url, self.progress, "Authorization" in headers, sent_by)
         if response.status == 407:
             response.discard()
-            raise proxy_refused(url, 407)
+            raise proxy_refused(url, 407, sent_by)
         code, *text = "".join(filter(str.isprintable, response.headers.get("Warning", ""))).split('"')
         if code.startswith("299") and text:
             self.warn(text[0])

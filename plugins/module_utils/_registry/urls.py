@@ -23,7 +23,13 @@ def origin(url: str) -> tuple[str, str, int]:
 def address(url: str) -> str:
     """Return the ``host:port`` that a URL names."""
     dummy, host, port = origin(url)
-    return f"{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def registry_of(url: str) -> str:
+    """Return the host that a URL names as users write it: with its port only where that is not the scheme's own."""
+    scheme, dummy, port = origin(url)
+    return address(url).rpartition(":")[0] if (scheme, port) in (("https", 443), ("http", 80)) else address(url)
 
 
 def network(host: str) -> int:
@@ -86,9 +92,9 @@ def resolve_untrusted_url(base: str, target: str, trusted: t.Iterable[str] = ())
     unless the user trusts them by name (``host`` or ``host:port``). An http URL of an https server at the very same
     address is one that the proxy in front of it forgot to correct; it is read as https.
     """
-    where, why = "?", "it is not a URL"
+    where, registry, why = "?", "?", "it is not a URL"
     try:
-        where = address(base)
+        where, registry = address(base), registry_of(base)
         target = urljoin(base, target)
         if base.startswith("https:") and urlsplit(target).netloc.lower() == urlsplit(base).netloc.lower():
             target = re.sub("^http:", "https:", target, flags=re.IGNORECASE)
@@ -97,5 +103,5 @@ def resolve_untrusted_url(base: str, target: str, trusted: t.Iterable[str] = ())
         pass
     if why:
         text = f"{where} told us to go to {ascii(target.partition('?')[0])[:200]}, which is not followed: {why}."
-        raise ContentError(text, "UNSAFE_URL", where)
+        raise ContentError(text, "UNSAFE_URL", registry)
     return target

@@ -136,7 +136,7 @@ class Lab:
         self.looked_up.append(repository)
         return self.credential
 
-    def send(self, method, url, settings, headers=None, body=None):
+    def send(self, method, url, settings, headers=None, body=None, sent_by=""):
         """Be the transport."""
         form = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True)) if body else None
         headers = dict(headers or {})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry import
 from ansible_collections.quayside.registry.plugins.module_utils._registry.blobs import read_blob
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.manifests import put
-from ansible_collections.quayside.registry.plugins.module_utils._registry.refusals import read_error
+from ansible_collections.quayside.registry.plugins.module_utils._registry.refusals import read_error, refusal
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
@@ -732,6 +733,32 @@ def test_a_redirect_that_ends_in_a_refusal_is_not_the_registrys(status: int, bod
             read_blob(repository(registry), Descriptor("", digest, 4))
         assert f"{registry.storage}, where {registry.host} sent us" in str(caught.value)
         assert USER not in str(caught.value)
+
+
+def test_a_registry_that_sends_from_http_to_https(certificates: Any) -> None:
+    """Its login is for https; that the registry was written with plain_http is what has to be changed."""
+    settings = Settings(ca_path=certificates.ca)
+    with FakeRegistry(tls=certificates.server) as secure, FakeRegistry() as registry:
+        registry.fault("*", to=f"{secure.url}/v2/", times=9)
+        secure.fault("*", status=401, times=9)
+        says = f"answered HTTP 401 (write {secure.host} and set plain_http: false, it speaks https)."
+        with fails(RegistryError, "UNKNOWN", registry.host, 401, says):
+            repository(registry, session=make_session(settings=settings)).head("1")
+
+
+@pytest.mark.parametrize(
+    ("base", "url", "says"),
+    [
+        ("http://q.io", "https://q.io/v2/", "sent us, answered HTTP 401 (set plain_http: false, it speaks https)."),
+        ("http://q.io:5000", "https://q.io/v2/", "HTTP 401 (write q.io and set plain_http: false, it speaks https)."),
+        ("http://q.io", "https://storage.example/x", "storage.example:443, where q.io sent us, answered HTTP 401."),
+        ("https://q.io", "https://q.io:8443/x", "q.io:8443, where q.io sent us, answered HTTP 401."),
+    ],
+)
+def test_what_is_said_of_a_refusal_elsewhere(base: str, url: str, says: str) -> None:
+    answer = SimpleNamespace(url=url, status=401, headers={}, discard=lambda: b"")
+    host = base.partition("//")[2]
+    assert str(refusal(answer, "It", host, base, str)).endswith(says)
 
 
 # --- deleting

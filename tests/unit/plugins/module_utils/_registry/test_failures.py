@@ -78,14 +78,19 @@ CASES = [
 @pytest.mark.parametrize(("exc", "code", "final", "word"), CASES)
 def test_failure(exc, code, final, word):
     failed = failure(exc, URL)
-    assert (failed.code, failed.final, failed.registry) == (code, final, "q.io:443")
+    assert (failed.code, failed.final, failed.registry) == (code, final, "q.io")
     assert word in str(failed) and "q.io:443" in str(failed)
     assert len(str(failed)) < 400
 
 
 def test_the_url_gives_the_port_and_keeps_its_secrets():
     failed = failure(OSError("gone"), "http://u:s3cret@[::1]:5000/v2/?token=s3cret")
-    assert failed.registry == "::1:5000" and "s3cret" not in str(failed)
+    assert failed.registry == "[::1]:5000" and "[::1]:5000 over http" in str(failed) and "s3cret" not in str(failed)
+
+
+def test_who_sent_us_is_named_where_a_proxy_lets_nobody_through():
+    failed = failure(OSError("Tunnel connection failed: 403 Forbidden"), URL, "r.io")
+    assert str(failed).endswith("or set NO_PROXY. r.io sent us there.")
 
 
 def test_a_chain_that_bites_its_tail_ends():

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import (
+    ConnectionFailed,
     CredentialError,
     Denied,
     RegistryError,
@@ -219,6 +220,37 @@ def test_the_words_of_a_token_server_are_told(status: int, body: Any, code: str,
         with fails(Denied, code, registry.host, status, words) as caught:
             repository(registry, "pull").head("1")
         assert ("Check the username" in str(caught.value)) is (body == b"")
+
+
+def test_a_token_server_that_cannot_be_reached_was_named_by_the_registry() -> None:
+    with FakeRegistry(auth=Auth(users=USERS, realm="https://tokens.invalid/token")) as registry:
+        target = repository(registry, "pull")
+        with fails(ConnectionFailed, "UNREACHABLE", "tokens.invalid", None, f" {registry.host} sent us there."):
+            target.head("1")
+
+
+def test_a_token_server_that_breaks_off_was_named_by_the_registry() -> None:
+    with FakeRegistry(auth=Auth(users=USERS, realm="other_host")) as registry:
+        registry.fault("*", "/token", action="truncate", times=9)
+        with fails(ConnectionFailed, "UNREACHABLE", registry.token_host, None, f" {registry.host} sent us there."):
+            repository(registry, "pull", session=make_session(login(registry), retries=0)).head("1")
+
+
+def test_a_registry_with_a_token_server_of_its_own_is_named_once() -> None:
+    with FakeRegistry(auth=Auth(users=USERS)) as registry:
+        registry.fault("*", "/token", status=401, times=9)
+        with fails(
+            Denied, "UNAUTHORIZED", registry.host, 401, f"The token server of {registry.host} refused the login"
+        ):
+            repository(registry, "pull").head("1")
+
+
+def test_a_token_server_at_another_host_is_named_beside_the_registry() -> None:
+    with FakeRegistry(auth=Auth(users=USERS, realm="other_host")) as registry:
+        registry.fault("*", "/token", status=401, times=9)
+        says = f"The token server {registry.token_host} of {registry.host} refused the login"
+        with fails(Denied, "UNAUTHORIZED", registry.host, 401, says):
+            repository(registry, "pull").head("1")
 
 
 def test_tokens_are_fetched_side_by_side() -> None:

@@ -7,9 +7,12 @@ import email.utils
 import gzip
 import os
 import socket
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from ansible_collections.quayside.registry.tests.unit.fake_registry.messages imp
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import DEFAULTS, REPO, fails
+from requests.exceptions import InvalidSchema
 
 MANIFEST = f"/v2/{REPO}/manifests/1"
 
@@ -70,7 +74,7 @@ def test_closed_port() -> None:
 
 def test_unknown_host() -> None:
     client = Client()
-    with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid:443", None, "its name does not resolve"):
+    with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid", None, "its name does not resolve"):
         client("https://registry.invalid/v2/")
 
 
@@ -113,6 +117,18 @@ def test_authorities_from_the_environment(certificates: Any, variable: str, monk
         assert Client(registry)("/v2/").status == 200
 
 
+def test_the_first_authorities_of_the_environment_that_exist_count_alone(
+    certificates: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificates.ca)
+    with FakeRegistry(tls=certificates.server) as registry:
+        monkeypatch.setenv("SSL_CERT_FILE", certificates.other_ca)
+        with fails(ConnectionFailed, "TLS_ERROR", registry.host, None, "set ca_path"):
+            Client(registry)("/v2/")
+        monkeypatch.setenv("SSL_CERT_FILE", "/no/such.pem")
+        assert Client(registry)("/v2/").status == 200
+
+
 def test_certificate_for_another_name(certificates: Any) -> None:
     with FakeRegistry(tls=certificates.other_name) as registry:
         client = Client(registry, Settings(ca_path=certificates.ca))
@@ -147,6 +163,8 @@ def test_certificate_file_that_does_not_exist(certificates: Any, option: str) ->
         client = Client(registry, Settings(**{option: "/no/such.pem"}))
         with fails(InvalidInput, "INVALID_OPTION", says="/no/such.pem does not exist"):
             client("/v2/")
+        with fails(InvalidInput, "INVALID_OPTION", says=" does not exist"):
+            Client(registry, Settings(**{option: "/no\0such.pem"}))("/v2/")
 
 
 def test_certificate_file_that_is_none(certificates: Any, tmp_path: Path) -> None:
@@ -155,6 +173,116 @@ def test_certificate_file_that_is_none(certificates: Any, tmp_path: Path) -> Non
         client = Client(registry, Settings(ca_path=str(tmp_path / "ca.pem")))
         with fails(InvalidInput, "INVALID_OPTION", says=f"{tmp_path}/ca.pem does not hold certificates"):
             client("/v2/")
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Be a user to whom files can be closed, as root reads all of them."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def pems(certificates: Any) -> Iterator[Path]:
+    """A folder with `open.pem` and `closed.pem`, which nobody can read; both hold a certificate and its key."""
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        folder = Path(name)
+        folder.chmod(0o755)
+        for path, mode in ((folder / "open.pem", 0o644), (folder / "closed.pem", 0)):
+            path.write_text(Path(certificates.client.cert).read_text() + Path(certificates.client.key).read_text())
+            path.chmod(mode)
+        yield folder
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"ca_path": "closed.pem"}, {"client_cert": "closed.pem"}, {"client_cert": "open.pem", "client_key": "closed.pem"}],
+    ids=["ca_path", "client_cert", "client_key"],
+)
+def test_certificate_file_that_cannot_be_read(pems: Path, options: dict[str, str]) -> None:
+    client = Client(settings=Settings(**{option: str(pems / name) for option, name in options.items()}))
+    with (
+        somebody_else(),
+        fails(InvalidInput, "FILE_ERROR", says=f"{pems}/closed.pem cannot be read: Permission denied."),
+    ):
+        client("https://registry.invalid/v2/")
+    assert client.sleeps == []
+
+
+def test_certificate_file_below_a_folder_that_cannot_be_read(pems: Path) -> None:
+    pems.chmod(0)
+    with somebody_else(), fails(InvalidInput, "FILE_ERROR", says="open.pem cannot be read: Permission denied."):
+        Client(settings=Settings(ca_path=str(pems / "open.pem")))("https://registry.invalid/v2/")
+
+
+def test_authorities_of_the_environment_that_cannot_be_read(pems: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(pems / "closed.pem"))
+    with somebody_else(), fails(InvalidInput, "FILE_ERROR", says="closed.pem cannot be read: Permission denied."):
+        Client()("https://registry.invalid/v2/")
+
+
+@pytest.mark.parametrize("option", ["client_cert", "client_key"])
+def test_a_folder_is_no_client_certificate(certificates: Any, tmp_path: Path, option: str) -> None:
+    settings = Settings(client_cert=certificates.client.cert)._replace(**{option: str(tmp_path)})
+    client = Client(settings=settings)
+    with fails(InvalidInput, "FILE_ERROR", says=f"{tmp_path} cannot be read: Is a directory."):
+        client("https://registry.invalid/v2/")
+    assert client.sleeps == []
+
+
+@pytest.mark.parametrize("variable", ["", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_a_folder_of_authorities(certificates: Any, pems: Path, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As files are named by people, beside others that are none of our business."""
+    (pems / "company.pem").write_bytes(Path(certificates.ca).read_bytes())
+    (pems / "company.key").write_bytes(Path(certificates.client.key).read_bytes())
+    (pems / "README").write_text("Authorities of the company.")
+    (pems / "old").mkdir()
+    for path in pems.iterdir():
+        path.chmod(0 if path.suffix == ".key" else 0o755)
+    if variable:
+        monkeypatch.setenv(variable, str(pems))
+    with FakeRegistry(tls=certificates.server) as registry, somebody_else():
+        assert Client(registry, Settings(ca_path=None if variable else str(pems)))("/v2/").status == 200
+
+
+def test_a_folder_of_authorities_with_hashed_names(certificates: Any, tmp_path: Path) -> None:
+    """OpenSSL looks up what it needs, so that large folders cost nothing, and other files do not count."""
+    openssl = ["openssl", "x509", "-noout", "-subject_hash", "-in", certificates.ca]
+    hashed = subprocess.run(openssl, check=True, capture_output=True, text=True).stdout.strip()
+    (tmp_path / "0a1b2c3d.0").write_bytes(Path(certificates.other_ca).read_bytes())
+    (tmp_path / "company.pem").write_bytes(Path(certificates.ca).read_bytes())
+    with FakeRegistry(tls=certificates.server) as registry:
+        with fails(ConnectionFailed, "TLS_ERROR", registry.host, None, "set ca_path"):
+            Client(registry, Settings(ca_path=str(tmp_path)))("/v2/")
+        (tmp_path / "company.pem").rename(tmp_path / f"{hashed}.0")
+        assert Client(registry, Settings(ca_path=str(tmp_path)))("/v2/").status == 200
+
+
+def test_a_folder_without_authorities(certificates: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    client = Client(settings=Settings(ca_path=str(folder)))
+    for name in ("nothing", "README", "registry.key"):
+        if name != "nothing":
+            (folder / name).write_bytes(Path(certificates.client.key).read_bytes() if "key" in name else b"Nothing.")
+        with fails(InvalidInput, "INVALID_OPTION", says=f"The folder {folder} holds no certificates of authorities in"):
+            client("https://registry.invalid/v2/")
+
+
+def test_a_folder_whose_authorities_cannot_be_read(pems: Path) -> None:
+    (pems / "open.pem").unlink()
+    settings = Settings(ca_path=str(pems))
+    with somebody_else(), fails(InvalidInput, "FILE_ERROR", says="closed.pem cannot be read: Permission denied."):
+        Client(settings=settings)("https://registry.invalid/v2/")
+    pems.chmod(0o311)
+    with somebody_else(), fails(InvalidInput, "FILE_ERROR", says=f"{pems} cannot be read: Permission denied."):
+        Client(settings=settings)("https://registry.invalid/v2/")
 
 
 def test_https_spoken_to_an_http_port() -> None:
@@ -473,9 +601,67 @@ def test_requests_is_needed_for_proxies_alone(monkeypatch: pytest.MonkeyPatch) -
 def test_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("http_proxy", "http://user:secret@127.0.0.1:%d" % server.getsockname()[1])
-    with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid:80", None, "proxy") as caught:
+    with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid", None, "proxy") as caught:
         Client(retries=0)("http://registry.invalid/v2/")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://ci:s3cr3tpassw/rd@127.0.0.1:3128",
+        "http://ci:s3cr3tpassw#rd@127.0.0.1:3128",
+        "http://ci:s3cr3tpassw?rd@127.0.0.1:3128",
+        "http://ci:s3cr3tpassw\\rd@127.0.0.1:3128",
+        "http://ci:s3cr3t[passw@127.0.0.1:3128",
+        "http://ci:12/s3cr3t@127.0.0.1:3128",
+        "http://ci:12?s3cr3t@127.0.0.1:3128",
+        "http://ci:12#s3cr3t@127.0.0.1:3128",
+        "ci:s3cr3tpassw/rd@127.0.0.1:3128",
+        "http://ci:s3cr3t@127.0.0.1:port",
+        "http://ci:s3cr3t@127.0.0.1:99999",
+        "http://ci:s3cr3t@:3128",
+        "http://ci:s3cr3t@no host:3128",
+        "http://ci:s3cr3t\u20ac@127.0.0.1:3128",
+        "http://ci:s3cr3t@127.0.0.1:3128/path",
+    ],
+)
+def test_a_proxy_that_is_no_url_is_not_quoted(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    client = Client()
+    with fails(InvalidInput, "INVALID_OPTION", says="HTTP_PROXY is not the URL of a proxy; write http") as caught:
+        client("http://registry.invalid/v2/")
+    assert "s3cr3t" not in str(caught.value) and "rd@" not in str(caught.value)
+    assert client.sleeps == []
+
+
+@pytest.mark.parametrize("proxy", ["{host}", "{url}/", "http://ci:p%2Fss@{host}", "http://ci:p@ss@{host}"])
+def test_what_is_the_url_of_a_proxy(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeRegistry() as server:
+        monkeypatch.setenv("http_proxy", proxy.format(host=server.host, url=server.url))
+        assert Client()("http://registry.invalid/v2/").status == 404
+        assert proxied(server) == ["http://registry.invalid/v2/"]
+
+
+@pytest.mark.parametrize("proxy", ["ftp://ci:s3cr3t@127.0.0.1", "socks9://ci:s3cr3t@127.0.0.1", "s3cr3t://127.0.0.1"])
+def test_a_proxy_of_another_kind(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    client = Client()
+    with fails(InvalidInput, "INVALID_OPTION", says="all_proxy names a proxy of a kind that is not known") as caught:
+        client("https://registry.invalid/v2/")
+    assert "s3cr3t" not in str(caught.value) and client.sleeps == []
+
+
+def test_a_socks_proxy_needs_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    def manager(*dummy: Any, **options: Any) -> None:
+        raise InvalidSchema("Missing dependencies for SOCKS support.")  # as requests has it in place of the real one
+
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", manager)
+    monkeypatch.setenv("all_proxy", "socks5h://ci:s3cr3t@127.0.0.1:1080")
+    client = Client()
+    with fails(InvalidInput, "INVALID_OPTION", says="the Python library PySocks; install it") as caught:
+        client("https://registry.invalid/v2/")
+    assert "s3cr3t" not in str(caught.value) and client.sleeps == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -491,7 +677,7 @@ def test_a_proxy_that_wants_a_login_is_not_the_registry(monkeypatch: pytest.Monk
     with FakeRegistry() as proxy:
         proxy.fault(status=407, times=9)
         monkeypatch.setenv("http_proxy", proxy.url)
-        with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid:80", None, "the proxy that"):
+        with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid", None, "the proxy that"):
             Client()("http://registry.invalid/v2/")
         assert proxy.count() == 1
 
@@ -500,7 +686,7 @@ def test_a_proxy_that_refuses_the_tunnel_is_not_the_registry(monkeypatch: pytest
     with FakeRegistry() as proxy:
         proxy.fault("CONNECT", status=403, times=9)
         monkeypatch.setenv("https_proxy", proxy.url)
-        with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid:443", None, "the proxy"):
+        with fails(ConnectionFailed, "UNREACHABLE", "registry.invalid", None, "the proxy"):
             Client(retries=0)("https://registry.invalid/v2/")
 
 

@@ -7,8 +7,10 @@ import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError
 from ansible_collections.quayside.registry.plugins.module_utils._registry.urls import (
     LOOPBACK,
+    address,
     network,
     origin,
+    registry_of,
     resolve_untrusted_url,
 )
 from hypothesis import given, settings
@@ -28,6 +30,24 @@ from hypothesis import strategies as st
 )
 def test_origin(url, wanted):
     assert origin(url) == wanted
+
+
+@pytest.mark.parametrize(
+    ("url", "where", "registry"),
+    [
+        ("https://q.io/v2/", "q.io:443", "q.io"),
+        ("https://q.io:443/v2/", "q.io:443", "q.io"),
+        ("http://q.io/v2/", "q.io:80", "q.io"),
+        ("http://q.io:443/v2/", "q.io:443", "q.io:443"),
+        ("https://q.io:80/v2/", "q.io:80", "q.io:80"),
+        ("https://q.io:5000/v2/", "q.io:5000", "q.io:5000"),
+        ("http://[::1]:1/v2/", "[::1]:1", "[::1]:1"),
+        ("https://[FD00::1]/v2/", "[fd00::1]:443", "[fd00::1]"),
+    ],
+)
+def test_a_server_is_named_as_users_write_it(url, where, registry):
+    """What names it in results is what plays compare with the name that they have."""
+    assert (address(url), registry_of(url)) == (where, registry)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +175,7 @@ def test_refused(base, target):
 def test_the_refusal_names_both_and_no_query():
     with pytest.raises(ContentError, match=r"q\.io:443.*http://cdn\.io/x") as caught:
         resolve_untrusted_url(NAMED, "http://cdn.io/x?signature=s3cret")
-    assert caught.value.registry == "q.io:443" and "s3cret" not in str(caught.value)
+    assert caught.value.registry == "q.io" and "s3cret" not in str(caught.value)
 
 
 @settings(max_examples=200, deadline=None)
