@@ -84,8 +84,21 @@ class Target:
         text = f"Tag {self.reference} as {manifest.digest}{was}."
         if self.reference.digest:
             text = f"Put {self.reference}."
-        run = partial(put, self.repository, self.reference.target, manifest)
-        return Step(text, run, Cost(bytes_sent=len(manifest.raw)))
+        return Step(text, partial(self._put, manifest), Cost(bytes_sent=len(manifest.raw)))
+
+    def _put(self, manifest: Manifest) -> None:
+        """Put it there, unless the tag was moved since it was looked at, minutes ago perhaps: Refused (TAG_MOVED)."""
+        target = self.reference.target
+        if not self.reference.digest and self.is_certain:
+            found = self.repository.head(target, writing=True)
+            now = found.digest if found else None
+            if now == manifest.digest:
+                return
+            if now != self.previous:
+                text = f"{self.reference} was {self.previous or 'absent'} when the task began, and is"
+                text += f" {now or 'absent'} now, so it was not overwritten; run the task again."
+                raise Refused(text, "TAG_MOVED", self.reference.registry)
+        put(self.repository, target, manifest)
 
 
 def destination(name: Reference, dest: str | None) -> Reference:

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from .._errors import InvalidInput
 from .._oci.reference import Reference, check_repository, host_of
 from .._threads import leave_signals
 from .auth import Registry
@@ -61,8 +60,8 @@ class Session:
             key = host_of(entry.name)
             dummy, slash, path = entry.name.strip("/").partition("/")
             key += slash + check_repository(path, entry.name) if path else ""
-            if key in self._entries:
-                raise InvalidInput(f"registries has two entries for {key}; keep one.")
+            if self._entries.get(key, entry)[1:] != entry[1:]:
+                self.transport.warn(f"registries has two entries for {key} that differ; the last one counts.")
             self._entries[key] = entry
 
     def _entry(self, host: str, repository: str) -> Entry:

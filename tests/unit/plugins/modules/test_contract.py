@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from ansible_collections.quayside.registry.plugins.module_utils import _runner
 from ansible_collections.quayside.registry.plugins.module_utils._options import SHARED, Declaration
 from ansible_collections.quayside.registry.plugins.module_utils._registry import transport
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
@@ -1103,6 +1104,52 @@ def test_second_run_changes_nothing(module: str, case: Case, place: Place) -> No
     assert not [line for line in again.get("actions", []) if not line.startswith("Keep ")]
     if "diff" in again:
         assert again["diff"]["before"] == again["diff"]["after"]
+
+
+def tags_of(registry: FakeRegistry) -> dict[tuple[str, str], str]:
+    """All tags but those of cosign, which are merged: (repository, tag) -> digest."""
+    repositories = registry.api.repos
+    return {
+        (repo, tag): digest
+        for repo in repositories
+        for tag, digest in registry.tags(repo).items()
+        if not tag.startswith("sha256-")
+    }
+
+
+@each_case
+def test_what_others_push_meanwhile_stays(
+    module: str, case: Case, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at a tag and its write, or its deletion, lies the whole transfer."""
+    case.stock(place)
+    before = tags_of(place.registry)
+    run_module(module, case.options(place))
+    after = tags_of(place.registry)
+    moved = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    theirs: dict[tuple[str, str], str] = {}
+    apply = _runner._apply
+    (tmp_path / "again").mkdir()
+
+    with FakeRegistry(auth=place.registry.auth) as registry:
+
+        def after_others(*args: Any) -> Any:
+            theirs.update(
+                {(repo, tag): registry.add_image(repo, tag, [tar_of({"theirs": tag})]) for repo, tag in moved}
+            )
+            return apply(*args)
+
+        again = Place(registry, tmp_path / "again")
+        stock(again)
+        case.stock(again)
+        options = case.options(again)
+        monkeypatch.setattr(_runner, "_apply", after_others)
+        result = json.loads(module_output(module, options))
+        now = tags_of(registry)
+    if module == "oci_index" and not result.get("failed"):
+        assert set(theirs.values()) <= {one["digest"] for one in result["manifests"]}
+    else:
+        assert {key: now.get(key) for key in theirs} == theirs, result
 
 
 def alike(one: Any, other: Any) -> bool:

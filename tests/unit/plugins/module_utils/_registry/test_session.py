@@ -58,8 +58,11 @@ def test_names_of_entries_that_would_fit_nothing(name: str) -> None:
 
 
 def test_two_entries_for_one_registry() -> None:
-    with fails(InvalidInput, "INVALID_OPTION", says="registries has two entries for docker.io; keep one"):
-        make_session(Entry("index.docker.io", Settings(), WHOLE), Entry("docker.io", Settings()))
+    session = make_session(Entry("index.docker.io", Settings(), TEAM), Entry("docker.io", Settings(), WHOLE))
+    assert session.transport.warnings == ["registries has two entries for docker.io that differ; the last one counts."]
+    assert session.credential("docker.io", "team/app") == WHOLE
+    same = make_session(Entry("a.example", Settings(), TEAM), Entry("A.example", Settings(), TEAM))
+    assert same.transport.warnings == []
 
 
 def test_a_file_of_credentials_that_was_searched_in_vain_is_named(tmp_path: Path) -> None:
