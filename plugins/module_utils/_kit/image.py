@@ -7,6 +7,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._errors import ContentError, NotFound
+from .._oci.digest import digest_problem
 from .._oci.image import check_image
 from .._oci.index import filter_index
 from .._oci.manifest import Descriptor, Json, Manifest, parse_json
@@ -39,12 +40,17 @@ class Image:
 
     @property
     def diff_ids(self) -> list[str]:
-        """The digests of the uncompressed layers, bottom to top. Raises ContentError where they do not fit."""
+        """The digests of the uncompressed layers, bottom to top. Raises ContentError for others, or too few."""
         found = (self.config.get("rootfs") or {}).get("diff_ids") or []
         if len(found) != len(self.layers):
             count = f"{self.what} has {len(self.layers)} layers, but its config lists {len(found)} of them"
             raise ContentError(f"{count} (rootfs.diff_ids).", "CONFIG_INVALID")
-        return [str(diff_id) for diff_id in found]
+        for diff_id in found:
+            problem = digest_problem(diff_id)
+            if problem:
+                text = f"The config of {self.what} names the layer {diff_id!r} (rootfs.diff_ids), which {problem}."
+                raise ContentError(text, "CONFIG_INVALID")
+        return list(found)
 
     @property
     def platform(self) -> Platform | None:
