@@ -248,13 +248,20 @@ def read_as(params: Params, registry: str | None) -> str:
     """
     if not registry or not registry.startswith((DOCKER_HUB, "registry-1.docker.io")):
         return ""
-    images = _named(params, "src", "dest", "name")
+    images = [*_named(params, "src", "dest", "name"), *_members(params)]
     names = [params.get(key) for key in ("name", "src", "dest", "old_base", "new_base", "base", "other")]
     for text in [*images, *(params.get("names") or []), *(name for name in names if name)]:
         reference = Reference.parse(text)
         if reference.registry == DOCKER_HUB and not text.lower().startswith((f"{DOCKER_HUB}/", "index.docker.io/")):
             return f" ({text} names no registry, so it was read as {reference.name}.)"
     return ""
+
+
+def _members(params: Params) -> list[str]:
+    """Return what ``manifests`` names; a digest alone is one of the repository of the index."""
+    entries = [entry.get("name") if isinstance(entry, dict) else entry for entry in params.get("manifests") or []]
+    names = [name for name in entries if name and isinstance(name, str)]
+    return [name for name in names if not name.startswith(("sha256:", "sha512:"))]
 
 
 def acted_on(params: Params) -> set[str]:

@@ -52,6 +52,8 @@ options:
     description:
       - Copy only these platforms of an index, such as V(linux/amd64) or V(linux/arm/v7). V(linux) alone matches every
         Linux. It is an error if one of them is not there.
+      - Where nothing in an index is said to be for one of them, the configs of images without a platform tell, and the
+        first that fits is copied.
       - The result is an index of these, with their attestations. Unless this leaves nothing out, its digest is another
         than that of the source.
     type: list

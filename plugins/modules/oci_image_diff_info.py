@@ -69,7 +69,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-same: {type: bool, returned: success, description: "Whether the two are one image, with one digest."}
+same: {type: bool, returned: success, description: "Whether the two are one image: whether their digests are the same."}
 reference: {type: str, returned: success, description: The name of the image that was compared with its digest.}
 digest: {type: str, returned: success, description: The digest of that image.}
 media_type: {type: str, returned: success, description: The media type of RV(digest).}
@@ -78,12 +78,17 @@ other_digest: {type: str, returned: success, description: The digest of the othe
 differences:
   description:
     - What is different. C(before) is that of O(name), C(after) that of O(other); null stands for nothing.
-    - Images can differ in digest alone, such as by their media types.
+    - What is not compared is not listed, so images that are not RV(same) may have no differences here. These are media
+      types, C(artifactType) and C(subject), annotations of layers, the history and the list of layers in the configs,
+      and how their JSON is written.
   type: dict
   returned: success
   contains:
     config:
-      description: Settings in the configs, but for the list of layers and the history.
+      description:
+        - Settings in the configs, but for the list of layers and the history.
+        - Variables are told one by one. Where only their order differs, or one is there twice, C(config.Env) has them
+          all.
       type: list
       elements: dict
       contains:

@@ -50,10 +50,13 @@ options:
         the same repository, or a dictionary.
       - "The keys of a dictionary are C(name), such a reference; C(platform), as V(os/architecture[/variant]); and
         C(annotations), a dictionary, where null removes one."
-      - For an image, C(platform) is what the index says in place of what the config of the image says. For an index
-        that is taken member by member, it chooses which of them.
+      - For an image, C(platform) is what the index says in place of what the config of the image says.
+      - For an index that is taken member by member, C(platform) chooses which of them, and of those of indexes in it.
+        Where none is said to be for it, the configs of those without a platform tell.
       - With O(state=absent), a dictionary may have C(platform) without C(name), which removes all that are for it.
       - A member that is there already keeps its descriptor, except for what is given here.
+      - An image that is listed several times, for several platforms, is there for each of them. Where it is listed once
+        with C(platform) and is there for one other platform alone, it changes that one.
       - An artifact has no platform; its type is kept.
     type: list
     elements: raw

@@ -96,6 +96,7 @@ options:
   index_annotations:
     description:
       - Annotations of the index itself to set, in the way of O(labels). It is an error if O(name) is a single image.
+      - A manifest list of Docker's format has no annotations, so none can be set in one.
     type: dict
   config_patch:
     description:

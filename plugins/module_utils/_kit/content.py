@@ -162,10 +162,10 @@ def _plan_blobs(session: Session, draft: Draft, needs: list[_Need], planned: Pla
         slot = (need.dest.registry.host, digest)
         if slot in at:
             mounts.append(_mount_step(need, at[slot]))
-        elif not need.local and source.registry.host == need.dest.registry.host and source.name != need.dest.name:
-            mounts.append(_mount_step(need, source))
         elif not need.local and is_foreign(need.item.media_type) and not has_blob(source, digest):
             draft.warn(f"The layer {digest} is not in {source} (it may not be distributed), so it is not copied.")
+        elif not need.local and source.registry.host == need.dest.registry.host and source.name != need.dest.name:
+            mounts.append(_mount_step(need, source))
         else:
             at[slot] = need.dest
             pushes.append(_push_step(need))

@@ -321,7 +321,7 @@ class _Editor:
             return member.json
         value = {**member.json, "mediaType": new.media_type, "digest": new.digest, "size": len(new.raw)}
         value.pop("data", None)
-        if "platform" in value:
+        if isinstance(value.get("platform"), dict):
             merged = {**value["platform"], **self.platform_changes(member, old)}
             value["platform"] = {key: item for key, item in merged.items() if item}
         return value

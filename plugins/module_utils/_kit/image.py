@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass
+from functools import partial
 
 from .._errors import ContentError, NotFound
-from .._oci.image import check_image
+from .._oci.digest import digest_problem
+from .._oci.image import check_image, not_image
 from .._oci.index import filter_index
 from .._oci.manifest import Descriptor, Json, Manifest, parse_json
+from .._oci.mediatype import MANIFESTS
 from .._oci.parts import parts
 from .._oci.platform import Platform
 from .._oci.reference import Reference
@@ -39,12 +42,17 @@ class Image:
 
     @property
     def diff_ids(self) -> list[str]:
-        """The digests of the uncompressed layers, bottom to top. Raises ContentError where they do not fit."""
+        """The digests of the uncompressed layers, bottom to top. Raises ContentError for others, or too few."""
         found = (self.config.get("rootfs") or {}).get("diff_ids") or []
         if len(found) != len(self.layers):
             count = f"{self.what} has {len(self.layers)} layers, but its config lists {len(found)} of them"
             raise ContentError(f"{count} (rootfs.diff_ids).", "CONFIG_INVALID")
-        return [str(diff_id) for diff_id in found]
+        for diff_id in found:
+            problem = digest_problem(diff_id)
+            if problem:
+                text = f"The config of {self.what} names the layer {diff_id!r} (rootfs.diff_ids), which {problem}."
+                raise ContentError(text, "CONFIG_INVALID")
+        return list(found)
 
     @property
     def platform(self) -> Platform | None:
@@ -103,12 +111,20 @@ def member(
 ) -> Manifest:
     """Return the image of an index for a platform; see ``find_image``. ``get`` may know manifests from elsewhere."""
 
-    def own_platform(image: Manifest) -> Platform | None:
+    def own(image: Manifest) -> Platform | None:
         return Platform.from_json(read_config(repository, image, repository.full(image.digest)))
 
     with repository.named():
         getter = get or (lambda item: repository.get(item.digest))
-        return find_image(manifest, wanted, getter, own_platform, str(reference))
+        return find_image(manifest, wanted, getter, own, str(reference))
+
+
+def own_platform(repository: Repository, item: Descriptor) -> Platform | None:
+    """Return the platform that the config of a member of an index names; None for what is no image."""
+    image = repository.get(item.digest) if item.media_type in MANIFESTS else None
+    if image is None or not_image(image):
+        return None
+    return Platform.from_json(read_config(repository, image, repository.full(image.digest)))
 
 
 def described(reference: Reference, manifest: Descriptor | Manifest | None) -> dict[str, t.Any]:
@@ -128,11 +144,12 @@ def choose_platforms(source: Repository, reference: Reference, platforms: t.Sequ
     """
     manifest = source.get(reference.target)
     if manifest.is_index:
-        return filter_index(manifest, platforms, str(reference), lambda item: source.get(item.digest))
+        own = partial(own_platform, source)
+        return filter_index(manifest, platforms, str(reference), lambda item: source.get(item.digest), own)
     has_config = bool(parts(manifest, "config"))
-    own = Platform.from_json(read_config(source, manifest, str(reference))) if has_config else None
-    if not any(wanted.matches(own) for wanted in platforms):
+    found = Platform.from_json(read_config(source, manifest, str(reference))) if has_config else None
+    if not any(wanted.matches(found) for wanted in platforms):
         asked = ", ".join(map(str, platforms))
-        text = f"{reference} is a single image for {own or 'no platform'}, and {asked} was asked for."
+        text = f"{reference} is a single image for {found or 'no platform'}, and {asked} was asked for."
         raise ContentError(text, "PLATFORM_NOT_FOUND", reference.registry)
     return manifest

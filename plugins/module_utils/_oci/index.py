@@ -96,61 +96,60 @@ def slot(member: Descriptor) -> tuple[str, ...] | None:
     return (platform.os, platform.architecture, variant, platform.os_version, features)
 
 
-def merge(existing: t.Iterable[Descriptor], wanted: t.Iterable[Member]) -> list[Descriptor]:
+@dataclass(eq=False)
+class _Row:
+    """A member of an index that is being changed: as it was (None: it is new), and as it is to be."""
+
+    old: Descriptor | None
+    item: Descriptor
+    wanted: bool = False
+
+
+def merge(existing: t.Iterable[Descriptor], wanted: t.Iterable[Member], exclusive: bool = False) -> list[Descriptor]:
     """Return the members with the wanted ones among them, each digest once for a platform, in a stable order.
 
     A new one takes the place of what there is for its platform, else it comes last. What was replaced goes, and with
-    it its attestations.
+    it its attestations. With ``exclusive``, all goes that is not wanted.
     """
-    there = list({identity(old): old for old in existing}.values())
-    updated: dict[Identity, Descriptor] = {}
-    new: dict[Identity, Descriptor] = {}
+    rows = [_Row(old, old) for old in {identity(old): old for old in existing}.values()]
     wanted = list(wanted)
     for member in wanted:
-        pool = [*there, *new.values()]
-        hits = [old for old in pool if old.digest == member.item.digest]
-        if member.platform or _count_platforms(wanted, member.item.digest) > 1:
-            hits = _of_platform(member, hits, updated)
-        for old in hits:
-            known = new if identity(old) in new else updated
-            known[identity(old)] = member.over(known.get(identity(old), old))
+        hits = _rows_of(member, rows, wanted)
         if not hits:
-            new[identity(member.over())] = member.over()
-    made = [*updated.values(), *new.values()]
-    slots = {slot(item) for item in made} - {None}
-    replaced = {identity(old) for old in there if identity(old) not in updated and slot(old) in slots}
-    staying = {item.digest for item in made}
-    staying.update(old.digest for old in there if identity(old) not in replaced)
-    gone = {digest for digest, dummy in replaced} - staying
-    result: list[Descriptor] = []
-    for old in there:
-        if identity(old) in updated:
-            result.append(updated[identity(old)])
-        elif identity(old) in replaced:
-            heir = next((item for item in new.values() if slot(item) == slot(old)), None)
+            hits = [_Row(None, member.item)]
+            rows += hits
+        for row in hits:
+            row.item, row.wanted = member.over(row.item), True
+    slots = {slot(row.item) for row in rows if row.wanted} - {None}
+    replaced = [row for row in rows if not row.wanted and slot(row.item) in slots]
+    gone = {row.item.digest for row in replaced} - {row.item.digest for row in rows if row not in replaced}
+    new = [row for row in rows if row.old is None]
+    result: list[_Row] = []
+    for row in (row for row in rows if row.old):
+        if row in replaced:
+            heir = next((other for other in new if slot(other.item) == slot(row.item)), None)
             if heir:
-                result.append(new.pop(identity(heir)))
-        elif attests(old) not in gone:
-            result.append(old)
-    return [*result, *new.values()]
+                new.remove(heir)
+                result.append(heir)
+        elif row.wanted or attests(row.item) not in gone:
+            result.append(row)
+    return [row.item for row in [*result, *new] if row.wanted or not exclusive]
 
 
-def _count_platforms(wanted: t.Iterable[Member], digest: str) -> int:
-    return len({identity(member.over()) for member in wanted if member.item.digest == digest})
+def _rows_of(member: Member, rows: list[_Row], wanted: list[Member]) -> list[_Row]:
+    """Return the rows that a member is about, which has its digest: those for its platform, or for none that is named.
 
-
-def _of_platform(member: Member, same: list[Descriptor], updated: t.Container[Identity]) -> list[Descriptor]:
-    """Return those descriptors of a member's digest that are for its platform, or for none that is named.
-
-    A platform that the user gives is set on the only descriptor of that digest which nothing else is about.
+    Of an image that is wanted once, that is every row if no platform was given, and the only row there is otherwise,
+    whose platform is changed. Of one that is wanted for several platforms, each has a row of its own.
     """
+    same = [row for row in rows if row.item.digest == member.item.digest]
     platform = member.platform or platform_of(member.item)
-    if platform is None:
+    several = len({identity(each.over()) for each in wanted if each.item.digest == member.item.digest}) > 1
+    if platform is None or not (member.platform or several):
         return same
-    exact = [old for old in same if platform_of(old) == platform]
-    silent = [old for old in same if platform_of(old) is None]
-    renamed = same if member.platform and len(same) == 1 and identity(same[0]) not in updated else []
-    return exact or silent or renamed
+    exact = [row for row in same if platform_of(row.item) == platform]
+    silent = [row for row in same if platform_of(row.item) is None]
+    return exact or silent or (same if len(same) == 1 and not several else [])
 
 
 def without(existing: t.Sequence[Descriptor], gone: t.Callable[[Descriptor], bool]) -> list[Descriptor]:
@@ -210,23 +209,34 @@ def no_platform(index: Manifest, wanted: Platform, what: str) -> ContentError:
 
 
 def filter_index(
-    index: Manifest, wanted: t.Sequence[Platform], what: str, get: t.Callable[[Descriptor], Manifest] | None = None
+    index: Manifest,
+    wanted: t.Sequence[Platform],
+    what: str,
+    get: t.Callable[[Descriptor], Manifest] | None = None,
+    own_platform: t.Callable[[Descriptor], Platform | None] = lambda member: None,
 ) -> Manifest:
     """Return the index with only the members for the wanted platforms, and the attestations of those.
 
     Order, annotations and unknown fields stay. Every wanted platform must be there (PLATFORM_NOT_FOUND). A member that
-    is an index and names no platform counts, as a whole, for those of its own members; ``get`` reads it. The same
-    index comes back, byte for byte, when nothing is left out.
+    is an index and names no platform counts, as a whole, for those of its own members; ``get`` reads it. Where nothing
+    else is for a platform, it is the first of the images without one whose config names it, as ``own_platform`` reads
+    it. The same index comes back, byte for byte, when nothing is left out.
     """
     found = [(member, _platforms_of(member, get)) for member in members(index)]
+    silent = [item for item in members(index) if not (platform_of(item) or attests(item) or item.media_type in INDEXES)]
+    by_config = []
     for pattern in wanted:
         if not any(pattern.matches(platform) for dummy, platforms in found for platform in platforms):
-            raise no_platform(index, pattern, what)
+            fitting = next((item for item in silent if pattern.matches(own_platform(item))), None)
+            if fitting is None:
+                raise no_platform(index, pattern, what)
+            by_config.append(fitting)
     chosen = [
         member
         for member, platforms in found
         if any(pattern.matches(platform) for pattern in wanted for platform in platforms)
     ]
+    chosen += by_config
     kept = {identity(member) for member in chosen}
     digests = {member.digest for member in chosen}
     keep = [member for member in members(index) if identity(member) in kept or attests(member) in digests]

@@ -59,7 +59,7 @@ def image_diff_info(
     }
     if first.manifest.digest != second.manifest.digest:
         before, after = first.image(), second.image()
-        differences["config"] = _changes(_settings(before.config), _settings(after.config), "path")
+        differences["config"] = _config_changes(before.config, after.config)
         differences["layers"] = _layers(before, after)
         one_notes, two_notes = (image.manifest.json.get("annotations") or {} for image in (before, after))
         differences["annotations"] = _changes(one_notes, two_notes, "name")
@@ -97,6 +97,15 @@ def _changes(before: Table, after: Table, key: str) -> list[Row]:
     """Return a row for each name that has another value, None standing for none."""
     names = sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
     return [{key: name, "before": before.get(name), "after": after.get(name)} for name in names]
+
+
+def _config_changes(before: Json, after: Json) -> list[Row]:
+    """Return a row for each setting that has another value, and one for variables that differ in order or number."""
+    rows = _changes(_settings(before), _settings(after), "path")
+    one, two = ((config.get("config") or {}).get("Env") for config in (before, after))
+    if one != two and not any(row["path"].startswith("config.Env") for row in rows):
+        rows.append({"path": "config.Env", "before": one, "after": two})
+    return sorted(rows, key=lambda row: str(row["path"]))
 
 
 def _settings(config: Json) -> dict[str, t.Any]:

@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from .._errors import ContentError, InvalidInput, NotFound, Refused
 from .._kit.content import Wanted, plan_content
-from .._kit.image import read_config
+from .._kit.image import own_platform, read_config
 from .._kit.target import Target, destination
-from .._oci.image import attests, not_image
+from .._oci.image import attests, build, not_image
 from .._oci.index import (
     Changes,
+    Identity,
     Member,
     check_index,
     describe,
@@ -31,6 +32,7 @@ from .._oci.mediatype import DOCKER_LIST, INDEXES, MANIFESTS, OCI_INDEX, is_dock
 from .._oci.parts import members
 from .._oci.platform import Platform
 from .._oci.reference import Reference
+from .._oci.walk import MAX_DEPTH, too_deep
 from .._plan import Draft, Outcome, Plan, Step
 from .._registry.client import Repository
 from .._registry.manifests import put
@@ -86,10 +88,7 @@ class _Wish:
                 "true puts one in its place."
             )
             raise ContentError(text, "NOT_AN_INDEX")
-        found = without(merge(members(base) if base else [], self.add), self.gone)
-        if self.exclusive:
-            wanted = {identity(member.over()) for member in self.add}
-            found = [item for item in found if identity(item) in wanted]
+        found = without(merge(members(base) if base else [], self.add, self.exclusive), self.gone)
         media_type = self.media_type or (base.media_type if base else None)
         if not media_type:
             media_type = DOCKER_LIST if found and is_docker(found[0].media_type) else OCI_INDEX
@@ -165,6 +164,7 @@ def _observe(
         have.setdefault(item.digest, []).append(item)
     found = session.map(partial(_resolve, session, have, flatten, state), given, "images")
     if state == "present":
+        found = [_apart(session, entry, found, have) for entry in found]
         _refuse_conflicts(found)
     return _Seen(repository, source, where, in_place, base, found)
 
@@ -266,8 +266,30 @@ def _resolve(session: Session, have: Have, flatten: bool, state: str, given: _Gi
             return _Found(given, None, tuple(Member(item) for item in inside))
         if opened or not known:
             return _look_inside(repository, given, repository.get(head.digest), have, flatten)
-    about = known[:1] if given.platform else known
+    about = [_bare(known[0])] if given.platform else known
     return _Found(given, None, tuple(Member(item, given.platform, given.annotations) for item in about))
+
+
+def _bare(item: Descriptor) -> Descriptor:
+    """Return a descriptor without its annotations, which may be about one of the platforms of an image alone."""
+    value = {key: part for key, part in item.json.items() if key != "annotations"}
+    return Descriptor(item.media_type, item.digest, item.size, value)
+
+
+def _apart(session: Session, entry: _Found, every: list[_Found], have: Have) -> _Found:
+    """Return an entry without the members that others name with their platform, where it names the image alone.
+
+    It stands for what else the index has of that image, or for what the config of the image says.
+    """
+    given, reference = entry.given, entry.given.reference
+    named = {identity(member.over()) for other in every if other.given.platform for member in other.members}
+    left = tuple(member for member in entry.members if identity(member.item) not in named)
+    if entry.repository or given.platform or not reference or left == entry.members:
+        return entry
+    if left:
+        return replace(entry, members=left)
+    repository = session.repository(reference)
+    return _look_inside(repository, given, repository.get(entry.members[0].item.digest), have, False)
 
 
 def _look_inside(repository: Repository, given: _Given, manifest: Manifest, have: Have, flatten: bool) -> _Found:
@@ -277,9 +299,32 @@ def _look_inside(repository: Repository, given: _Given, manifest: Manifest, have
     found = members(manifest)
     if given.platform:
         with repository.named():
-            found = members(filter_index(manifest, [given.platform], repository.full(manifest.digest)))
+            found = _for_platform(repository, manifest, given.platform)
     described = (item if item.digest in have else _described(repository, item) for item in found)
     return _Found(given, repository, tuple(_taken(item, given.annotations) for item in described))
+
+
+def _for_platform(repository: Repository, index: Manifest, platform: Platform) -> list[Descriptor]:
+    """Return the images of an index for a platform, and their attestations; of indexes in it, theirs.
+
+    Configs are asked only where no descriptor names that platform. Raises ContentError (PLATFORM_NOT_FOUND).
+    """
+    what = repository.full(index.digest)
+    found = [item.json for item in _opened(repository, index, what)]
+    flat = build({**index.json, "manifests": found}, index.media_type)
+    return members(filter_index(flat, [platform], what, own_platform=partial(own_platform, repository)))
+
+
+def _opened(repository: Repository, index: Manifest, what: str, depth: int = 1) -> list[Descriptor]:
+    """Return the members of an index, those of indexes that name no platform in the place of these, each once."""
+    if depth >= MAX_DEPTH:
+        raise too_deep(what)
+    found: dict[Identity, Descriptor] = {}
+    for item in {identity(item): item for item in members(index)}.values():
+        nested = item.media_type in INDEXES and not platform_of(item)
+        inside = _opened(repository, repository.get(item.digest), what, depth + 1) if nested else [item]
+        found.update((identity(each), each) for each in inside)
+    return list(found.values())
 
 
 def _taken(item: Descriptor, annotations: Changes) -> Member:
@@ -288,7 +333,9 @@ def _taken(item: Descriptor, annotations: Changes) -> Member:
 
 def _described(repository: Repository, item: Descriptor) -> Descriptor:
     """Give a member of an index the platform of its config where the index names none."""
-    if item.media_type not in MANIFESTS or "platform" in item.json or "artifactType" in item.json or attests(item):
+    if item.media_type not in MANIFESTS or attests(item):
+        return item
+    if item.json.get("platform") or item.json.get("artifactType"):
         return item
     manifest = repository.get(item.digest)
     own = describe(manifest, _config(repository, manifest))

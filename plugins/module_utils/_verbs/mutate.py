@@ -13,6 +13,7 @@ from .._kit.image import Image
 from .._oci.config import Changes, edit_config
 from .._oci.image import artifact_type
 from .._oci.manifest import Json, Manifest
+from .._oci.mediatype import DOCKER_LIST
 from .._oci.patches import Strings, edit_annotations, edit_manifest, patch, strings, words
 from .._oci.reference import Reference
 from .._plan import Plan
@@ -124,7 +125,12 @@ class _Mutation:
 
     def edit_index(self, index: Manifest) -> Manifest:
         self.has_index = True
-        return edit_annotations(index, self.index_annotations)
+        edited = edit_annotations(index, self.index_annotations)
+        before, after = ((each.json.get("annotations") or {}).items() for each in (index, edited))
+        if edited.media_type == DOCKER_LIST and not after <= before:
+            text = f"{self.name} is a manifest list of Docker's format, which has no annotations"
+            raise InvalidInput(f"{text}; make it an OCI index with oci_index and format: oci before index_annotations.")
+        return edited
 
     def edit_artifact(self, manifest: Manifest) -> Manifest:
         if self.for_images:

@@ -23,6 +23,8 @@ HUB = "registry-1.docker.io:443"
         ({"src": "reg.example/a", "dest": "team/app"}, HUB, "team/app names no registry"),
         ({"images": [{"src": "reg.example/a", "dest": "team/b"}]}, HUB, "team/b names no registry"),
         ({"names": ["reg.example/a", "team/c"]}, HUB, "team/c names no registry"),
+        ({"name": "reg.example/a", "manifests": ["sha256:1", "team/d"]}, HUB, "team/d names no registry"),
+        ({"name": "reg.example/a", "manifests": [{"name": "e"}]}, HUB, "e names no registry, so it was read as"),
     ],
 )
 def test_what_was_read_as_docker_hub(params: dict[str, Any], registry: str, says: str) -> None:
@@ -38,6 +40,7 @@ def test_what_was_read_as_docker_hub(params: dict[str, Any], registry: str, says
         ({"name": "team/app"}, "reg.example"),
         ({"name": "team/app"}, None),
         ({}, HUB),
+        ({"name": "reg.example/a", "manifests": ["sha256:1", {"platform": "linux/arm64"}, 1]}, HUB),
     ],
 )
 def test_what_was_not(params: dict[str, Any], registry: str | None) -> None:

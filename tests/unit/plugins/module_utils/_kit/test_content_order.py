@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_INDEX, digest_of
+from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_INDEX, digest_of, gzipped
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, add_platforms, complete, run_module
 
@@ -53,3 +53,32 @@ def test_manifests_go_before_every_index_and_tags_last(registry: FakeRegistry) -
     ]
     assert kinds == sorted(kinds, key=["manifest", "index", "tag"].index)
     assert set(kinds) == {"manifest", "index", "tag"}
+
+
+@pytest.mark.parametrize("verb", ["oci_copy", "oci_mutate", "oci_index"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_foreign_layer_goes_to_another_repository_where_the_source_has_it(
+    registry: FakeRegistry, verb: str, there: bool
+) -> None:
+    data = f"foreign {verb} {there}".encode() * 100
+    urls = ["https://elsewhere.example/layer"]
+    layer = {"mediaType": FOREIGN, "digest": digest_of(data), "size": len(data), "urls": urls}
+    registry.add_image(REPO, "1", layers=[LAYERS[0], layer])
+    if there:
+        registry.add_blob(REPO, data)
+    source, dest = f"{registry.host}/{REPO}:1", f"{registry.host}/team/other:1"
+    options: dict[str, dict[str, Any]] = {
+        "oci_copy": {"src": source, "dest": dest},
+        "oci_mutate": {"name": source, "dest": dest, "labels": {"a": "b"}},
+        "oci_index": {"name": dest, "manifests": [source]},
+    }
+    registry.reset_log()
+    result = run_module(verb, options[verb])
+    assert result["changed"], result
+    assert "1" in registry.tags("team/other")
+    assert (digest_of(data) in registry.blobs("team/other")) is there
+    assert (digest_of(data) in str(result.get("warnings"))) is not there
+    assert any(f"Mount the blob {digest_of(data)}" in text for text in result["actions"]) is there
+    asked = [request.path.rpartition("/")[2] for request in registry.requests if f"{REPO}/blobs/" in request.path]
+    assert asked.count(digest_of(data)) == 1
+    assert digest_of(gzipped(LAYERS[0])) not in asked

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_MANIFEST
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, complete, run_module
+from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 
 ATTESTED = "vnd.docker.reference.digest"
 
@@ -83,3 +85,60 @@ def test_nothing_is_kept_where_it_is_the_same(registry: FakeRegistry) -> None:
     result = label(registry, **options)
     assert not result["changed"]
     assert said(result) == ""
+
+
+@pytest.mark.parametrize("platform", [None, 0, "linux/amd64", []])
+def test_a_platform_that_is_none_is_as_absent(registry: FakeRegistry, platform: Any) -> None:
+    digest = registry.add_image(REPO, layers=LAYERS)
+    registry.add_index(REPO, "1", [{**registry.descriptor(REPO, digest), "platform": platform}])
+    result = label(registry)
+    assert result["changed"], result
+    [found] = registry.manifest(REPO, "1")["manifests"]
+    assert (found["digest"] != digest, found["platform"]) == (True, platform)
+    flat = run_module("oci_flatten", {"name": f"{registry.host}/{REPO}:1"})
+    assert flat["changed"], flat
+
+
+NO_DIGESTS = ([1, 2], [{}, {}], [None, None], ["one", "two"], ["sha256:1", "md5:2"])
+
+
+@pytest.mark.parametrize("diff_ids", NO_DIGESTS)
+@pytest.mark.parametrize(
+    ("module", "options", "code"),
+    [
+        ("oci_append", {"files": [{"path": "/etc/x", "content": "y"}]}, "CONFIG_INVALID"),
+        ("oci_append", {"layers": "tar"}, "CONFIG_INVALID"),
+        ("oci_flatten", {}, "CONFIG_INVALID"),
+        ("oci_rebase", {"old_base": "base", "new_base": "base"}, "CONFIG_INVALID"),
+        ("oci_rebase", {"old_base": "1", "new_base": "new"}, "CONFIG_INVALID"),
+        ("oci_export", {"path": "out.tar"}, "CONFIG_INVALID"),
+        ("oci_pull", {"path": "out.tar", "format": "docker-archive"}, None),
+        ("oci_file_info", {"path": "/first"}, None),
+        ("oci_validate", {}, "INVALID_IMAGE"),
+        ("oci_config_info", {}, None),
+        ("oci_image_diff_info", {"other": "base", "files": True}, None),
+        ("oci_base_info", {"base": "base"}, "CONFIG_INVALID"),
+    ],
+)
+def test_diff_ids_that_are_no_digests(
+    registry: FakeRegistry, tmp_path: Path, module: str, options: dict[str, Any], code: str | None, diff_ids: list[Any]
+) -> None:
+    """One sentence says so where they matter; nobody else minds."""
+    registry.add_image(REPO, "1", layers=LAYERS, config={"rootfs": {"type": "layers", "diff_ids": diff_ids}})
+    for tag in ("base", "new"):
+        registry.add_image(REPO, tag, layers=[LAYERS[0], tar_of({tag: tag})])
+    tar = tmp_path / "layer.tar"
+    tar.write_bytes(LAYERS[1])
+    given = dict(options, name=f"{registry.host}/{REPO}:1")
+    for name in ("old_base", "new_base", "base", "other"):
+        if name in given:
+            given[name] = f"{registry.host}/{REPO}:{given[name]}"
+    if "layers" in given:
+        given["layers"] = [str(tar)]
+    if module in ("oci_export", "oci_pull"):
+        given["path"] = str(tmp_path / given["path"])
+    result = run_module(module, given)
+    assert result.get("error_code") == code, result
+    if code:
+        assert "rootfs.diff_ids" in result["msg"] or repr(diff_ids[0]) in result["msg"]
+        assert "\n" not in result["msg"]

@@ -190,3 +190,37 @@ def test_an_index_that_stays_the_same_keeps_its_bytes() -> None:
     assert make_index(odd, [], OCI_INDEX, {"a": None}) is odd
     assert list(make_index(odd, [item(1)], OCI_INDEX, {}).json) == ["manifests", "schemaVersion"]
     assert base.json == {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [item(1).json]}
+
+
+SEVERAL = ("linux/amd64", "linux/386", "linux/arm64")
+entries = st.lists(st.sampled_from(SEVERAL), min_size=2, max_size=3, unique=True)
+there = st.lists(st.sampled_from([None, *SEVERAL, "linux/s390x"]), max_size=4, unique=True)
+
+
+def rows(found: list[Descriptor]) -> list[tuple[int, str]]:
+    return sorted((number, str(platform_of(member) or "")) for number, member in zip(numbers(found), found))
+
+
+@given(entries, there, st.lists(st.sampled_from(SEVERAL), max_size=2, unique=True), st.booleans())
+def test_one_image_is_wanted_for_several_platforms(
+    wanted: list[str], before: list[str | None], other: list[str], exclusive: bool
+) -> None:
+    """In any order of the entries, whatever the index has of that image, or has of another one for a platform."""
+    mine = [Member(item(1), Platform.parse(platform)) for platform in wanted]
+    existing = [item(1, platform) for platform in before]
+    existing += [item(2, platform) for platform in other if platform not in before]
+    once = merge(existing, mine, exclusive)
+    asked = {(1, platform) for platform in wanted}
+    left = {(number, platform) for number, platform in rows(existing) if platform not in ("", *wanted)}
+    silent = {(1, "")} if None in before and asked <= set(rows(existing)) else set()
+    assert set(rows(once)) == (asked if exclusive else asked | left | silent)
+    assert len(rows(once)) == len(set(rows(once)))
+    assert [member.json for member in merge(once, mine, exclusive)] == [member.json for member in once]
+
+
+@pytest.mark.parametrize("platforms", [[None, "linux/amd64"], ["linux/amd64", None]])
+def test_an_entry_without_a_platform_beside_one_that_has_it(platforms: list[str | None]) -> None:
+    wanted = [Member(item(1), Platform.parse(name) if name else None) for name in platforms]
+    found = merge([item(2, "linux/amd64")], wanted)
+    assert rows(found) == [(1, "linux/amd64")]
+    assert rows(merge(found, wanted)) == rows(found)

@@ -754,3 +754,19 @@ def test_tags_of_signatures_are_left_out_where_platforms_are_chosen() -> None:
 def test_no_images_are_nothing_to_do() -> None:
     planned = plan(make_session(), images=[])
     assert (planned.changed, planned.result["images"], planned.result["reference"]) == (False, [], None)
+
+
+def test_platforms_of_an_index_that_names_none(pair: Pair) -> None:
+    """Then the configs are asked, as the info modules do; of two that fit, the first is taken."""
+    found = []
+    for platform in ("linux/amd64", "linux/arm64", "linux/arm64"):
+        layer = str(len(found)).encode() * 50
+        item = pair.source.descriptor(REPO, pair.source.add_image(REPO, layers=[layer], platform=platform))
+        found.append({key: value for key, value in item.items() if key != "platform"})
+    named = {**found[0], "platform": {"architecture": "s390x", "os": "linux"}}
+    note = pair.source.add_attestation(REPO, found[1]["digest"])
+    pair.source.add_index(REPO, "1", [*found, note, named])
+    pair.copy("1", ":small", platforms=["linux/arm64", "linux/s390x"])
+    assert pair.dest.manifest(COPY, "small")["manifests"] == [found[1], note, named]
+    with fails(ContentError, "PLATFORM_NOT_FOUND", pair.source.host, None, "no image for linux/riscv64"):
+        pair.plan("1", ":none", platforms=["linux/riscv64"])

@@ -274,3 +274,15 @@ def test_what_cannot_be_compared() -> None:
         add(registry, "2", tar_of(dict.fromkeys("abcde", "")))
         with fails(ContentError, "LIMIT_EXCEEDED", registry.host, says="max_entries"):
             look(registry, files=True, limits={"max_entries": 6})
+
+
+@pytest.mark.parametrize("env", [["B=2", "A=1"], ["A=1", "B=2", "A=1"]])
+def test_variables_that_differ_in_order_or_number_alone(env: list[str]) -> None:
+    with FakeRegistry() as registry:
+        add(registry, "1", tar_of({"a": "1"}), config={"config": {"Env": ["A=1", "B=2"], "User": "me"}})
+        add(registry, "2", tar_of({"a": "1"}), config={"config": {"Env": env}, "author": "you"})
+        assert look(registry)["differences"]["config"] == [
+            {"path": "author", "before": None, "after": "you"},
+            {"path": "config.Env", "before": ["A=1", "B=2"], "after": env},
+            {"path": "config.User", "before": "me", "after": None},
+        ]

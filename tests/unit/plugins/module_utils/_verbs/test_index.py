@@ -7,6 +7,7 @@ import copy
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -521,3 +522,84 @@ def test_each_profile(name: str) -> None:
         assert digests(registry, "2") == [*digests(registry), new]
         assert complete(registry, REPO, "2")
         assert not plan(registry, *given, name=f"{REPO}:2")[1].changed
+
+
+SEVERAL = ("linux/amd64", "linux/386", "linux/arm64")
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("before", [(), ("linux/386",), ("linux/386", "linux/arm64"), (None,), SEVERAL[::-1]])
+@pytest.mark.parametrize("wanted", [*permutations(SEVERAL), *permutations(SEVERAL[:2])])
+def test_one_image_for_several_platforms(
+    wanted: tuple[str, ...], before: tuple[str | None, ...], exclusive: bool
+) -> None:
+    """All of them are there after one run, and stay in the second, which `run` looks at."""
+    with FakeRegistry() as registry:
+        one = image(registry, "a")
+        if before:
+            bare = {key: value for key, value in registry.descriptor(REPO, one).items() if key != "platform"}
+            named = [platform.split("/") if platform else None for platform in before]
+            platforms = [{"platform": {"architecture": text[1], "os": text[0]}} if text else {} for text in named]
+            registry.add_index(REPO, "1", [{**bare, **platform} for platform in platforms])
+        ref = f"{registry.host}/{REPO}:a"
+        planned = run(registry, *({"name": ref, "platform": platform} for platform in wanted), exclusive=exclusive)
+        found = [(item["digest"], item["platform"]) for item in planned.result["manifests"]]
+        left = set() if exclusive else {platform for platform in before if platform}
+        assert sorted(found) == sorted((one, platform) for platform in {*wanted, *left})
+
+
+@pytest.mark.parametrize("before", [[], ["linux/386"], ["linux/amd64"], ["linux/386", "linux/amd64"]])
+@pytest.mark.parametrize("turn", [1, -1])
+def test_an_image_as_its_config_says_and_for_another_platform(before: list[str], turn: int) -> None:
+    """What is said of the one for each platform is not said of the other."""
+    with FakeRegistry() as registry:
+        one = image(registry, "a")
+        ref = f"{registry.host}/{REPO}:a"
+        if before:
+            entries = [{"name": one, "platform": platform, "annotations": {"old": platform}} for platform in before]
+            run(registry, *entries)
+        wanted: list[Any] = [{"name": ref, "annotations": {"x": "y"}}, {"name": ref, "platform": "linux/386"}]
+        run(registry, *wanted[::turn])
+        found = {item["platform"]["architecture"]: item.get("annotations") or {} for item in members(registry)}
+        assert found.keys() == {"amd64", "386"}
+        assert found["amd64"].get("x") == "y"
+        assert "x" not in found["386"]
+        for platform in ("linux/386", "linux/amd64"):
+            assert found[platform.split("/")[1]].get("old") == (platform if platform in before else None)
+
+
+def test_exclusive_keeps_members_that_got_their_platform_from_their_config() -> None:
+    with FakeRegistry() as registry:
+        bare = registry.descriptor("src/app", image(registry, None, repo="src/app"))
+        registry.add_index("src/app", "1", [{**bare, "platform": None}])
+        run(registry, f"{registry.host}/src/app:1", exclusive=True)
+        assert [item["platform"]["architecture"] for item in members(registry)] == ["amd64"]
+
+
+def test_a_platform_chooses_from_nested_indexes_and_by_configs() -> None:
+    with FakeRegistry() as registry:
+        add_platforms(registry, "src/app", "inner")
+        amd64, arm64, note = digests(registry, "inner", "src/app")
+        silent = registry.descriptor("src/app", image(registry, None, "linux/s390x", repo="src/app"))
+        silent.pop("platform")
+        inner = registry.descriptor("src/app", "inner")
+        registry.add_index("src/app", "outer", [inner, silent])
+        ref = f"{registry.host}/src/app:outer"
+        run(registry, {"name": ref, "platform": "linux/amd64"})
+        assert digests(registry) == [amd64, note]
+        run(registry, {"name": ref, "platform": "linux/arm64"}, exclusive=True)
+        assert digests(registry) == [arm64]
+        run(registry, {"name": ref, "platform": "linux/s390x"})
+        assert members(registry)[1]["platform"] == {"architecture": "s390x", "os": "linux"}
+        assert complete(registry, REPO, "1")
+        with fails(ContentError, "PLATFORM_NOT_FOUND", registry.host, None, "it has linux/amd64, linux/arm64"):
+            plan(registry, {"name": ref, "platform": "linux/riscv64"})
+
+
+def test_indexes_without_end_are_not_opened() -> None:
+    with FakeRegistry() as registry:
+        nested = registry.descriptor(REPO, add_platforms(registry))
+        for dummy in range(9):
+            nested = registry.descriptor(REPO, registry.add_index(REPO, "deep", [nested]))
+        with fails(ContentError, "MANIFEST_INVALID", registry.host, None, "nests its indexes"):
+            plan(registry, {"name": f"{registry.host}/{REPO}:deep", "platform": "linux/amd64"}, name=f"{REPO}:new")

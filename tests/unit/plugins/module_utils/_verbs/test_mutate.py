@@ -130,10 +130,12 @@ def test_elsewhere(dest: str) -> None:
 def test_all_images_of_an_index(media: str) -> None:
     with FakeRegistry() as registry:
         old = registry.manifest(REPO, add_platforms(registry, media=media))
-        planned = run_twice(registry, labels={"a": "b"}, annotations={"note": "x"}, index_annotations={"all": "y"})
+        notes = {"all": "y"} if media == "oci" else {}
+        planned = run_twice(registry, labels={"a": "b"}, annotations={"note": "x"}, index_annotations=notes)
         index = registry.manifest(REPO, "1")
         amd64, arm64, attestation = index["manifests"]
-        assert {**index, "manifests": 0} == {**old, "manifests": 0, "annotations": {"all": "y"}}
+        assert index.get("annotations", {}) == notes
+        assert {**index, "manifests": 0, "annotations": 0} == {**old, "manifests": 0, "annotations": 0}
         for member, before in ((amd64, old["manifests"][0]), (arm64, old["manifests"][1])):
             assert registry.config(REPO, member["digest"])["config"] == {"Labels": {"a": "b"}}
             assert registry.manifest(REPO, member["digest"])["annotations"] == {"note": "x"}
@@ -337,3 +339,15 @@ def test_what_is_no_command_is_refused(given: Any) -> None:
         result = run_module("oci_mutate", {"name": f"{registry.host}/{REPO}:1", "entrypoint": given})
         assert (result["failed"], result["error_code"]) == (True, "INVALID_OPTION")
         assert "entrypoint" in result["msg"]
+
+
+def test_a_manifest_list_of_docker_gets_no_annotations() -> None:
+    with FakeRegistry() as registry:
+        add_platforms(registry, media="docker")
+        with fails(InvalidInput, "INVALID_OPTION", says="has no annotations; make it an OCI index with oci_index"):
+            plan(registry, index_annotations={"a": "b"})
+        assert not plan(registry, index_annotations={"a": None})[1].changed
+        listed = registry.manifest(REPO, "1")["manifests"]
+        registry.add_index(REPO, "1", listed, {"a": "1", "b": "2"}, media="docker")  # as other tools write them
+        run_twice(registry, labels={"x": "y"}, index_annotations={"a": None, "b": "2"})
+        assert registry.manifest(REPO, "1")["annotations"] == {"b": "2"}
