@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .._errors import ContentError, NotFound
 from .._oci.image import check_image
@@ -23,7 +23,7 @@ from .._registry.session import Session
 class Image:
     """One image: where it lies, its manifest and config, and a name for messages.
 
-    ``listed`` is the platform that its index gives it, if any.
+    ``listed`` is the platform that its index gives it, if any, and ``notes`` are the annotations that it gives it.
     """
 
     repository: Repository
