@@ -8,9 +8,12 @@ import json
 from typing import Any
 
 import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
+from ansible_collections.quayside.registry.plugins.module_utils._kit.target import destination
+from ansible_collections.quayside.registry.plugins.module_utils._oci.reference import Reference
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_MANIFEST
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
-from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, complete, run_module
+from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, complete, fails, run_module
 
 ATTESTED = "vnd.docker.reference.digest"
 
@@ -83,3 +86,10 @@ def test_nothing_is_kept_where_it_is_the_same(registry: FakeRegistry) -> None:
     result = label(registry, **options)
     assert not result["changed"]
     assert said(result) == ""
+
+
+def test_an_empty_destination_is_not_the_name_itself() -> None:
+    name = Reference.parse("registry.example/team/app:1")
+    assert destination(name, None) is name
+    with fails(InvalidInput, "INVALID_REFERENCE", says="it is empty"):
+        destination(name, "")
