@@ -36,6 +36,11 @@ _ENTRY: Spec = {
 }
 _PRIVATE = "PRIVATE KEY-----"
 _MOST = 1_000_000  # seconds are no more than sockets take
+# Ansible takes null for given, and verbs take it for left out: a copy would become an edit in place, images would be
+# none, and nothing would be kept or required. Nobody means that by a variable without a value.
+NEVER_NULL = frozenset(
+    ("name", "names", "images", "src", "dest", "old_base", "new_base", "content", "keep", "require"),
+)
 TOGETHER = [("username", "password"), ("client_cert", "client_key")]
 
 # Of every module: fragment _registry.
@@ -176,9 +181,8 @@ def check_strings(options: Spec, given: t.Any) -> None:
         names = (name, *spec.get("aliases", ()))
         value = next((given[each] for each in names if given.get(each) is not None), None)
         kind, inner = spec.get("type", "str"), spec.get("options")
-        if spec.get("required") and kind in ("str", "path") and any(given.get(each, "") is None for each in names):
-            # Ansible would make an empty text of it, which is a passphrase, too.
-            raise InvalidInput(f"{name} is null, as a variable without a value is; give it, or '' where it is empty.")
+        if any(given.get(each, "") is None for each in names):
+            _check_null(name, kind, bool(spec.get("required")))
         values = value if kind == "list" and isinstance(value, list) else [value]
         for item in values:
             if inner and isinstance(item, dict):
@@ -187,6 +191,16 @@ def check_strings(options: Spec, given: t.Any) -> None:
                 read = "a boolean" if isinstance(item, bool) else "a number with a fraction"
                 shown = f"it has become {item}" if not spec.get("no_log") else "its text is lost"
                 raise InvalidInput(f"{name}: YAML reads this as {read} ({shown}); write it in quotes.")
+
+
+def _check_null(name: str, kind: str, required: bool) -> None:
+    """Raise InvalidInput for null, where that would be taken for something else than a mistake."""
+    text = f"{name} is null, as a variable without a value is; give it, or"
+    if required and kind in ("str", "path"):
+        # Ansible would make an empty text of it, which is a passphrase, too.
+        raise InvalidInput(f"{text} '' where it is empty.")
+    if name in NEVER_NULL and kind != "bool":
+        raise InvalidInput(f"{text} leave it out, as default(omit) does.")
 
 
 def misplaced(given: t.Any) -> t.Iterator[str]:

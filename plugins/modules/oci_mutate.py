@@ -31,6 +31,8 @@ options:
       - Labels to set. V(null) removes a label, and labels that are not named stay.
       - Values are strings. A whole number is taken as one; put booleans and numbers with a fraction in quotes, as YAML
         does not keep how they were written.
+      - Put in quotes, too, names and values that YAML reads as something else, such as V(on), V(1.10), V(0644),
+        V(12:30:45), and dates. Names, dates and whole numbers cannot be told from what was meant any more.
     type: dict
   annotations:
     description: Annotations of the image's manifest to set, in the way of O(labels).

@@ -17,7 +17,8 @@ description:
     stay its own, whatever the new base has. C(os.version) and C(os.features) are those of the new base.
   - An index (multi-platform image) stays one. Each of its images is put on the base for its platform.
   - The annotations C(org.opencontainers.image.base.name) and C(org.opencontainers.image.base.digest) of the image are
-    set, so the next run needs neither O(old_base) nor O(new_base).
+    set, so the next run needs neither O(old_base) nor O(new_base). Where an index says the same of its images, those of
+    the index count for an image that has none, and are kept right.
   - An image that is on the new base already stays as it is, also if it is no longer on O(old_base).
   - BuildKit's attestations describe the files of the old image, so they are dropped.
 extends_documentation_fragment:
@@ -41,6 +42,7 @@ options:
     description:
       - The base to put it on. It may be in another registry.
       - The default is what the annotation C(org.opencontainers.image.base.name) names by now.
+      - It is an error if it is the tag that the result is written to, which would be its own base at the next run.
     type: str
   platforms:
     description:

@@ -51,6 +51,8 @@ def formats_of(files: Files) -> list[str]:
 
 def open_files(path: str) -> Files:
     """Open a folder or a tar archive; InvalidInput (FILE_ERROR) where there is none, ContentError, OSError."""
+    if not path:
+        raise InvalidInput("The path is empty; give the path of a file or folder with images.", "FILE_ERROR")
     if not os.path.exists(path):
         raise InvalidInput(f"{path} does not exist.", "FILE_ERROR")
     return Folder(path) if os.path.isdir(path) else Archive(path)

@@ -17,6 +17,7 @@ from .._oci.index import Identity, identity, no_platform, platform_of
 from .._oci.manifest import Descriptor, Json, Manifest, canonical_json
 from .._oci.parts import members, parts
 from .._oci.platform import Platform
+from .._oci.rebase import BASE_DIGEST, BASE_NAME
 from .._oci.reference import Reference
 from .._oci.walk import below, walk
 from .._plan import Draft, Plan
@@ -140,12 +141,13 @@ class Tree:
         return cls(repository, root, manifests, {image.manifest.digest: image for image in read}, what, tuple(absent))
 
     def leaves(self) -> list[tuple[Identity, Image]]:
-        """Return the images in order, each with what identifies it, and the platform that its index gives it."""
+        """Return the images in order, each with what identifies it, and what its index says of it."""
         found = []
         for item, manifest in leaves(self.root, self.manifests):
             image = self.images.get(manifest.digest)
             if image:
-                found.append((identity(item), replace(image, listed=platform_of(item))))
+                notes = item.json.get("annotations") or {}
+                found.append((identity(item), replace(image, listed=platform_of(item), notes=notes)))
         return found
 
 
@@ -315,7 +317,7 @@ class _Editor:
         return index if value == index.json else build(value, index.media_type)
 
     def member(self, member: Descriptor, old: Manifest) -> Json:
-        """Return the descriptor of a member after the edit: its platform follows that of the config."""
+        """Return the descriptor of a member after the edit: what it says of platform and base follows the image."""
         new = self.rebuilt(member, old)
         if new.digest == member.digest:
             return member.json
@@ -324,6 +326,10 @@ class _Editor:
         if isinstance(value.get("platform"), dict):
             merged = {**value["platform"], **self.platform_changes(member, old)}
             value["platform"] = {key: item for key, item in merged.items() if item}
+        if value.get("annotations"):
+            said = new.json.get("annotations") or {}
+            both = {key: said[key] for key in (BASE_NAME, BASE_DIGEST) if key in said and key in value["annotations"]}
+            value["annotations"] = {**value["annotations"], **both}
         return value
 
     def platform_changes(self, member: Descriptor, old: Manifest) -> Json:

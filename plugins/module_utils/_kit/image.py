@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from .._errors import ContentError, NotFound
@@ -26,7 +26,7 @@ from .._registry.session import Session
 class Image:
     """One image: where it lies, its manifest and config, and a name for messages.
 
-    ``listed`` is the platform that its index gives it, if any.
+    ``listed`` is the platform that its index gives it, if any, and ``notes`` are the annotations that it gives it.
     """
 
     repository: Repository
@@ -34,6 +34,7 @@ class Image:
     config: Json
     what: str
     listed: Platform | None = None
+    notes: Json = field(default_factory=dict)
 
     @property
     def layers(self) -> list[Descriptor]:
@@ -82,7 +83,7 @@ def read_image(repository: Repository, manifest: Manifest, what: str) -> Image:
 def find(session: Session, name: str, platform: str | None = None) -> tuple[Reference, Repository, Manifest | None]:
     """Return what a name means, its manifest or None when it is absent; with a platform, that member of an index."""
     reference = Reference.parse(name)
-    wanted = Platform.parse(platform) if platform else None
+    wanted = None if platform is None else Platform.parse(platform)
     repository = session.repository(reference)
     try:
         manifest = repository.get(reference.target)
@@ -96,7 +97,7 @@ def find_one(session: Session, name: str, platform: str | None) -> tuple[Referen
 
     Raises NotFound where it is absent, ContentError (NOT_AN_IMAGE, PLATFORM_NOT_FOUND).
     """
-    wanted = Platform.parse(platform) if platform else None
+    wanted = None if platform is None else Platform.parse(platform)
     reference, repository, manifest = find(session, name)
     if manifest is None:
         raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)

@@ -103,7 +103,7 @@ class Target:
 
 def destination(name: Reference, dest: str | None) -> Reference:
     """Return where the result goes: ``dest``, with the tag of ``name`` where it has none, else in place."""
-    if not dest:
+    if dest is None:
         return name
     target = Reference.parse(dest)
     return target if target.tag or target.digest else target.with_tag(name.tag or "latest")

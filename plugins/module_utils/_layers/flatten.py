@@ -64,7 +64,7 @@ def plain(source: LayerSource, budget: Budget) -> t.Iterator[bytes]:
         if source.diff_id:
             found = f"{source.diff_id.partition(':')[0]}:{digest.hexdigest()}"
             if found != source.diff_id:
-                raise mismatch(f"The content of {source.name}", source.diff_id, found)
+                raise mismatch(f"{source.name}, uncompressed,", source.diff_id, found)
 
 
 def counted(reader: TarReader, name: str, budget: Budget) -> t.Iterator[TarEntry]:

@@ -20,6 +20,8 @@ from .tree import IMPLICIT, FileTree, Slot
 # Folders that every system has, with modes that it needs.
 _MODES = {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700}
 
+_HIGHEST_ID = (1 << 32) - 2  # the one above it is none (chown(2))
+
 
 @dataclass(frozen=True)
 class NewFile:
@@ -40,18 +42,26 @@ def parse_file(value: t.Mapping[str, t.Any]) -> NewFile:
         clean = clean_path(path)
     except ValueError as exc:
         raise InvalidInput(f"The path {printable(path)} in files {exc}.") from None
+    if "\0" in path:
+        raise InvalidInput(
+            f"The path {printable(path)} in files has a NUL in it, which no file name has; leave it out."
+        )
     if not clean:
         raise InvalidInput(f"The path {printable(path)} in files is the root; give the path of a file.")
     if any(part.startswith(".wh.") for part in clean.split("/")):
         text = "has a name with .wh. in front, which removes a file from an image"
         raise InvalidInput(f"The path {printable(path)} in files {text}; choose another one.")
+    if src == "":
+        raise InvalidInput(
+            f"The src of {printable(path)} in files is empty; name a file, or give content.", "FILE_ERROR"
+        )
     if src and not os.path.isfile(src):
         raise InvalidInput(f"{src} is not a file; name a file as src, or give a folder in layers.", "FILE_ERROR")
     mode = _mode(value.get("mode"), path)
     if mode is None:
         mode = 0o755 if src and os.stat(src).st_mode & stat.S_IXUSR else 0o644
     data = None if text is None else text.encode("utf-8", "surrogateescape")
-    return NewFile(clean, data, src, mode, value.get("uid") or 0, value.get("gid") or 0)
+    return NewFile(clean, data, src, mode, _owner("uid", value, path), _owner("gid", value, path))
 
 
 def _mode(value: t.Any, path: str) -> int | None:
@@ -70,6 +80,14 @@ def _mode(value: t.Any, path: str) -> int | None:
     if not 0 <= mode <= 0o7777:
         raise InvalidInput(f"The mode {value!r} of {printable(path)} is not an octal one such as '0644'.")
     return mode
+
+
+def _owner(key: str, value: t.Mapping[str, t.Any], path: str) -> int:
+    """Read ``uid`` or ``gid``. A tar could hold more, but no system has more, and tools take it for root."""
+    number = int(value.get(key) or 0)
+    if not 0 <= number <= _HIGHEST_ID:
+        raise InvalidInput(f"The {key} {number} of {printable(path)} in files must be from 0 to {_HIGHEST_ID}.")
+    return number
 
 
 def names_of(files: t.Iterable[NewFile]) -> str:

@@ -39,6 +39,8 @@ class NewLayer:
 def from_path(path: str) -> NewLayer:
     """Read a tar, plain or compressed, or a folder. Raises InvalidInput, ContentError, OCIError (NO_SPACE), OSError."""
     name = os.path.basename(path.rstrip("/")) or path
+    if not path:
+        raise InvalidInput("The path of a layer is empty; name a tar or a folder on the target host.", "FILE_ERROR")
     if not os.path.exists(path):
         raise InvalidInput(f"{path} does not exist; a layer is a tar or a folder on the target host.", "FILE_ERROR")
     if os.path.isdir(path):

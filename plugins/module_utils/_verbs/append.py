@@ -43,12 +43,12 @@ def plan_append(
     """Plan the layers on top of an image, of the images of an index, or of nothing."""
     if not layers and not files:
         raise InvalidInput("There is nothing to append: give layers, or files, or both.")
-    time = rfc3339(created) if created else None
+    time = None if created is None else rfc3339(created)
     single = [parse_file(value) for value in files or []]
     work = Appending(session, layers or [], single, created=time, compression=compression, limits=parse_limits(limits))
-    base = Reference.parse(name) if name and base_annotations else None
+    base = Reference.parse(name) if name is not None and base_annotations else None
     scratch = None
-    if not name:
+    if name is None:
         where = session.repository(Reference.parse(str(dest)), "pull", "push")
         scratch = _from_scratch(where, platforms or ["linux/amd64"], format, time)
 
@@ -57,9 +57,9 @@ def plan_append(
 
     return plan_edit(
         session,
-        name=name or str(dest),
+        name=str(dest) if name is None else name,
         dest=dest,
-        platforms=platforms if name else [],
+        platforms=[] if name is None else platforms,
         on_existing=on_existing,
         edit=edit,
         extra=lambda edited: {"layers": work.rows(edited[0])},

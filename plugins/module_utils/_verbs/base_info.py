@@ -19,7 +19,7 @@ def base_info(session: Session, *, name: str, base: str | None, platforms: list[
     Raises NotFound, InvalidInput (BASE_UNKNOWN), ContentError (PLATFORM_NOT_FOUND, NOT_AN_IMAGE).
     """
     reference = Reference.parse(name)
-    given = Reference.parse(base) if base else None
+    given = None if base is None else Reference.parse(base)
     wanted = [Platform.parse(text) for text in platforms]
     repository = session.repository(reference)
     root = chosen = repository.get(reference.target)

@@ -17,7 +17,7 @@ from .._registry.session import Session
 def config_info(session: Session, *, name: str, platform: str | None, query: str | None) -> dict[str, t.Any]:
     """Return the parsed config; of an index, that of the platform, ``linux/amd64`` where none is named."""
     search = compile_query(query)
-    reference, repository, manifest = find(session, name, platform or "linux/amd64")
+    reference, repository, manifest = find(session, name, "linux/amd64" if platform is None else platform)
     config = None
     if manifest:
         configs = parts(manifest, "config")

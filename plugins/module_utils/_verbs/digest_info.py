@@ -14,9 +14,9 @@ from .._registry.session import Session
 def digest_info(session: Session, *, name: str, platform: str | None) -> dict[str, t.Any]:
     """Return the digest by one HEAD; with a platform, that of the member of an index (GET)."""
     reference = Reference.parse(name)
-    if platform:
+    if platform is not None:
         Platform.parse(platform)
     found = session.repository(reference).head(reference.target)
-    if found is None or not platform:
+    if found is None or platform is None:
         return described(reference, found)
     return described(reference, find(session, name, platform)[2])

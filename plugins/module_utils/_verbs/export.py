@@ -42,7 +42,7 @@ def plan_export(
     reference, repository, manifest = find(session, name)
     if manifest is None:
         raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
-    wanted = Platform.parse(platform) if platform else None
+    wanted = None if platform is None else Platform.parse(platform)
     chosen = member(repository, reference, manifest, wanted)
     image = read_image(repository, chosen, repository.full(chosen.digest))
     result = {

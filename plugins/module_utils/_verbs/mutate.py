@@ -11,7 +11,7 @@ from .._errors import ContentError, InvalidInput
 from .._kit.edit import Edited, plan_edit, rewrite
 from .._kit.image import Image
 from .._oci.config import Changes, edit_config
-from .._oci.image import artifact_type
+from .._oci.image import not_image
 from .._oci.manifest import Json, Manifest
 from .._oci.mediatype import DOCKER_LIST
 from .._oci.patches import Strings, edit_annotations, edit_manifest, patch, strings, words
@@ -134,8 +134,8 @@ class _Mutation:
 
     def edit_artifact(self, manifest: Manifest) -> Manifest:
         if self.for_images:
-            what = f"{self.name} is no image (it is of the type {artifact_type(manifest)})"
-            text = f"{what}, so it has no {', '.join(self.for_images)}; annotations and manifest_patch can change it."
+            what = f"{self.name} is not an image: {not_image(manifest)}, so it takes no {', '.join(self.for_images)}"
+            text = f"{what}; annotations and manifest_patch can change it."
             raise ContentError(text, "NOT_AN_IMAGE", Reference.parse(self.name).registry)
         return self.edit_manifest(manifest, self.name)
 

@@ -22,7 +22,7 @@ def plan_pull(
     force: bool,
 ) -> Plan:
     """Plan what brings images to ``path``; what is there and right is left alone without a download."""
-    wanted = Platform.parse(platform) if platform else None
+    wanted = None if platform is None else Platform.parse(platform)
     found = [Reference.parse(text) for text in (names or [] if name is None else [name])]
     references = list({str(reference): reference for reference in found}.values())
     if not references:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .._errors import ContentError, NotFound
+from .._errors import ContentError, InvalidInput, NotFound
 from .._kit.bases import Base, Bases, built_on, unknown_base
 from .._kit.edit import Edited, plan_edit, rewrite
 from .._kit.image import Image
+from .._kit.target import destination
 from .._oci.manifest import Json
 from .._oci.mediatype import is_docker
 from .._oci.rebase import BASE_DIGEST, BASE_NAME, in_family, not_based_on, rebased_config
@@ -28,16 +29,18 @@ def plan_rebase(
     on_existing: str,
 ) -> Plan:
     """Plan the exchange of the layers of one base for those of another, in an image or in the images of an index."""
-    old_given, new_given = (Reference.parse(text) if text else None for text in (old_base, new_base))
+    old_given, new_given = (None if text is None else Reference.parse(text) for text in (old_base, new_base))
+    where = destination(Reference.parse(name), dest)
     bases = Bases(session)
     rows: list[Json] = []
 
     def edit(image: Image, existing: Image | None) -> Edited:
-        built = built_on(image.manifest)
+        built = built_on(image.manifest, image.notes)
         old_named, new_named = built.old, built.name
         wanted = new_given or new_named
         if wanted is None:
             raise unknown_base(image.what, "give new_base")
+        _refuse_itself(wanted, where)
         new = bases.read(wanted, image.platform)
         notes = {BASE_NAME: _base_name(wanted, new_named), BASE_DIGEST: new.digest}
         try:
@@ -64,6 +67,13 @@ def plan_rebase(
     )
 
 
+def _refuse_itself(base: Reference, where: Reference) -> None:
+    """Raise InvalidInput where the tag of the new base is the one to write: each run would change its own base."""
+    if not base.digest and base.tagged == where.tagged:
+        text = f"The new base {base} is the tag that the result is written to, which would then be its own base"
+        raise InvalidInput(f"{text}; give another new_base, or another dest.", "CONFLICT")
+
+
 def _base_name(base: Reference, annotated: Reference | None) -> str:
     """Return the name to find newer bases by: one with a tag, where there is any."""
     if base.digest and not base.tag:
@@ -78,7 +88,7 @@ def _old(image: Image, new: Base, notes: Json, named: Reference | None, bases: B
     An image can begin with both, where one base was made from the other: then it is on the one with more layers,
     unless its annotations say that it is on the new one. Raises ContentError (NOT_BASED_ON).
     """
-    annotations = image.manifest.json.get("annotations") or {}
+    annotations = {**image.notes, **(image.manifest.json.get("annotations") or {})}
     done = not not_based_on(image.diff_ids, new.image.diff_ids)
     if done and all(annotations.get(key) == value for key, value in notes.items()):
         return None

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.quayside.registry.plugins.module_utils._errors import InvalidInput
+from ansible_collections.quayside.registry.plugins.module_utils._kit.target import destination
+from ansible_collections.quayside.registry.plugins.module_utils._oci.reference import Reference
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_MANIFEST
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
-from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, complete, run_module
+from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, complete, fails, run_module
 from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 
 ATTESTED = "vnd.docker.reference.digest"
@@ -142,3 +145,10 @@ def test_diff_ids_that_are_no_digests(
     if code:
         assert "rootfs.diff_ids" in result["msg"] or repr(diff_ids[0]) in result["msg"]
         assert "\n" not in result["msg"]
+
+
+def test_an_empty_destination_is_not_the_name_itself() -> None:
+    name = Reference.parse("registry.example/team/app:1")
+    assert destination(name, None) is name
+    with fails(InvalidInput, "INVALID_REFERENCE", says="it is empty"):
+        destination(name, "")

@@ -171,4 +171,4 @@ def test_annotations_of_what_is_no_image(registry: FakeRegistry) -> None:
 def test_what_only_images_have_is_refused_for_what_is_none(registry: FakeRegistry) -> None:
     result = run(registry, "oci_mutate", labels={"a": "b"}, annotations={"a": "b"})
     assert (result["failed"], result["error_code"]) == (True, "NOT_AN_IMAGE")
-    assert "so it has no labels" in result["msg"]
+    assert "so it takes no labels" in result["msg"]

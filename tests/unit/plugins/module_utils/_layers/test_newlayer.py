@@ -127,6 +127,8 @@ def test_tars_that_are_none(tmp_path: Path) -> None:
         from_path(str(tar_file(tmp_path / "out.tar", Item("../x"))))
     with pytest.raises(InvalidInput, match="none does not exist"):
         from_path(str(tmp_path / "none"))
+    with pytest.raises(InvalidInput, match="The path of a layer is empty"):
+        from_path("")
 
 
 def make(*values: dict[str, Any], mtime: int = 0) -> NewLayer:
@@ -165,11 +167,22 @@ def test_files_come_with_the_folders_above_them(tmp_path: Path) -> None:
         [{"path": "a", "src": "/nonexistent"}],
         [{"path": "a", "content": "", "mode": "rw"}],
         [{"path": "a", "content": "", "mode": "77777"}],
+        [{"path": "a", "content": "", "uid": -1}],
+        [{"path": "a", "content": "", "gid": (1 << 32) - 1}],
+        [{"path": "a", "content": "", "uid": 1 << 33}],
+        [{"path": "/e\0", "content": ""}],
+        [{"path": "a", "src": ""}],
     ],
 )
 def test_files_that_cannot_be(values: list[dict[str, Any]]) -> None:
     with pytest.raises(InvalidInput):
         make(*values)
+
+
+def test_the_highest_owner_is_stored() -> None:
+    highest = (1 << 32) - 2
+    found = entries(make({"path": "a", "content": "", "uid": highest, "gid": highest}))["a"]
+    assert (found.uid, found.gid) == (highest, highest)
 
 
 def test_windows(tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def test_the_target_stays_where_something_is_wrong(registry: FakeRegistry) -> No
     registry.add_image(REPO, "few", [BASE, TOP], config={"rootfs": {"type": "layers", "diff_ids": []}})
     registry.add_image(REPO, "other", [BASE, TOP], artifact_type="x/y", config={})
     state = registry.state()
-    with fails(ContentError, "DIGEST_MISMATCH", registry.host, None, "The content of The layer"):
+    with fails(ContentError, "DIGEST_MISMATCH", registry.host, None, ", uncompressed, should have the digest"):
         run(registry)
     with fails(ContentError, "CONTENT_INVALID", registry.host, None, "ends in the middle of its compressed data"):
         run(registry, ":cut")

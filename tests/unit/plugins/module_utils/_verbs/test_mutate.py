@@ -17,6 +17,7 @@ from ansible_collections.quayside.registry.tests.unit.fake_registry.content impo
     DOCKER_LAYER,
     DOCKER_MANIFEST,
     OCI_LAYER,
+    Layer,
     digest_of,
 )
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
@@ -273,8 +274,22 @@ def test_artifacts_are_refused() -> None:
     with FakeRegistry() as registry:
         digest = registry.add_image(REPO, layers=LAYERS)
         artifact = registry.add_referrer(REPO, digest, "application/vnd.example", b"x")
-        with fails(ContentError, "NOT_AN_IMAGE", says="is no image (it is of the type application/vnd.example)"):
+        with fails(
+            ContentError,
+            "NOT_AN_IMAGE",
+            says="is not an image: its config has the type application/vnd.oci.empty.v1+json",
+        ):
             plan(registry, f"@{artifact}", labels={"a": "b"})
+
+
+def test_layers_that_are_no_tars_are_named() -> None:
+    with FakeRegistry() as registry:
+        odd = "application/vnd.example.squashfs"
+        registry.add_image(REPO, "1", [Layer(b"hsqs", odd, digest_of(b"hsqs"))])
+        says = f"is not an image: it has a layer of the type {odd}, so it takes no labels, env; annotations"
+        with fails(ContentError, "NOT_AN_IMAGE", says=says):
+            plan(registry, labels={"a": "b"}, env={"A": "b"})
+        assert run_twice(registry, annotations={"a": "b"}).changed
 
 
 def test_bad_input_comes_before_any_request() -> None:

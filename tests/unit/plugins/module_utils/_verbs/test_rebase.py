@@ -281,6 +281,54 @@ def test_a_new_base_by_digest_keeps_the_name_to_follow() -> None:
         assert registry.manifest(REPO, "c")["annotations"][NAME] == f"{registry.host}/other/os@{second}"
 
 
+def test_bases_that_the_index_tells() -> None:
+    """Builders annotate the descriptor alone, or the manifest too; the result says the same in both places."""
+    with FakeRegistry() as registry:
+        old, new = add_bases(registry, "1", "old"), add_bases(registry, "2", "new")
+        name = f"{registry.host}/{BASE}:2"
+        images = [add_app(registry, f"old of {platform}", None, platform=platform) for platform in BOTH]
+        first, second = (registry.descriptor(REPO, digest) for digest in images)
+        notes = {NAME: name, DIGEST: old, "mine": "kept"}
+        registry.add_index(REPO, "1", [{**first, "annotations": notes}, {**second, "annotations": {DIGEST: old}}])
+        registry.add_index(REPO, "told", [{**first, "annotations": notes}])
+        planned = run_twice(registry, name=":told")
+        assert planned.result["old_base"] == f"{registry.host}/{BASE}@{old}"
+        assert registry.manifest(REPO, "told")["manifests"][0]["annotations"] == {**notes, DIGEST: new}
+        given = {"old_base": f"{registry.host}/{BASE}@{old}", "new_base": f"{registry.host}/{BASE}:2"}
+        run_twice(registry, **given)
+        for item, keys in zip(registry.manifest(REPO, "1")["manifests"], ((NAME, DIGEST, "mine"), (DIGEST,))):
+            inside = registry.manifest(REPO, item["digest"])["annotations"]
+            assert inside == {"mine": "kept", NAME: name, DIGEST: new}
+            assert item["annotations"] == {key: inside[key] for key in keys}
+
+
+def test_a_base_that_the_index_tells_is_the_one_it_is_on() -> None:
+    """The newer base was made from the older one: only the annotations of the index say that it is on the newer one."""
+    with FakeRegistry() as registry:
+        add_base(registry, "1", "old", "update")
+        new = add_base(registry, "2", "old")
+        item = registry.descriptor(REPO, registry.add_image(REPO, layers=files("old", "update", "app")))
+        notes = {NAME: f"{registry.host}/{BASE}:2", DIGEST: new}
+        registry.add_index(REPO, "1", [{**item, "annotations": notes}])
+        planned = run_twice(registry, **refs(registry, "1", "2"))
+        assert planned.result["old_base"] == planned.result["new_base"]
+
+
+def test_a_tag_is_not_its_own_base() -> None:
+    with FakeRegistry() as registry:
+        host = registry.host
+        digest = add_base(registry, "1", "old")
+        add_app(registry, "old", annotations={NAME: f"{host}/{REPO}:1", DIGEST: digest})
+        state = registry.state()
+        named = refs(registry, "1", "1")
+        for options in ({}, {**named, "new_base": f"{host}/{REPO}:1"}, {**named, "dest": f"{BASE}:1"}):
+            with fails(InvalidInput, "CONFLICT", says="is the tag that the result is written to"):
+                plan(registry, **options)
+        assert registry.state() == state
+        by_digest = {**named, "new_base": f"{host}/{BASE}@{digest}", "dest": f"{BASE}:1"}
+        assert plan(registry, **by_digest)[1].result["base_digest"] == digest
+
+
 def test_not_based_on() -> None:
     with FakeRegistry() as registry:
         add_base(registry, "1", "old")
