@@ -128,6 +128,15 @@ def put_back(repository: Repository, manifest: Manifest, tags: t.Iterable[str]) 
             put(repository, target, manifest)
 
 
+def is_still(repository: Repository, tag: str, digest: str) -> bool:
+    """Look again; False where somebody has removed the tag. Raises Refused where it was moved."""
+    now = repository.head(tag)
+    if now is not None and now.digest != digest:
+        text = f"{repository.full(tag)} has become {now.digest} meanwhile, so it was not deleted"
+        raise Refused(f"{text}; run this task again.", "TAG_MOVED", repository.registry.host)
+    return now is not None
+
+
 def untag(session: Session, repository: Repository, tag: str, digest: str, force: bool) -> None:
     """Remove a tag; where the registry refuses that, delete its manifest, if nothing else uses it."""
     if remove(repository, tag, may_lack=True):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from .._errors import OCIError, Refused
-from .._kit.removing import Use, deletes_tags_with_manifest, listed, look_at_tags, put_back, untag
+from .._kit.removing import Use, deletes_tags_with_manifest, is_still, listed, look_at_tags, put_back, untag
 from .._oci.manifest import Manifest
 from .._oci.tagrules import is_digest_tag
 from .._plan import ContentStep, Outcome
@@ -170,7 +170,7 @@ def _untag_step(session: Session, extra: Extra, needed: Manifest | None, stay: t
     repository, tag, digest = extra.scope.repository, extra.tag, str(extra.digest)
 
     def run() -> Outcome | None:
-        if _is_still(repository, tag, digest):
+        if is_still(repository, tag, digest):
             untag(session, repository, tag, digest, force=False)
             if needed:
                 put_back(repository, needed, stay)
@@ -232,16 +232,7 @@ class _Again:
 
 
 def _delete(again: _Again, digest: str, tags: t.Sequence[str]) -> None:
-    still = [_is_still(again.repository, tag, digest) for tag in tags]
+    still = [is_still(again.repository, tag, digest) for tag in tags]
     if any(still):
         again.check(digest)
         remove(again.repository, digest)
-
-
-def _is_still(repository: Repository, tag: str, digest: str) -> bool:
-    """Look again; False where somebody has removed the tag. Raises Refused where it was moved."""
-    now = repository.head(tag)
-    if now is not None and now.digest != digest:
-        text = f"{repository.full(tag)} has become {now.digest} meanwhile, so it was not deleted"
-        raise Refused(f"{text}; run this task again.", "TAG_MOVED", repository.registry.host)
-    return now is not None

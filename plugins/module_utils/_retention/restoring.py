@@ -149,6 +149,9 @@ class _Task:
 
     def _put(self, target: str, manifest: Manifest) -> Outcome | None:
         try:
+            now = None if target == manifest.digest else self.repository.head(target, writing=True)
+            if now and now.digest != manifest.digest:
+                raise RegistryError(f"Somebody else has set it to {now.digest} since.")
             put(self.repository, target, manifest)
         except Denied:
             raise

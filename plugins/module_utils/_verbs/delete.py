@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from .._errors import InvalidInput
-from .._kit.removing import Use, deletes_tags_with_manifest, is_shared, listed, look_at_tags, untag
+from .._kit.removing import Use, deletes_tags_with_manifest, is_shared, is_still, listed, look_at_tags, untag
 from .._oci.manifest import Descriptor
 from .._oci.reference import Reference
 from .._plan import Draft, Plan, Step
@@ -77,7 +77,11 @@ class _Task:
         self.untagged.append(tag)
         self.tags = {**self.tags, tag: one.digest}
         text = f"Remove the tag {one.reference}; where its registry cannot do that, delete {one.digest}"
-        run = partial(untag, self.session, self.repository, tag, one.digest, self.force)
+
+        def run() -> None:
+            if is_still(self.repository, tag, one.digest):
+                untag(self.session, self.repository, tag, one.digest, self.force)
+
         draft.do(Step(f"{text}, unless something else uses it.", run))
 
     def _delete(self, draft: Draft, one: _Wanted, use: Use, going: t.Collection[str]) -> None:
