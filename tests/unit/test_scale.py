@@ -36,8 +36,8 @@ class Cost(NamedTuple):
 COSTS = {
     "are up to date": Cost((0, 1), (0, 1)),
     "are up to date, with token servers": Cost((1, 2), (1, 2)),
-    "are new": Cost((0, 2 + BLOBS), (0, 3 + 4 * BLOBS)),
-    "are new tags of images that are there": Cost((0, 2), (0, 3)),
+    "are new": Cost((0, 2 + BLOBS), (0, 4 + 4 * BLOBS)),
+    "are new tags of images that are there": Cost((0, 2), (0, 4)),
 }
 HOSTS = {"docker-archive": ("GET", 1 + BLOBS), "oci-archive": ("HEAD", 2 + BLOBS)}
 

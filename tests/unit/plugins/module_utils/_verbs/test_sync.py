@@ -88,7 +88,7 @@ class Mirror:
         try:
             return _finish(known, mine, check)
         except OCIError as exc:
-            if not exc.details:
+            if exc.details.keys() == {"transfer"}:
                 raise
             return {"failed": True, **exc.fields()}
         finally:
