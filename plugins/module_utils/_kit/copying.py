@@ -113,7 +113,8 @@ def plan_copies(
     """
     arriving, subjects = landed if repair else moving, landed if referrers else []
     manifests, _beside = plan_arrivals(session, draft, arriving, subjects, repair, planned=planned, tags=tags)
-    draft.do(*(copy.target.step(manifests[copy.key]) for copy in moving))
+    tagged = {copy.target.reference: copy for copy in moving}.values()  # an image may be given twice
+    draft.do(*(copy.target.step(manifests[copy.key]) for copy in tagged))
     return manifests
 
 

@@ -75,7 +75,8 @@ class Target:
     def check_digest(self, digest: str, what: str) -> None:
         """Raise InvalidInput where the reference has another digest than ``what``, which is to be stored there."""
         if (self.expected or self.reference.digest) not in (None, digest):
-            text = f"{what} cannot be stored as {self.reference}: its digest is {digest}"
+            shown = f"{self.reference}@{self.expected}" if self.reference.tag and self.expected else self.reference
+            text = f"{what} cannot be stored as {shown}: its digest is {digest}"
             raise InvalidInput(f"{text}, and the digest follows from the content.")
 
     def step(self, manifest: Manifest) -> Step:

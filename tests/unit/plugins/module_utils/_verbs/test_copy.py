@@ -184,8 +184,11 @@ def test_digest_to_no_tag(pair: Pair) -> None:
 
 def test_digest_of_the_destination_cannot_be_chosen(pair: Pair) -> None:
     pair.source.add_image(REPO, "1", layers=LAYERS)
-    with fails(InvalidInput, "INVALID_OPTION", says="the digest follows from the content"):
-        pair.plan("1", "@" + digest_of(b"wish"))
+    wish = digest_of(b"wish")
+    for dest in (f"@{wish}", f":2@{wish}"):
+        says = f"cannot be stored as {pair.dest.host}/{COPY}{dest}: its digest is"
+        with fails(InvalidInput, "INVALID_OPTION", says=says):
+            pair.plan("1", dest)
 
 
 # --- what it costs
@@ -424,7 +427,9 @@ def test_the_same_twice(pair: Pair) -> None:
     digest = pair.source.add_image(REPO, "1", layers=LAYERS)
     images = [{"src": f"{pair.source.host}/{REPO}:1", "dest": f"{pair.dest.host}/{COPY}:1"}] * 2
     session = pair.session()
-    apply(session, plan(session, images=images))
+    planned = plan(session, images=images)
+    assert [action.partition(" ")[0] for action in planned.actions].count("Tag") == 1
+    apply(session, planned)
     assert pair.dest.tags(COPY) == {"1": digest}
 
 
