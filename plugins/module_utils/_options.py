@@ -39,7 +39,7 @@ _MOST = 1_000_000  # seconds are no more than sockets take
 # Ansible takes null for given, and verbs take it for left out: a copy would become an edit in place, images would be
 # none, and nothing would be kept or required. Nobody means that by a variable without a value.
 NEVER_NULL = frozenset(
-    ("name", "names", "images", "src", "dest", "old_base", "new_base", "content", "keep", "require"),
+    ("name", "names", "images", "src", "dest", "old_base", "new_base", "content", "keep", "require", "attestations"),
 )
 TOGETHER = [("username", "password"), ("client_cert", "client_key")]
 

@@ -81,7 +81,7 @@ def why_no_list(manifest: Manifest, digest: str) -> str:
         return "the image itself, as GitLab answers"
     if manifest.media_type != OCI_INDEX:
         return f"a manifest of the type {manifest.media_type}"
-    if any("platform" in member.json for member in members(manifest)):
+    if any(member.json.get("platform") for member in members(manifest)):
         return "an index of images for platforms"
     return ""
 

@@ -205,7 +205,7 @@ def _read_entry(value: t.Any, home: Reference, state: str) -> _Given:
     reference = None
     if name is not None:  # a digest alone is one of the same repository
         reference = Reference.parse(f"{home.name}@{name}" if name.startswith(("sha256:", "sha512:")) else name)
-    return _Given(reference, Platform.parse(platform) if platform else None, _texts(annotations))
+    return _Given(reference, None if platform is None else Platform.parse(platform), _texts(annotations))
 
 
 def _texts(annotations: t.Mapping[t.Any, t.Any]) -> Changes:

@@ -74,6 +74,7 @@ def test_null_is_not_left_out(module: str, option: str, others: dict[str, Any], 
         ("oci_delete", {"name": None}),
         ("oci_pull", {"name": None, "path": "/nonexistent/image"}),
         ("oci_verify", {"name": None, "keys": ["key"]}),
+        ("oci_verify", {"name": "a:1", "keys": ["key"], "attestations": None}),
         ("oci_copy", {"images": None}),
         ("oci_promote", {"images": None}),
         ("oci_promote", {"images": [{"src": "a:1", "dest": ["b:1"], "require": None}]}),
@@ -102,6 +103,12 @@ def test_an_empty_platform_is_none(module: str, registry: FakeRegistry) -> None:
     add_platforms(registry)
     more = {"oci_file_info": {"path": "/first"}, "oci_image_diff_info": {"other": f"{registry.host}/{REPO}:1"}}
     result = run_module(module, options(registry, {**more.get(module, {}), "platform": ""}))
+    assert (result.get("failed"), result.get("error_code")) == (True, "INVALID_PLATFORM"), result
+
+
+def test_an_empty_platform_of_a_member_is_none(stocked: FakeRegistry) -> None:
+    member = {"name": f"{stocked.host}/{REPO}:1", "platform": ""}
+    result = run_module("oci_index", {"name": f"{stocked.host}/{REPO}:2", "manifests": [member]})
     assert (result.get("failed"), result.get("error_code")) == (True, "INVALID_PLATFORM"), result
 
 
