@@ -77,7 +77,8 @@ options:
   referrers:
     description:
       - Copy also what refers to the images, or to a platform of them, such as signatures, attestations, and SBOMs.
-      - This includes the tags that C(cosign) makes for them, such as C(sha256-HEX.sig).
+      - This includes the tags that C(cosign) makes for them, such as C(sha256-HEX.sig), which are merged with what
+        the destination has there, and are no images of the result, also with O(all_tags=true).
     type: bool
     default: false
 seealso:

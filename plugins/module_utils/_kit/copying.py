@@ -50,6 +50,18 @@ class Copy:
         return str(self.target.repository), self.wanted.digest
 
 
+class Arrivals(t.NamedTuple):
+    """What is known of copies once they are planned: the manifests that were read, and what cosign's tags lack.
+
+    ``merged`` are the full names of such tags, those of lists of referrers among them, which the destination has or
+    gets by merging, whether it lacks something there or not.
+    """
+
+    manifests: Manifests
+    beside: list[Beside]
+    merged: frozenset[str]
+
+
 def look_at_pairs(session: Session, pairs: t.Sequence[Pair]) -> list[Copy]:
     """Find out what both sides of each pair hold, with one HEAD on each side.
 
@@ -104,18 +116,18 @@ def plan_copies(
     referrers: bool = False,
     planned: Planned | None = None,
     tags: t.Mapping[str, frozenset[str]] | None = None,
-) -> Manifests:
-    """Plan what moves content, then what hangs on it, then the tags of ``moving``; return the manifests that were read.
+) -> Arrivals:
+    """Plan what moves content, then what hangs on it, then the tags of ``moving``.
 
     ``landed`` are all that the destination has or will have: with ``repair``, what is below them is looked at too;
     with ``referrers``, their signatures and the like are merged with those that are there. ``planned`` is what other
     plans of this task do before, and ``tags`` are lists that are known, by the names of source repositories.
     """
     arriving, subjects = landed if repair else moving, landed if referrers else []
-    manifests, _beside = plan_arrivals(session, draft, arriving, subjects, repair, planned=planned, tags=tags)
+    found = plan_arrivals(session, draft, arriving, subjects, repair, planned=planned, tags=tags)
     tagged = {copy.target.reference: copy for copy in moving}.values()  # an image may be given twice
-    draft.do(*(copy.target.step(manifests[copy.key]) for copy in tagged))
-    return manifests
+    draft.do(*(copy.target.step(found.manifests[copy.key]) for copy in tagged))
+    return found
 
 
 def plan_arrivals(
@@ -127,13 +139,10 @@ def plan_arrivals(
     by_digest: bool = False,
     planned: Planned | None = None,
     tags: t.Mapping[str, frozenset[str]] | None = None,
-) -> tuple[Manifests, list[Beside]]:
+) -> Arrivals:
     """Plan what moves the content of ``arriving``, then what refers to ``subjects`` and to their members; no tags.
 
-    With ``by_digest``, what arrives is stored by its digest. ``planned`` and ``tags`` are as in `plan_copies`.
-    Return the manifests that were read, and what the destination is to have under cosign's tags where it lacks
-    something there.
-    """
+    With ``by_digest``, what arrives is stored by its digest. ``planned`` and ``tags`` are as in `plan_copies`."""
     from .content import Wanted, plan_content
 
     needs = []
@@ -141,9 +150,9 @@ def plan_arrivals(
         known = {copy.filtered.digest: copy.filtered} if copy.filtered else {}
         needs.append(Wanted(copy.source, copy.target.repository, copy.wanted, known, by_digest=by_digest))
     if not subjects:
-        return plan_content(session, draft, needs, repair, planned), []
+        return Arrivals(plan_content(session, draft, needs, repair, planned), [], frozenset())
     from .beside import shows_signatures
-    from .referrers import find_beside, find_referrers, list_steps
+    from .referrers import find_beside, find_referrers, list_steps, tags_beside
 
     draft.warn(*(text for found in session.map(partial(_left_behind, shows_signatures), subjects) for text in found))
     extra, found = find_referrers(session, _subjects(subjects))
@@ -152,7 +161,7 @@ def plan_arrivals(
     manifests = plan_content(session, draft, needs, repair, planned)
     draft.do(*list_steps(extra, manifests))
     draft.do(*(one.step() for one in beside))
-    return manifests, beside
+    return Arrivals(manifests, beside, frozenset(tag for subject in found for tag in tags_beside(subject)))
 
 
 def _left_behind(is_signed: t.Callable[[Repository, str], bool], copy: Copy) -> list[str]:

@@ -78,6 +78,12 @@ def _one(raw: bytes) -> list[bytes]:
     return [raw]
 
 
+def tags_beside(subject: Subject) -> list[str]:
+    """Return the full names of the tags for a subject at the destination: the list of its referrers, and cosign's."""
+    tag = subject.dest.full(digest_tag(subject.digest))
+    return [tag, *(tag + suffix for suffix in COSIGN_SUFFIXES)]
+
+
 def find_referrers(session: Session, subjects: t.Iterable[Subject]) -> tuple[list[Wanted], list[Subject]]:
     """Return what refers to the subjects and to that again, as content to copy, and every subject that was found.
 

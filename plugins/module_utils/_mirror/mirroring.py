@@ -184,7 +184,7 @@ class Mirror:
         try:
             moving = [copy for copy in part.copies if part.moving(copy)]
             how = part.repair, part.referrers
-            manifests = plan_copies(self._session, draft, moving, list(part.copies), *how, planned, part.tags)
+            found = plan_copies(self._session, draft, moving, list(part.copies), *how, planned, part.tags)
         except OCIError as exc:
             if len(part.copies) == 1:
                 fail(part.copies[0], exc)
@@ -194,7 +194,7 @@ class Mirror:
             return
         self._planned = planned
         plan = draft.plan({}, None, None)
-        inside = _inside(manifests)
+        inside = _inside(found.manifests)
         for copy in part.copies:
             self.rests_on[copy.key] = _reach(inside, *copy.key) | self.rests_on.get(copy.key, frozenset())
         self._take(plan, {copy.target.reference: copy for copy in moving})

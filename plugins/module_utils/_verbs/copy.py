@@ -41,19 +41,38 @@ def plan_copy(
         given: list[dict[str, t.Any]] = images if images is not None else [{"src": src, "dest": dest}]
         pairs = [_pair(item["src"], item["dest"], item.get("platforms") or platforms) for item in given]
     copies = look_at_pairs(session, pairs)
-    settled = [copy.target.is_settled(copy.wanted.digest, on_existing) for copy in copies]
-    moving = [copy for copy, done in zip(copies, settled) if not done]
-    landed = [copy for copy, done in zip(copies, settled) if not done or copy.target.previous == copy.wanted.digest]
     draft = Draft()
-    for copy, done in zip(copies, settled):
-        if done:
-            draft.note(*copy.target.notes(copy.wanted.digest))
-    if moving or ((repair or referrers) and landed):
-        plan_copies(session, draft, moving, landed, repair, referrers)
-    rows = [_row(copy, not done) for copy, done in zip(copies, settled)]
+    beside: list[Copy] = []
+    if referrers:  # cosign's tags of what is copied are merged with it; those of anything else are copied as they are
+        from .._oci.tagrules import is_digest_tag
+
+        beside = [copy for copy in copies if is_digest_tag(copy.target.reference.tag or "")]
+        copies = [copy for copy in copies if not is_digest_tag(copy.target.reference.tag or "")]
+    moves, merged = _plan(session, draft, copies, on_existing, repair, referrers)
+    others = [copy for copy in beside if str(copy.target.reference) not in merged]
+    if others:
+        moves += _plan(session, draft, others, on_existing, repair, False)[0]
+        copies += others
+    rows = [_row(copy, moving) for copy, moving in zip(copies, moves)]
     before = {str(copy.target.reference): copy.target.previous for copy in copies}
     after = {row["dest"]: row["digest"] for row in rows}
     return draft.plan({**_single(rows, copies), "images": rows}, before, after)
+
+
+def _plan(
+    session: Session, draft: Draft, copies: list[Copy], on_existing: str, repair: bool, referrers: bool
+) -> tuple[list[bool], t.Collection[str]]:
+    """Plan some copies; return which of their tags move, and the full names of tags beside them that are merged."""
+    settled = [copy.target.is_settled(copy.wanted.digest, on_existing) for copy in copies]
+    moving = [copy for copy, done in zip(copies, settled) if not done]
+    landed = [copy for copy, done in zip(copies, settled) if not done or copy.target.previous == copy.wanted.digest]
+    for copy, done in zip(copies, settled):
+        if done:
+            draft.note(*copy.target.notes(copy.wanted.digest))
+    merged: t.Collection[str] = ()
+    if moving or ((repair or referrers) and landed):
+        merged = plan_copies(session, draft, moving, landed, repair, referrers).merged
+    return [not done for done in settled], merged
 
 
 def _every_tag(

@@ -242,7 +242,7 @@ class _Release:
     def _arrive(self, draft: Draft, landings: t.Sequence[_Landing]) -> tuple[Manifests, list[Beside]]:
         copies = [one.copy for one in landings]
         subjects = copies if self.how.referrers else []
-        return plan_arrivals(self.session, draft, copies, subjects, self.how.repair, by_digest=True)
+        return plan_arrivals(self.session, draft, copies, subjects, self.how.repair, by_digest=True)[:2]
 
     def _is_incomplete(self, landing: _Landing) -> bool:
         """Is there something to do for this one alone? Asked only where there is for some."""

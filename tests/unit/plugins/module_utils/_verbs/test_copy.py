@@ -547,6 +547,31 @@ def test_tags_of_cosign(pair: Pair) -> None:
     assert not pair.plan(referrers=True)[1].changed
 
 
+@pytest.mark.parametrize("on_existing", ["replace", "keep", "fail"])
+def test_all_tags_with_what_refers_to_them(pair: Pair, on_existing: str) -> None:
+    """Tags beside an image are merged, as without all_tags, and not copied over what the destination has there."""
+    for registry in (pair.source, pair.dest):
+        registry.quirks = Quirks(no_referrers_api=True)
+    digest = pair.source.add_image(REPO, "1", layers=LAYERS)
+    listed, another = digest_tag(digest), digest_tag(digest_of(b"another")) + ".sig"
+    for registry, repo in ((pair.source, REPO), (pair.dest, COPY)):
+        registry.add_image(repo, "1", layers=LAYERS)
+        sbom = registry.add_referrer(repo, digest, SBOM, repo.encode())
+        registry.add_index(repo, listed, [registry.descriptor(repo, sbom)])
+    pair.source.add_image(REPO, f"{listed}.sbom", layers=[b"x"])
+    pair.source.add_image(REPO, another, layers=[b"y"])
+    names = {"src": f"{pair.source.host}/{REPO}", "dest": f"{pair.dest.host}/{COPY}"}
+    options = {"all_tags": True, "referrers": True, "on_existing": on_existing}
+    session = pair.session()
+    planned = plan(session, **names, **options)
+    assert len([action for action in planned.actions if f"{listed}.sbom" in action]) == 1
+    apply(session, planned)
+    assert [row["dest"].rpartition(":")[2] for row in planned.result["images"]] == ["1", another]
+    assert set(pair.dest.tags(COPY)) == {"1", listed, f"{listed}.sbom", another}
+    assert len(pair.dest.manifest(COPY, listed)["manifests"]) == 2
+    assert not plan(pair.session(), **names, **options).changed
+
+
 # --- what goes wrong
 
 
