@@ -110,11 +110,11 @@ class Plan:
         """Return what applying would move."""
         return sum((step.cost for step in self.steps), self.skipped)
 
-    def apply(self, map_steps: Map, note: t.Callable[[Step], None] | None = None) -> Outcome:
+    def apply(self, map_steps: Map, note: t.Callable[[Cost], None] | None = None) -> Outcome:
         """Do the steps in order, those of a stage through ``map_steps``; return what they moved and what they learned.
 
-        What a step raises ends it; the steps after that one are not run. ``note`` is called with each that was done, in
-        the thread that did it.
+        What a step raises ends it; the steps after that one are not run. ``note`` is called with what each has
+        moved that was done, in the thread that did it.
         """
         cost, result, after = self.skipped, dict(self.result), self.after
         done: list[Step] = []
@@ -123,7 +123,7 @@ class Plan:
             outcome = step.run() or Outcome()
             done.append(step)
             if note:
-                note(step)
+                note(step.cost if outcome.cost is None else outcome.cost)
             return outcome
 
         try:

@@ -100,7 +100,13 @@ def _apply(session: Session, plan: Plan) -> Outcome:
     size = sum(cost.bytes_sent for cost in costs if _blobs(cost))
     to_fetch = sum(cost.bytes_received for cost in costs)
     progress.plan(images, len(costs), sum(map(_blobs, costs)), size, to_fetch)
-    return plan.apply(session.map, lambda step: progress.step(_blobs(step.cost)))
+
+    def note(cost: Cost) -> None:
+        progress.step(_blobs(cost))
+        # The bytes are counted on the wire.
+        session.transport.count(**{name: count for name, count in vars(cost).items() if name.startswith("blobs_")})
+
+    return plan.apply(session.map, note)
 
 
 def _blobs(cost: Cost) -> int:
@@ -109,14 +115,12 @@ def _blobs(cost: Cost) -> int:
 
 def finish(session: Session, plan: Plan, check: bool, diff: bool) -> Result:
     """Apply a plan, unless in check mode, and return the module's result."""
-    result, after, cost = plan.result, plan.after, plan.cost()
-    moved = vars(cost)
-    if plan.changed and not check:
+    result, after = plan.result, plan.after
+    applies = plan.changed and not check
+    session.transport.count(**vars(plan.skipped if applies else plan.cost()))
+    if applies:
         done = _apply(session, plan)
         result, after = done.result, done.after
-        moved = {name: count for name, count in vars(done.cost).items() if name.startswith("blobs_")}
-        # The bytes were counted on the wire.
-    session.transport.count(**moved)
     session.transport.warnings.extend(plan.warnings)
     shown: Result = {"changed": plan.changed, "actions": plan.actions, **result}
     if diff:

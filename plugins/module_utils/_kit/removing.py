@@ -6,6 +6,7 @@ Whether a registry can remove a tag alone is found out when it is asked to (dist
 
 from __future__ import annotations
 
+import threading
 import typing as t
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,8 @@ class Use:
 
     digests: t.Mapping[str, str]
     holds: t.Mapping[str, frozenset[str]]
+    size: int = 0
+    """Bytes of the list of tags."""
 
     def tags(self, digest: str) -> list[str]:
         return [tag for tag, found in self.digests.items() if found == digest]
@@ -48,7 +51,10 @@ def look_at_tags(session: Session, repository: Repository, known: Use | None = N
 
     Raises ContentError (LIST_INCOMPLETE) where the list may have been cut off: what it lacks would be broken.
     """
+    counters = session.transport.counters
+    before = counters.bytes_received
     tags = list_tags(repository, whole=True)
+    size = counters.bytes_received - before
     heads = {tag: head for tag, head in zip(tags, session.map(repository.head, tags, "tags")) if head}
     indexes = {head.digest: head for head in heads.values() if head.media_type in INDEXES}
     inside = {known.digests[tag]: held for tag, held in known.holds.items()} if known else {}
@@ -57,6 +63,7 @@ def look_at_tags(session: Session, repository: Repository, known: Use | None = N
     return Use(
         {tag: head.digest for tag, head in heads.items()},
         {tag: inside[head.digest] for tag, head in heads.items() if head.digest in inside},
+        size,
     )
 
 
@@ -130,11 +137,29 @@ def put_back(repository: Repository, manifest: Manifest, tags: t.Iterable[str]) 
 
 def is_still(repository: Repository, tag: str, digest: str) -> bool:
     """Look again; False where somebody has removed the tag. Raises Refused where it was moved."""
-    now = repository.head(tag)
+    now = find_existing(repository, tag)
     if now is not None and now.digest != digest:
         text = f"{repository.full(tag)} has become {now.digest} meanwhile, so it was not deleted"
         raise Refused(f"{text}; run this task again.", "TAG_MOVED", repository.registry.host)
     return now is not None
+
+
+class Again:
+    """What the tags of a repository need by the time that the first manifest goes; much may have happened before."""
+
+    def __init__(self, session: Session, repository: Repository, going: frozenset[str], before: Use) -> None:
+        self._session, self.repository, self.going, self.before = session, repository, going, before
+        self._lock = threading.Lock()
+        self._use: Use | None = None
+
+    def check(self, digest: str) -> None:
+        """Raise Refused where a tag has come to need a manifest since it was looked for such tags."""
+        with self._lock:
+            self._use = self._use or look_at_tags(self._session, self.repository, self.before)
+        others = self._use.others(digest, self.going)
+        if others:
+            text = f"{self.repository.full(digest)} is needed by {listed(others)} meanwhile, so it was not deleted"
+            raise Refused(f"{text}; run this task again.", "TAG_MOVED", self.repository.registry.host)
 
 
 def untag(session: Session, repository: Repository, tag: str, digest: str, force: bool) -> None:

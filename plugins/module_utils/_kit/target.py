@@ -11,7 +11,7 @@ from .._oci.manifest import Descriptor, Manifest
 from .._oci.reference import Reference
 from .._plan import Cost, Step
 from .._registry.client import Repository
-from .._registry.manifests import find_existing, put
+from .._registry.manifests import find_existing, look_again, put
 from .._registry.session import Session
 
 
@@ -91,7 +91,7 @@ class Target:
         """Put it there, unless the tag was moved since it was looked at, minutes ago perhaps: Refused (TAG_MOVED)."""
         target = self.reference.target
         if not self.reference.digest and self.is_certain:
-            found = self.repository.head(target, writing=True)
+            found = look_again(self.repository, target, self.previous)
             now = found.digest if found else None
             if now == manifest.digest:
                 return

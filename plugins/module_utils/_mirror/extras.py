@@ -6,13 +6,12 @@ Nothing is removed on the word of a list alone: each source is asked again for j
 
 from __future__ import annotations
 
-import threading
 import typing as t
 from dataclasses import dataclass, replace
 from functools import partial
 
-from .._errors import OCIError, Refused
-from .._kit.removing import Use, deletes_tags_with_manifest, is_still, listed, look_at_tags, put_back, untag
+from .._errors import OCIError
+from .._kit.removing import Again, Use, deletes_tags_with_manifest, is_still, listed, look_at_tags, put_back, untag
 from .._oci.manifest import Manifest
 from .._oci.tagrules import is_digest_tag
 from .._plan import ContentStep, Outcome
@@ -121,7 +120,7 @@ def plan_removal(session: Session, scope: Scope, extras: t.Sequence[Extra]) -> t
     ]
     known = [replace(one, digest=use.digests.get(one.tag)) for one in every]
     there = [one for one in known if one.kept or one.digest]  # others may have removed some meanwhile
-    again = _Again(session, scope.repository, frozenset(going | along.keys()), found)
+    again = Again(session, scope.repository, frozenset(going | along.keys()), found)
     if deletes_tags_with_manifest(scope.repository):
         done, steps = _with_manifests(scope, there, use, again)
     else:
@@ -130,7 +129,7 @@ def plan_removal(session: Session, scope: Scope, extras: t.Sequence[Extra]) -> t
     return done, [_after(step, owners.get(step.key[1]), use, again) for step in steps]
 
 
-def _after(step: ContentStep, owner: str | None, use: Use, again: _Again) -> ContentStep:
+def _after(step: ContentStep, owner: str | None, use: Use, again: Again) -> ContentStep:
     """Return a step that removes what belongs to an image only where that went, and nothing came to need it."""
     if not owner:
         return step
@@ -181,9 +180,7 @@ def _untag_step(session: Session, extra: Extra, needed: Manifest | None, stay: t
     return ContentStep(f"{text}, unless something else uses it.", run, key=key)
 
 
-def _with_manifests(
-    scope: Scope, extras: list[Extra], use: Use, again: _Again
-) -> tuple[list[Extra], list[ContentStep]]:
+def _with_manifests(scope: Scope, extras: list[Extra], use: Use, again: Again) -> tuple[list[Extra], list[ContentStep]]:
     """Where a tag goes with its manifest alone, all that points at the manifest has to go."""
     going = {one.tag for one in extras if not one.kept}
     while True:  # what stays for the sake of one may hold another
@@ -213,25 +210,7 @@ def _with_manifests(
     return done, [step for dummy, step in sorted(steps, key=lambda pair: pair[0])]
 
 
-class _Again:
-    """What the tags of a repository need by the time that the first manifest goes; much may have been copied before."""
-
-    def __init__(self, session: Session, repository: Repository, going: frozenset[str], before: Use) -> None:
-        self._session, self.repository, self.going, self.before = session, repository, going, before
-        self._lock = threading.Lock()
-        self._use: Use | None = None
-
-    def check(self, digest: str) -> None:
-        """Raise Refused where a tag has come to need a manifest since it was looked for such tags."""
-        with self._lock:
-            self._use = self._use or look_at_tags(self._session, self.repository, self.before)
-        others = self._use.others(digest, self.going)
-        if others:
-            text = f"{self.repository.full(digest)} is needed by {listed(others)} meanwhile, so it was not deleted"
-            raise Refused(f"{text}; run this task again.", "TAG_MOVED", self.repository.registry.host)
-
-
-def _delete(again: _Again, digest: str, tags: t.Sequence[str]) -> None:
+def _delete(again: Again, digest: str, tags: t.Sequence[str]) -> None:
     still = [is_still(again.repository, tag, digest) for tag in tags]
     if any(still):
         again.check(digest)

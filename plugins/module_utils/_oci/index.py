@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from .._errors import ContentError, InvalidInput, Refused
 from .image import artifact_type, attests, build, not_image
-from .manifest import Descriptor, Json, Manifest
+from .manifest import Descriptor, Json, Manifest, canonical_json
 from .mediatype import DOCKER_LIST, DOCKER_MANIFEST, INDEXES
 from .parts import members
 from .platform import Platform
@@ -106,12 +106,12 @@ class _Row:
 
 
 def merge(existing: t.Iterable[Descriptor], wanted: t.Iterable[Member], exclusive: bool = False) -> list[Descriptor]:
-    """Return the members with the wanted ones among them, each digest once for a platform, in a stable order.
+    """Return the members with the wanted ones among them, in a stable order.
 
     A new one takes the place of what there is for its platform, else it comes last. What was replaced goes, and with
     it its attestations. With ``exclusive``, all goes that is not wanted.
     """
-    rows = [_Row(old, old) for old in {identity(old): old for old in existing}.values()]
+    rows = [_Row(old, old) for old in {canonical_json(old.json): old for old in existing}.values()]
     wanted = list(wanted)
     for member in wanted:
         hits = _rows_of(member, rows, wanted)

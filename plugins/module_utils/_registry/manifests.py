@@ -29,6 +29,11 @@ def find_existing(repository: Repository, target: str) -> Descriptor | None:
         return None
 
 
+def look_again(repository: Repository, target: str, previous: str | None) -> Descriptor | None:
+    """Return what a tag points at right before it is written; what was there is not taken for gone after a 403."""
+    return find_existing(repository, target) if previous else repository.head(target, writing=True)
+
+
 def put(repository: Repository, target: str, manifest: Manifest) -> None:
     """Store a manifest under a tag or its digest. Its blobs and members must be there already.
 

@@ -45,6 +45,13 @@ class _Report:
         if reference in self.after:
             self.after[reference] = None
 
+    def keep(self, reference: str, digest: str, now: str) -> None:
+        """Say that a tag is another image, also where it was foreseen to be put back."""
+        self.restored[:] = [row for row in self.restored if row["reference"] != reference]
+        self.kept.append(_row(reference, now, "moved", f"It is another image by now; it was {digest}."))
+        if reference in self.after:
+            self.after[reference] = now
+
     @property
     def result(self) -> Json:
         return {"restored": self.restored, "kept": self.kept, "failures": self.failures}
@@ -118,7 +125,7 @@ class _Task:
     def _tag(self, draft: Draft, tag: str, now: str | None, lost: t.Container[str]) -> None:
         digest, name = self.tags[tag], self.repository.full(tag)
         if now is not None and now != digest:
-            self.report.kept.append(_row(name, now, "moved", f"It is another image by now; it was {digest}."))
+            self.report.keep(name, digest, now)
             draft.note(f"Keep {name}, which is {now} by now, and was {digest}.")
         elif now is None and digest in lost:
             self.report.fail(name, digest, f"Its manifest {digest} cannot be restored.")
@@ -151,7 +158,8 @@ class _Task:
         try:
             now = None if target == manifest.digest else self.repository.head(target, writing=True)
             if now and now.digest != manifest.digest:
-                raise RegistryError(f"Somebody else has set it to {now.digest} since.")
+                self.actual.keep(self.repository.full(target), manifest.digest, now.digest)
+                return Outcome(result=self.actual.result, after=self.actual.after)
             put(self.repository, target, manifest)
         except Denied:
             raise

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from .._errors import InvalidInput
-from .._kit.removing import Use, deletes_tags_with_manifest, is_shared, is_still, listed, look_at_tags, untag
+from .._kit.removing import Again, Use, deletes_tags_with_manifest, is_shared, is_still, listed, look_at_tags, untag
 from .._oci.manifest import Descriptor
 from .._oci.reference import Reference
-from .._plan import Draft, Plan, Step
+from .._plan import Cost, Draft, Plan, Step
 from .._registry.client import Repository
 from .._registry.manifests import find_existing, remove
 from .._registry.referrers import digest_tag
@@ -69,8 +69,9 @@ class _Task:
                 same = use.tags(one.digest)
                 # A digest that one tag has is what the user named; a second tag is somebody else's.
                 going.update(same if self.force or (not one.is_tag and len(same) == 1) else ())
+            again = Again(self.session, self.repository, frozenset(going), use)
             for one in sorted(manifests.values(), key=lambda one: use.depth(one.digest)):
-                self._delete(draft, one, use, going)
+                self._delete(draft, one, use, again)
 
     def _untag(self, draft: Draft, one: _Wanted) -> None:
         tag = one.reference.target
@@ -84,8 +85,8 @@ class _Task:
 
         draft.do(Step(f"{text}, unless something else uses it.", run))
 
-    def _delete(self, draft: Draft, one: _Wanted, use: Use, going: t.Collection[str]) -> None:
-        others = use.others(one.digest, going)
+    def _delete(self, draft: Draft, one: _Wanted, use: Use, again: Again) -> None:
+        others = use.others(one.digest, again.going)
         if others and not self.force:
             raise is_shared(self.repository, one.reference, others)
         same = use.tags(one.digest)
@@ -93,11 +94,13 @@ class _Task:
         self.untagged += [tag for tag in same if tag not in self.untagged]
         also = f", and with it the tags {listed(same)}" if same else ""
         own = digest_tag(one.digest)
-        for tag in (tag for tag in use.digests if tag.partition(".")[0] == own and tag not in going):
+        for tag in (tag for tag in use.digests if tag.partition(".")[0] == own and tag not in again.going):
             text = f"Keep {self.repository.full(tag)}, which holds signatures or the like of {one.digest}"
             draft.note(f"{text}; delete it too, if nobody needs it.")
-        run = partial(_delete, self.repository, one.digest)
-        draft.do(Step(f"Delete the manifest {self.repository.full(one.digest)}{also}.", run))
+        run = partial(_delete, again, one.digest, same, self.force)
+        looks = not self.force and len(self.deleted) == 1  # before the first deletion
+        text = f"Delete the manifest {self.repository.full(one.digest)}{also}."
+        draft.do(Step(text, run, Cost(bytes_received=use.size if looks else 0)))
 
 
 def plan_delete(session: Session, *, name: str | None, names: list[str] | None, force: bool) -> Plan:
@@ -149,5 +152,10 @@ def _single(wanted: list[_Wanted]) -> dict[str, t.Any]:
     }
 
 
-def _delete(repository: Repository, digest: str) -> None:
-    remove(repository, digest)
+def _delete(again: Again, digest: str, tags: t.Sequence[str], force: bool) -> None:
+    """Delete a manifest, unless its tags have moved since they were looked at, or others have come to need it."""
+    for tag in tags:
+        is_still(again.repository, tag, digest)
+    if not force:
+        again.check(digest)
+    remove(again.repository, digest)

@@ -35,7 +35,7 @@ from .._oci.reference import Reference
 from .._oci.walk import MAX_DEPTH, too_deep
 from .._plan import Draft, Outcome, Plan, Step
 from .._registry.client import Repository
-from .._registry.manifests import put
+from .._registry.manifests import look_again, put
 from .._registry.session import Session
 
 Have = t.Mapping[str, list[Descriptor]]
@@ -197,7 +197,11 @@ def _read_entry(value: t.Any, home: Reference, state: str) -> _Given:
     good = isinstance(entry, dict) and entry.keys() <= {"name", "platform", "annotations"}
     if not good or any(not isinstance(entry.get(key) or "", str) for key in ("name", "platform")):
         raise InvalidInput(f"manifests: {value!r} is neither a reference nor a dict of name, platform and annotations.")
-    name, platform, annotations = entry.get("name"), entry.get("platform"), entry.get("annotations") or {}
+    if "name" in entry and entry["name"] is None:
+        text = "a name in manifests is null, as a variable without a value is; give it, or leave it out"
+        raise InvalidInput(f"{text}, as default(omit) does.")
+    name, platform, annotations = entry.get("name"), entry.get("platform"), entry.get("annotations")
+    annotations = {} if annotations is None else annotations
     if name is None and (state == "present" or not platform):
         raise InvalidInput(f"manifests: {value!r} has no name.")
     if not isinstance(annotations, dict):
@@ -262,7 +266,8 @@ def _resolve(session: Session, have: Have, flatten: bool, state: str, given: _Gi
         opened = flatten and head.media_type in INDEXES
         known = have.get(head.digest) or ([head] if state == "absent" else [])
         if opened and state == "absent":
-            inside = members(repository.get(head.digest))
+            index = repository.get(head.digest)
+            inside = _opened(repository, index, str(reference)) if given.platform else members(index)
             return _Found(given, None, tuple(Member(item) for item in inside))
         if opened or not known:
             return _look_inside(repository, given, repository.get(head.digest), have, flatten)
@@ -413,7 +418,7 @@ def _put(target: Target, index: Manifest, wish: _Wish) -> Outcome | None:
     repository, tag, transport = target.repository, target.reference.target, target.repository.registry.transport
     previous, learned = target.previous, None
     for tried in range(_TRIES):
-        found = repository.head(tag, writing=True)
+        found = look_again(repository, tag, previous)
         now = found.digest if found else None
         if now == index.digest or (tried and now == previous):  # ours, or a registry that is slow to tell
             return learned

@@ -58,8 +58,6 @@ from .._release.tags import (
 )
 from .._release.undoing import plan_restored
 
-_THEIRS = "another task had set it to that before this one did."
-
 
 @dataclass(frozen=True)
 class _How:
@@ -306,7 +304,7 @@ class _Release:
         reached = moves[: written + 1] if written >= 0 else []
         own = [row.move for row in reached if row.name not in self.theirs]
         undone = roll_back(self.session, own) if self.how.rollback else {move.name: _as_it_is(move) for move in own}
-        undone.update((row.name, Undone(LEFT, row.wanted, _THEIRS)) for row in reached if row.name in self.theirs)
+        undone.update((row.name, _as_theirs(row.move)) for row in reached if row.name in self.theirs)
         if 0 <= written < len(moves):  # the last one failed: where it has what it had, it was never reached
             last = reached[-1]
             if not undone[last.name].had_moved:
@@ -388,6 +386,12 @@ def _as_it_is(move: Move) -> Undone:
     if now == move.previous:
         return Undone(PLANNED, now, had_moved=False)
     return Undone(LEFT, now, "rollback is false.")
+
+
+def _as_theirs(move: Move) -> Undone:
+    """Say what a tag is that another task had set to the same before this one came to it."""
+    found = _as_it_is(move)
+    return replace(found, reason="another task has set it.") if found.digest and found.status == LEFT else found
 
 
 def _failed_result(row: Row, undone: Undone | None) -> Json:

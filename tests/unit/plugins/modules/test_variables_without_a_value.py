@@ -106,6 +106,23 @@ def test_an_empty_platform_is_none(module: str, registry: FakeRegistry) -> None:
     assert (result.get("failed"), result.get("error_code")) == (True, "INVALID_PLATFORM"), result
 
 
+@pytest.mark.parametrize(
+    ("member", "says"),
+    [
+        ({"name": None, "platform": "linux/amd64"}, "a name in manifests is null"),
+        ({"name": "a:1", "annotations": ""}, "are no dict"),
+        ({"name": "a:1", "annotations": []}, "are no dict"),
+    ],
+)
+def test_nothing_in_a_member_is_a_mistake(stocked: FakeRegistry, member: dict[str, Any], says: str) -> None:
+    for state in ("present", "absent"):
+        options = {"name": f"{stocked.host}/{REPO}:2", "manifests": [member], "state": state}
+        result = run_module("oci_index", options)
+        assert (result.get("failed"), result.get("error_code")) == (True, "INVALID_OPTION"), result
+        assert says in result["msg"]
+    assert stocked.requests == []
+
+
 def test_an_empty_platform_of_a_member_is_none(stocked: FakeRegistry) -> None:
     member = {"name": f"{stocked.host}/{REPO}:1", "platform": ""}
     result = run_module("oci_index", {"name": f"{stocked.host}/{REPO}:2", "manifests": [member]})

@@ -44,3 +44,12 @@ def test_a_key_in_the_wrong_place_is_not_told() -> None:
     key = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE KEY-----\n"
     result = run_module("oci_digest_info", {"name": "a.example/b", "platform": key})
     assert result["failed"] and "MIGHAgEA" not in str(result)
+
+
+def test_blobs_count_where_the_tag_is_refused() -> None:
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", layers=LAYERS)
+        registry.fault("PUT", "/other/manifests/1$", status=403, times=9)
+        result = run_module("oci_copy", {"src": f"{registry.host}/{REPO}:1", "dest": f"{registry.host}/other:1"})
+        moved = result["transfer"]
+        assert result["failed"] and moved["blobs_pushed"] + moved["blobs_mounted"] == len(LAYERS) + 1

@@ -94,6 +94,12 @@ def test_merging_again_changes_nothing(existing: list[Descriptor], wanted: list[
     assert set(numbers(wanted)) <= set(numbers(once))
 
 
+def test_members_that_differ_in_annotations_alone_stay() -> None:
+    there = [item(1, "linux/amd64", annotations={"name": name}) for name in ("v1", "latest")]
+    found = merge([*there, there[0]], [Member(item(2, "linux/arm64"))])
+    assert [member.json for member in found[:-1]] == [member.json for member in there]
+
+
 def test_what_is_there_keeps_its_descriptor() -> None:
     there = item(1, "linux/amd64", **{"x-odd": 1, "annotations": {"a": "1", "b": "2"}})
     (same,) = merge([there], [Member(item(1, "linux/arm64"))])

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     ContentError,
+    Denied,
     InvalidInput,
     NotFound,
     Refused,
@@ -603,3 +604,28 @@ def test_indexes_without_end_are_not_opened() -> None:
             nested = registry.descriptor(REPO, registry.add_index(REPO, "deep", [nested]))
         with fails(ContentError, "MANIFEST_INVALID", registry.host, None, "nests its indexes"):
             plan(registry, {"name": f"{registry.host}/{REPO}:deep", "platform": "linux/amd64"}, name=f"{REPO}:new")
+
+
+def test_a_look_that_is_refused_does_not_make_an_index_anew() -> None:
+    """Between the first look and the write, somebody may take rights away, or count too many requests."""
+    with FakeRegistry() as registry:
+        index = add_platforms(registry)
+        new = registry.add_image(REPO, "new", layers=LAYERS, platform="linux/s390x")
+        session, planned = plan(registry, f"{registry.host}/{REPO}@{new}")
+        registry.fault("HEAD|GET", "/manifests/1$", status=403, times=9)
+        with fails(Denied, "DENIED", registry.host, 403):
+            apply(session, planned)
+        registry.faults.queue.clear()
+        assert registry.tags(REPO)["1"] == index
+
+
+def test_what_a_nested_index_gave_goes_by_the_same_entry() -> None:
+    with FakeRegistry() as registry:
+        inner = registry.add_index(REPO, None, [image(registry, None, "linux/arm64")])
+        registry.add_index(REPO, "outer", [inner, image(registry, None, "linux/s390x")])
+        image(registry, "2", "linux/amd64")
+        entry = {"name": f"{registry.host}/{REPO}:outer", "platform": "linux/arm64"}
+        run(registry, f"{registry.host}/{REPO}:2", entry)
+        assert len(members(registry)) == 2
+        run(registry, entry, state="absent")
+        assert [member["platform"]["architecture"] for member in members(registry)] == ["amd64"]

@@ -714,7 +714,7 @@ def test_a_tag_that_another_task_gave_the_same_image_does_not_go_back(sites: Sit
     assert sites.tags("api") == {"1.4.2": api}
     assert statuses(caught.value.details) == {"prod/api:1.4.2": "left", "prod/api:latest": "planned"}
     row = caught.value.details["images"][0]
-    assert (row["digest"], row["reason"]) == (api, "another task had set it to that before this one did.")
+    assert (row["digest"], row["reason"]) == (api, "another task has set it.")
     assert (caught.value.details["left"], caught.value.details["rolled_back"]) == ([sites.name("api", "1.4.2")], False)
 
 

@@ -851,6 +851,21 @@ def test_a_tag_that_is_another_image_by_now_is_left(tmp_path: Path) -> None:
         assert not prune(registry, state="restored", undo_path=undo)["changed"]
 
 
+def test_a_tag_that_somebody_else_sets_while_it_is_put_back_is_left(tmp_path: Path) -> None:
+    undo = str(tmp_path / "undo")
+    with FakeRegistry() as registry:
+        add(registry, "1")
+        prune(registry, undo_path=undo)
+        session = make_session(login(registry))
+        planned = prune_plan(registry, state="restored", undo_path=undo, session=session)
+        new = add(registry, "1", config={"x": "new"})
+        done = planned.apply(session.map)
+        assert registry.tags(REPO) == {"1": new}
+        assert rules(done.result["kept"]) == {"1": "moved"}
+        assert done.result["failures"] == [] and planned.judge and planned.judge(done.result) is None
+        assert done.after[f"{registry.host}/{REPO}:1"] == new
+
+
 def test_what_the_registry_has_collected_cannot_come_back(tmp_path: Path) -> None:
     """The rest is restored, and the task fails with all results."""
     undo = str(tmp_path / "undo")
