@@ -55,7 +55,14 @@ def run(
         with suppress(OSError):  # what failed before is what has to be told
             _write_down(session, check)
         raise
-    _write_down(session, check)
+    try:
+        _write_down(session, check)
+    except OSError as exc:
+        text = f"All was done, but {exc.filename or 'a file'} could not be written: {exc.strerror or exc}."
+        raise OCIError(text, "FILE_ERROR", details=result) from None
+    except OCIError as exc:
+        exc.details = {**result, **exc.details}
+        raise
     return result
 
 

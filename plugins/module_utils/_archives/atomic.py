@@ -8,6 +8,7 @@ import fcntl
 import os
 import secrets
 import stat
+import sys
 import typing as t
 
 from .._errors import InvalidInput
@@ -55,6 +56,9 @@ def _resolve(path: str) -> str:
         pass  # it is to be made, or its folder is refused below
     except OSError as exc:  # a name that is too long, a loop of links
         raise _refusal(f"{path}: {exc.strerror}.") from None
+    except UnicodeError:
+        encoding = sys.getfilesystemencoding()
+        raise _refusal(f"{path!a} cannot be a name in {encoding}, the encoding of this Python; set LC_ALL.") from None
     return found
 
 
@@ -62,6 +66,13 @@ def _check_parent(path: str) -> None:
     parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         raise _refusal(f"The folder {parent} does not exist; create it before this task.")
+
+
+def check_writable(path: str) -> None:
+    """Raise InvalidInput (FILE_ERROR) where a file, or what is in a folder, that is to be written cannot be."""
+    folder = path if os.path.isdir(path) else os.path.dirname(path)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _refusal(f"The user of the task may not write to the folder {folder}; let it, or give another path.")
 
 
 def digest_of_file(path: str, algorithm: str) -> tuple[str, int] | None:

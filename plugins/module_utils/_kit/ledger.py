@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .._archives.atomic import check_file, locked, write_file
+from .._archives.atomic import check_file, check_writable, locked, write_file
 from .._errors import ContentError, InvalidInput
 from .._oci.manifest import canonical_json, parse_json
 from .._oci.times import parse_time, shown_time
@@ -23,6 +23,8 @@ class Ledger:
 
     def __init__(self, path: str) -> None:
         self._path = check_file(path)
+        if not os.path.exists(self._path):
+            check_writable(self._path)
         self._times = self._read()
         self._new: dict[str, float] = {}
 

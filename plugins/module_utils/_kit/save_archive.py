@@ -7,20 +7,20 @@ import typing as t
 from dataclasses import dataclass
 from functools import partial
 
-from .._archives.atomic import check_file
+from .._archives.atomic import check_file, check_writable
 from .._archives.dockerarchive import DockerArchive
 from .._archives.files import Archive
 from .._archives.writer import ArchiveMember, holds, small, write_archive
 from .._errors import ContentError
 from .._layers.compression import encoder_name
 from .._layers.streams import unpacked
-from .._oci.image import check_image
+from .._oci.image import check_image, is_foreign
 from .._oci.manifest import Descriptor, Json, Manifest, canonical_json
 from .._oci.parts import parts
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._plan import Cost, Draft, Plan, Step
-from .._registry.blobs import stream_blob
+from .._registry.blobs import has_blob, stream_blob
 from .._registry.client import Repository
 from .._registry.session import Session
 from .image import member, read_config
@@ -53,6 +53,7 @@ def plan_docker_archive(
     before, after = _held(place), _names((item["RepoTags"], item["Config"]) for item in listed)
     writes = force or not holds(place, files, session.map)
     if writes:
+        check_writable(place)
         if any(file.size is None for file in content):
             encoder_name("zstd")  # fails here, before anything is fetched, where no codec is installed
         size = sum({blob.digest: blob.size for image in images for blob in _blobs(image)}.values())
@@ -101,6 +102,9 @@ def _layers(image: _Image) -> list[ArchiveMember]:
     layers = parts(image.manifest, "layers")
     for layer in layers:
         refuse_encrypted(layer, str(image.reference))
+        if is_foreign(layer.media_type) and not has_blob(image.repository, layer.digest):
+            text = f"The layer {layer.digest} of {image.reference} is not in the registry, since it may not be"
+            raise ContentError(f"{text} distributed; an OCI format can be without it.", "LAYER_NOT_DISTRIBUTED")
     diff_ids: list[str] = []
     if any("zstd" in layer.media_type for layer in layers):
         diff_ids = _diff_ids(image, len(layers))

@@ -9,11 +9,11 @@ import typing as t
 from dataclasses import dataclass, field
 from functools import partial
 
-from .._archives.atomic import check_file, check_folder, locked, write_file
+from .._archives.atomic import check_file, check_folder, check_writable, locked, write_file
 from .._archives.files import Archive, Files, Folder
 from .._archives.layout import CONTAINERD_NAME, OCI_ARCHIVE, OCI_LAYOUT, REF_NAME, Layout, blob_name, verified
 from .._archives.writer import ArchiveMember, holds, small, write_archive
-from .._errors import ContentError, InvalidInput, NotFound
+from .._errors import ContentError, InvalidInput, NotFound, OCIError
 from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor, Json, Manifest, canonical_json
 from .._oci.mediatype import OCI_INDEX
@@ -82,6 +82,7 @@ def plan_oci(
         write, missing = _plan_archive(session, place, images, needed, force)
     previous = before.get(images[0].key)
     if write:
+        check_writable(place)
         size = sum(blob.size for blob in missing)
         names = ", ".join(f"{image.reference} as {image.root.digest}" for image in images)
         text = f"Write {path} with {names} ({len(missing)} of {len(needed.blobs)} blobs to fetch, {size} bytes)."
@@ -201,7 +202,7 @@ def _plan_layout(
         return None, []
 
     def write() -> None:
-        with _Undo() as undo:
+        with _Undo(folder, place) as undo:
             for name in {os.path.dirname(blob_name(digest)) for digest in (*needed.manifests, *needed.blobs)}:
                 undo.make_folder(folder.place(name))
             session.map(lambda blob: undo.write(folder.place(blob_name(blob[0].digest)), _stream(*blob)), missing)
@@ -209,7 +210,7 @@ def _plan_layout(
                 undo.write(folder.place(blob_name(manifest.digest)), [manifest.raw])
             if folder.size("oci-layout") is None:
                 undo.write(folder.place("oci-layout"), [_VERSION])
-            _write_index(folder, place, images, undo)
+            _write_index(folder, place, images, needed, undo)
 
     return write, [blob for blob, dummy in missing]
 
@@ -231,9 +232,18 @@ def _is_whole(files: Files, item: Descriptor) -> bool:
     return True
 
 
-def _write_index(folder: Folder, place: str, images: t.Sequence[_Image], undo: _Undo) -> None:
-    """Enter the images into index.json, read anew under a lock: another task may have written it by now."""
+def _write_index(folder: Folder, place: str, images: t.Sequence[_Image], needed: _Needed, undo: _Undo) -> None:
+    """Enter the images into index.json, read anew under a lock: another task may have written it by now.
+
+    Raises ContentError where a task that failed has taken away again what this one had found there.
+    """
+    sizes = {digest: len(manifest.raw) for digest, manifest in needed.manifests.items()}
+    sizes.update((digest, blob.size) for digest, (blob, dummy) in needed.blobs.items())
     with locked(place):
+        for digest, size in sizes.items():
+            if folder.size(blob_name(digest)) != size:
+                text = f"Another task, which failed, has removed {digest} from {folder.path} meanwhile"
+                raise ContentError(f"{text}; run this task again.", "ARCHIVE_INVALID")
         old = Layout(folder, OCI_LAYOUT).index.json if folder.size("index.json") is not None else None
         new = _merged(old or _EMPTY, images)
         if new != old:
@@ -241,9 +251,10 @@ def _write_index(folder: Folder, place: str, images: t.Sequence[_Image], undo: _
 
 
 class _Undo:
-    """Writes files and folders, and removes those that are new when the block fails."""
+    """Writes files and folders, and removes those that are new when the block fails, unless others need them then."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Folder, place: str) -> None:
+        self._folder, self._place = folder, place
         self._made: list[str] = []
 
     def make_folder(self, path: str) -> None:
@@ -262,9 +273,38 @@ class _Undo:
         return self
 
     def __exit__(self, kind: object, *dummy: object) -> None:
-        for path in reversed(self._made if kind else []):
-            with contextlib.suppress(OSError):
-                os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
+        if not kind or not self._made:
+            return
+        with contextlib.suppress(OSError, OCIError), locked(self._place):
+            kept = {self._folder.place(name) for name in _named(self._folder)}
+            for path in reversed(self._made):
+                with contextlib.suppress(OSError):
+                    if os.path.isdir(path):
+                        os.rmdir(path)
+                    elif path not in kept:
+                        os.unlink(path)
+
+
+def _named(folder: Folder) -> set[str]:
+    """Return the files that index.json, if there is one, needs: other tasks may have entered images meanwhile.
+
+    Raises ContentError where it cannot be told.
+    """
+    if folder.size("index.json") is None:
+        return set()
+    layout = Layout(folder, OCI_LAYOUT)
+    found = {"oci-layout"}
+
+    def children(level: list[Descriptor]) -> list[list[Descriptor]]:
+        inner = []
+        for item in level:
+            inside, blobs = below(layout.manifest(item))
+            found.update(blob_name(part.digest) for part in (item, *inside, *blobs))
+            inner.append(inside)
+        return inner
+
+    walk(members(layout.index), children, lambda item: item.digest, folder.path)
+    return found
 
 
 def _merged(index: Json, images: t.Sequence[_Image]) -> Json:

@@ -8,7 +8,7 @@ import os
 import typing as t
 from dataclasses import dataclass
 
-from .._archives.atomic import check_file, write_file
+from .._archives.atomic import check_file, check_writable, write_file
 from .._errors import ContentError, InvalidInput
 from .._oci.digest import digest_problem
 from .._oci.manifest import parse_json
@@ -66,6 +66,8 @@ def lock_writer(path: str, rows: t.Callable[[], list[dict[str, str]] | None]) ->
     Raises InvalidInput (FILE_ERROR).
     """
     place = check_file(path)
+    if not os.path.exists(place):
+        check_writable(place)
 
     def write() -> None:
         found = rows()

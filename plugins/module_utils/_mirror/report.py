@@ -188,7 +188,8 @@ class Report:
         if failures:
             first = f"{failures[0]['reference']}: {failures[0]['reason']}"
             short = first if len(first) <= _LENGTH else f"{first[:_LENGTH]}..."
-            said.append(f"{len(failures)} failed, of {len(self.images)} images; failures tells why. First: {short}")
+            count = len(self.images) + len(self.losses)
+            said.append(f"{len(failures)} failed, of {count} images and lists; failures tells why. First: {short}")
         if self.guard:
             said.append(f"Nothing was deleted: {self.guard}. If that is meant, raise the limit.")
         if not said:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from .._archives.atomic import check_file, digest_of_file, write_file
+from .._archives.atomic import check_file, check_writable, digest_of_file, write_file
 from .._errors import InvalidInput, RegistryError
 from .._oci.manifest import Descriptor
 from .._oci.reference import Reference
@@ -31,6 +31,7 @@ def plan_blob(session: Session, *, name: str, path: str) -> Plan:
     before, size = digest_of_file(target, digest.split(":")[0]) or (None, 0)
     steps = []
     if before != digest:
+        check_writable(target)
         repository = session.repository(reference)
         blob = Descriptor("", digest, _size(repository, digest))
         size = blob.size

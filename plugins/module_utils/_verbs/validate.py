@@ -320,6 +320,8 @@ def _check_file(
     except ContentError as exc:
         return _Check(session, t.cast(_Source, None), path, fast, patterns, limits, [str(exc)]), None
     check = _Check(session, images, path, fast, patterns, limits)
+    if not images.entries:
+        check.problems.append(f"{path} holds no images.")
     for entry in images.entries:
         try:
             root = images.root(entry)

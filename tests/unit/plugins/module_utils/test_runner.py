@@ -46,6 +46,25 @@ def test_it_is_written_down_where_the_task_fails_and_the_failure_is_what_is_told
     assert written == ["seen"]
 
 
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [(OSError(13, "Permission denied", "lock"), "FILE_ERROR"), (OCIError("Full.", "NO_SPACE"), "NO_SPACE")],
+)
+def test_what_was_done_is_told_where_it_cannot_be_written_down(failure, code):
+    def record() -> None:
+        raise failure
+
+    def plan(session: Session) -> Plan:
+        session.records.append(record)
+        return Plan({"copied": ["a"]}, "old", "new", (Step("Copy.", lambda: None),))
+
+    with pytest.raises(OCIError) as caught:
+        _runner.run(plans(plan, {}), make_session(), {}, check=False, diff=False)
+    told = caught.value.fields()
+    assert (told["error_code"], told["changed"], told["copied"], told["actions"]) == (code, True, ["a"], ["Copy."])
+    assert "transfer" in told
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_a_task_may_fail_at_its_end_with_all_its_results(check):
     def judge(result: Mapping[str, Any]) -> OCIError | None:

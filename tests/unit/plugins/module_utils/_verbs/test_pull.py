@@ -21,6 +21,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._errors import (
     OCIError,
 )
 from ansible_collections.quayside.registry.plugins.module_utils._layers import compression
+from ansible_collections.quayside.registry.plugins.module_utils._oci.walk import below
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.plugins.module_utils._registry.session import Session
 from ansible_collections.quayside.registry.plugins.module_utils._verbs.pull import plan_pull
@@ -194,6 +195,63 @@ def test_a_failure_in_the_middle_leaves_nothing(kind: str, path: Path) -> None:
         with pytest.raises(OCIError):
             run(registry, path, format=kind)
     assert os.listdir(path.parent) == []
+
+
+def test_a_failure_leaves_what_another_task_needs_by_then(path: Path) -> None:
+    """Two tasks save images in one layout; the second finds a layer there that the first has fetched, which fails."""
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", layers=LAYERS)
+        registry.add_image(REPO, "2", layers=LAYERS[:1])
+        session, first = plan(registry, path, ":1", format="oci-layout")
+        bad = digest_of(gzipped(LAYERS[1]))
+        registry.fault("GET", bad, status=500, times=9)
+        own = session.map
+        second: list[Plan] = []
+
+        def then_the_other(function: Any, items: Any, kind: str = "") -> Any:
+            try:
+                return own(function, items, kind)
+            finally:  # the first task has failed, and has not removed anything yet
+                if not second:
+                    second.append(run(registry, path, ":2", format="oci-layout"))
+
+        session.map = then_the_other  # type: ignore[method-assign]
+        with pytest.raises(OCIError):
+            apply(session, first)
+        assert second and second[0].changed
+        images = open_images(str(path))
+        (entry,) = images.entries
+        root = images.root(entry)
+        assert entry.digest == digest_of(root.raw)
+        assert all(images.has(item) for item in below(root)[1])
+        assert [name for name in files(path) if bad[7:] in name] == []
+
+
+def test_what_another_task_took_away_again_is_not_named(path: Path) -> None:
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", layers=LAYERS)
+        run(registry, path, ":1", format="oci-layout")
+        before = files(path)
+        registry.add_image(REPO, "2", layers=LAYERS[:1])
+        session, second = plan(registry, path, ":2", format="oci-layout")
+        name = f"blobs/sha256/{digest_of(gzipped(LAYERS[0]))[7:]}"
+        (path / name).unlink()
+        with fails(ContentError, "ARCHIVE_INVALID", says="Another task, which failed, has removed"):
+            apply(session, second)
+        assert {**files(path), **{key: value for key, value in before.items() if key.endswith(name)}} == before
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_folder_that_cannot_be_written_is_known_before(
+    kind: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", layers=LAYERS)
+        run(registry, path, format=kind)
+        monkeypatch.setattr(os, "access", lambda place, mode: False)
+        assert not plan(registry, path, format=kind)[1].changed
+        with fails(InvalidInput, "FILE_ERROR", says="may not write to the folder"):
+            plan(registry, path, format=kind, force=True)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -554,6 +612,15 @@ def test_foreign_layers_may_be_left_out(kind: str, path: Path) -> None:
         registry.add_blob(REPO, b"elsewhere")
         planned = run(registry, path, format=kind)
         assert (planned.changed, planned.warnings) == (True, ())
+
+
+def test_a_foreign_layer_is_none_that_docker_could_load(path: Path) -> None:
+    kind = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+    foreign = {"mediaType": kind, "digest": digest_of(b"elsewhere"), "size": 9}
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", layers=[LAYERS[0], foreign])
+        with fails(ContentError, "LAYER_NOT_DISTRIBUTED", says="may not be distributed"):
+            plan(registry, path, format="docker-archive")
 
 
 @pytest.mark.parametrize("kind", OCI)
