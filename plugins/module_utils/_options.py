@@ -236,19 +236,18 @@ def session_from(params: Params, run: RunCommand) -> Session:
         Transport(params["timeout"], params["retries"], params["jobs"]),
         own.settings,
         run,
-        [_entry(entry) for entry in params["registries"]],
+        [_entry(entry, f"registries, entry {entry['name']}: ") for entry in params["registries"]],
         dict.fromkeys(hosts, own.credential),
         params["auth_file"],
         params["jobs"],
     )
 
 
-def _entry(params: Params) -> Entry:
+def _entry(params: Params, whose: str = "") -> Entry:
     tokens = params.get("identity_token"), params.get("registry_token")
     found = Credential(params["username"], params["password"], *tokens)
     problem = login_problem(found.username, found.password)
     if problem:
-        whose = f"registries, entry {params['name']}: " if "name" in params else ""
         raise InvalidInput(f"{whose}{problem}.")
     reach = {name: params[name] for name in Settings._fields if name in params}
     settings = Settings(**{**reach, "trusted_hosts": tuple(params.get("trusted_hosts") or ())})

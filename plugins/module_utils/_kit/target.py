@@ -106,5 +106,8 @@ def destination(name: Reference, dest: str | None) -> Reference:
     """Return where the result goes: ``dest``, with the tag of ``name`` where it has none, else in place."""
     if dest is None:
         return name
+    if not dest:
+        text = "dest is empty, as a variable without a value is; give it, or leave it out, as default(omit) does."
+        raise InvalidInput(text, "INVALID_REFERENCE")
     target = Reference.parse(dest)
     return target if target.tag or target.digest else target.with_tag(name.tag or "latest")

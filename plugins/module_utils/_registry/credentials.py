@@ -45,9 +45,9 @@ def login_problem(username: str | None, password: str | None) -> str:
     if not username and not password:
         return ""
     if not username or not password:
-        lacking = "password of " + str(username) if username else "username"
-        return f"the {lacking} is empty, as a variable without a value is; give both, or neither"
-    return f"the username {username!r} has a colon in it, which cannot be sent" if ":" in username else ""
+        lacking = "password" if username else "username"
+        return f"{lacking} is empty, as a variable without a value is; give both username and password, or neither"
+    return f"username {username!r} has a colon in it, which cannot be sent" if ":" in username else ""
 
 
 def auth_files(auth_file: str | None, env: t.Mapping[str, str]) -> list[str]:

@@ -85,7 +85,9 @@ def test_half_a_login_is_not_the_login_of_somebody_else(dest: FakeRegistry, give
     for options in (login, {"registries": [{"name": dest.host, **login}]}):
         result = run_module("oci_digest_info", {"name": name, **options})
         assert (result["failed"], result["error_code"]) == (True, "INVALID_OPTION"), result
-        assert "is empty, as a variable without a value is" in result["msg"]
+        lacking = "password" if given == "username" else "username"
+        whose = f"registries, entry {dest.host}: " if "registries" in options else ""
+        assert result["msg"].startswith(f"{whose}{lacking} is empty, as a variable without a value is")
     assert not dest.requests
 
 
@@ -93,7 +95,7 @@ def test_a_login_that_cannot_be_sent(dest: FakeRegistry) -> None:
     options = {"registry": dest.host, "username": "a:b", "password": PASSWORD, "verify": False}
     result = run_module("oci_login", options)
     assert (result["failed"], result["error_code"]) == (True, "INVALID_OPTION"), result
-    assert "'a:b' has a colon" in result["msg"]
+    assert "username 'a:b' has a colon" in result["msg"]
 
 
 def test_a_login_that_is_not_given(source: FakeRegistry) -> None:

@@ -150,5 +150,5 @@ def test_diff_ids_that_are_no_digests(
 def test_an_empty_destination_is_not_the_name_itself() -> None:
     name = Reference.parse("registry.example/team/app:1")
     assert destination(name, None) is name
-    with fails(InvalidInput, "INVALID_REFERENCE", says="it is empty"):
+    with fails(InvalidInput, "INVALID_REFERENCE", says="dest is empty"):
         destination(name, "")
