@@ -46,7 +46,13 @@ def _put(repository: Repository, target: str, manifest: Manifest) -> None:
     headers = {"Content-Type": manifest.media_type}
     response = repository.request("PUT", f"manifests/{target}", headers=headers, body=manifest.raw)
     if response.status not in (200, 201, 202):
-        raise repository.refusal(response, repository.full(target))
+        error = repository.refusal(response, repository.full(target))
+        if ":" not in target and response.status in (400, 403, 409, 412):
+            # A tag that may not be moved, and that a first try has set, whose answer was lost, or another host.
+            found = repository.head(target, writing=True)
+            if found and found.digest == manifest.digest:
+                return
+        raise error
     response.discard()
     repository.registry.transport.count(bytes_sent=len(manifest.raw))
     stored = response.headers.get("Docker-Content-Digest")

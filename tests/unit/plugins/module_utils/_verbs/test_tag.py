@@ -163,3 +163,17 @@ def test_a_tag_that_is_seen_late_is_not_overwritten() -> None:
             registry.fault(method, "/manifests/2$", status=403, times=1)
         with fails(Refused, "TAG_MOVED", says="could not be looked at first, and then had the digest"):
             run(registry, "2", on_existing="keep")
+
+
+@pytest.mark.parametrize("kind", ["400", "403", "409", "412", "ecr"])
+def test_a_tag_that_may_not_move_and_whose_answer_was_lost(kind: str) -> None:
+    """The first try has set it, so the second is refused by some registries, although all is as it should be."""
+    with FakeRegistry(Quirks(immutable_tags=kind)) as registry:
+        digest = add_platforms(registry)
+        registry.fault("PUT", "/manifests/2$", action="lost_answer")
+        run(registry, "2")
+        assert registry.tags(REPO)["2"] == digest
+        session, planned = plan(registry, "3")
+        registry.api.repos[REPO].tags["3"] = registry.add_image(REPO, None, layers=LAYERS)
+        with fails(Refused, "TAG_MOVED"):
+            apply(session, planned)
