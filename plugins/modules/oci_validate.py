@@ -12,7 +12,8 @@ description:
   - Reads an image with all its platforms, and tells everything that is wrong with it.
   - Digests, sizes and media types of all manifests, configs and blobs are checked against the descriptors that lead to
     them; platforms, history and the number of layers against the config; and of each layer, its compression, its
-    uncompressed digest (diff ID), and that it is a tar which can be unpacked safely.
+    uncompressed digest (diff ID), and that it is a tar which can be unpacked safely. Each layer is looked at by itself;
+    that a hard link leads to a file of a layer below is found out by M(quayside.registry.oci_export) alone.
   - Artifacts, signatures and attestations are not expected to be images. Their blobs are checked as they are.
   - Fields of configs must have the types that engines read. A layer in zstd is a problem in Docker's format, which no
     engine reads, and so is something behind the compressed data of a layer.
