@@ -14,8 +14,8 @@ description:
   - A docker-archive has no manifest, so one is made, in Docker's format. Layers that are not compressed are compressed.
     Whether the registry has the image already is told by its config, so it does not depend on how this is done.
   - Blobs that the repository has are not sent again. The tag is written last.
-  - What is sent of an OCI layout is verified while it is sent. Check mode reads its manifests, and looks at the sizes of
-    its blobs; M(quayside.registry.oci_validate) reads all of it.
+  - What is sent of an OCI layout is verified while it is sent. Check mode reads its manifests and looks at the sizes
+    of its blobs; M(quayside.registry.oci_validate) reads all of it.
 extends_documentation_fragment:
   - quayside.registry._attributes
   - quayside.registry._registry
