@@ -78,7 +78,8 @@ options:
     description:
       - Copy also what refers to the images, or to a platform of them, such as signatures, attestations, and SBOMs.
       - This includes the tags that C(cosign) makes for them, such as C(sha256-HEX.sig), which are merged with what
-        the destination has there, and are no images of the result, also with O(all_tags=true).
+        the destination has there, and are no images of the result, also with O(all_tags=true). Such tags for what is
+        not copied come along then, where the destination has nothing under their names.
     type: bool
     default: false
 seealso:

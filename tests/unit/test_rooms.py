@@ -136,7 +136,7 @@ def test_the_table_names_every_room_and_file() -> None:
 # Functions that no thread calls.
 LATE = {
     "module_utils/_archives/layout.py": {"open_images"},
-    "module_utils/_verbs/copy.py": {"_every_tag", "_platforms", "plan_copy"},
+    "module_utils/_verbs/copy.py": {"_every_tag", "_platforms", "_apart"},
     "module_utils/_kit/copying.py": {"look_at_pairs", "plan_arrivals", "_subjects"},
     "module_utils/_kit/edit.py": {"_plan"},
     "module_utils/_retention/retention.py": {"_signed_by"},

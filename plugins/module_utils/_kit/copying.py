@@ -53,13 +53,14 @@ class Copy:
 class Arrivals(t.NamedTuple):
     """What is known of copies once they are planned: the manifests that were read, and what cosign's tags lack.
 
-    ``merged`` are the full names of such tags, those of lists of referrers among them, which the destination has or
-    gets by merging, whether it lacks something there or not.
+    ``merged`` are the full names of such tags, those of lists of referrers among them, that are written by merging, and
+    ``owned`` those that belong to what is copied, whether anything is merged there or not.
     """
 
     manifests: Manifests
     beside: list[Beside]
-    merged: frozenset[str]
+    merged: frozenset[str] = frozenset()
+    owned: frozenset[str] = frozenset()
 
 
 def look_at_pairs(session: Session, pairs: t.Sequence[Pair]) -> list[Copy]:
@@ -116,16 +117,19 @@ def plan_copies(
     referrers: bool = False,
     planned: Planned | None = None,
     tags: t.Mapping[str, frozenset[str]] | None = None,
+    beside: t.Sequence[Copy] = (),
 ) -> Arrivals:
     """Plan what moves content, then what hangs on it, then the tags of ``moving``.
 
     ``landed`` are all that the destination has or will have: with ``repair``, what is below them is looked at too;
     with ``referrers``, their signatures and the like are merged with those that are there. ``planned`` is what other
-    plans of this task do before, and ``tags`` are lists that are known, by the names of source repositories.
+    plans of this task do before, and ``tags`` are lists that are known, by the names of source repositories. ``beside``
+    are new tags of signatures and the like, which are set as they are where nothing is merged there.
     """
     arriving, subjects = landed if repair else moving, landed if referrers else []
-    found = plan_arrivals(session, draft, arriving, subjects, repair, planned=planned, tags=tags)
-    tagged = {copy.target.reference: copy for copy in moving}.values()  # an image may be given twice
+    found = plan_arrivals(session, draft, [*arriving, *beside], subjects, repair, planned=planned, tags=tags)
+    new = (copy for copy in beside if str(copy.target.reference) not in found.merged)
+    tagged = {copy.target.reference: copy for copy in (*new, *moving)}.values()  # an image may be given twice
     draft.do(*(copy.target.step(found.manifests[copy.key]) for copy in tagged))
     return found
 
@@ -142,7 +146,8 @@ def plan_arrivals(
 ) -> Arrivals:
     """Plan what moves the content of ``arriving``, then what refers to ``subjects`` and to their members; no tags.
 
-    With ``by_digest``, what arrives is stored by its digest. ``planned`` and ``tags`` are as in `plan_copies`."""
+    With ``by_digest``, what arrives is stored by its digest. ``planned`` and ``tags`` are as in `plan_copies`.
+    """
     from .content import Wanted, plan_content
 
     needs = []
@@ -150,7 +155,8 @@ def plan_arrivals(
         known = {copy.filtered.digest: copy.filtered} if copy.filtered else {}
         needs.append(Wanted(copy.source, copy.target.repository, copy.wanted, known, by_digest=by_digest))
     if not subjects:
-        return Arrivals(plan_content(session, draft, needs, repair, planned), [], frozenset())
+        return Arrivals(plan_content(session, draft, needs, repair, planned), [])
+    from .._registry.referrers import digest_tag
     from .beside import shows_signatures
     from .referrers import find_beside, find_referrers, list_steps, tags_beside
 
@@ -159,9 +165,13 @@ def plan_arrivals(
     beside = find_beside(session, draft, found, tags)
     needs += [*extra, *(one.wanted() for one in beside)]
     manifests = plan_content(session, draft, needs, repair, planned)
-    draft.do(*list_steps(extra, manifests))
+    lists = list_steps(extra, manifests)
+    draft.do(*lists)
     draft.do(*(one.step() for one in beside))
-    return Arrivals(manifests, beside, frozenset(tag for subject in found for tag in tags_beside(subject)))
+    merged = {f"{step.key[0]}:{digest_tag(step.key[1])}" for step in lists}
+    merged.update(str(one.target.reference) for one in beside)
+    owned = frozenset(tag for subject in found for tag in tags_beside(subject))
+    return Arrivals(manifests, beside, frozenset(merged), owned)
 
 
 def _left_behind(is_signed: t.Callable[[Repository, str], bool], copy: Copy) -> list[str]:

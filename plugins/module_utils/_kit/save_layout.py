@@ -260,8 +260,9 @@ class _Undo:
     def make_folder(self, path: str) -> None:
         if not os.path.isdir(path):
             self.make_folder(os.path.dirname(path))
-            os.mkdir(path)
-            self._made.append(path)
+            with contextlib.suppress(FileExistsError):  # another task was faster
+                os.mkdir(path)
+                self._made.append(path)
 
     def write(self, path: str, chunks: t.Iterable[bytes]) -> None:
         new = not os.path.exists(path)

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 from dataclasses import dataclass, field
 
 from .._errors import ContentError, InvalidInput, Refused
 from .image import artifact_type, attests, build, not_image
-from .manifest import Descriptor, Json, Manifest, canonical_json
+from .manifest import Descriptor, Json, Manifest
 from .mediatype import DOCKER_LIST, DOCKER_MANIFEST, INDEXES
 from .parts import members
 from .platform import Platform
@@ -111,7 +112,7 @@ def merge(existing: t.Iterable[Descriptor], wanted: t.Iterable[Member], exclusiv
     A new one takes the place of what there is for its platform, else it comes last. What was replaced goes, and with
     it its attestations. With ``exclusive``, all goes that is not wanted.
     """
-    rows = [_Row(old, old) for old in {canonical_json(old.json): old for old in existing}.values()]
+    rows = [_Row(old, old) for old in _once(existing)]
     wanted = list(wanted)
     for member in wanted:
         hits = _rows_of(member, rows, wanted)
@@ -133,7 +134,12 @@ def merge(existing: t.Iterable[Descriptor], wanted: t.Iterable[Member], exclusiv
                 result.append(heir)
         elif row.wanted or attests(row.item) not in gone:
             result.append(row)
-    return [row.item for row in [*result, *new] if row.wanted or not exclusive]
+    return _once(row.item for row in [*result, *new] if row.wanted or not exclusive)
+
+
+def _once(items: t.Iterable[Descriptor]) -> list[Descriptor]:
+    """Return descriptors without those that say the very same."""
+    return list({json.dumps(item.json, sort_keys=True): item for item in items}.values())
 
 
 def _rows_of(member: Member, rows: list[_Row], wanted: list[Member]) -> list[_Row]:

@@ -6,7 +6,9 @@ See distribution-spec, "Pushing Manifests" and "Content Management".
 
 from __future__ import annotations
 
-from .._errors import Denied, RegistryError, Unsupported
+from contextlib import suppress
+
+from .._errors import Denied, OCIError, RegistryError, Unsupported
 from .._oci.digest import mismatch
 from .._oci.manifest import Descriptor, Manifest
 from .client import Repository
@@ -49,9 +51,11 @@ def _put(repository: Repository, target: str, manifest: Manifest) -> None:
         error = repository.refusal(response, repository.full(target))
         if ":" not in target and response.status in (400, 403, 409, 412):
             # A tag that may not be moved, and that a first try has set, whose answer was lost, or another host.
-            found = repository.head(target, writing=True)
-            if found and found.digest == manifest.digest:
-                return
+            with suppress(OCIError):
+                found = repository.head(target, writing=True)
+                if found and found.digest == manifest.digest:
+                    repository.registry.transport.count(bytes_sent=len(manifest.raw))
+                    return
         raise error
     response.discard()
     repository.registry.transport.count(bytes_sent=len(manifest.raw))

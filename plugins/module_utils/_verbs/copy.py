@@ -41,38 +41,44 @@ def plan_copy(
         given: list[dict[str, t.Any]] = images if images is not None else [{"src": src, "dest": dest}]
         pairs = [_pair(item["src"], item["dest"], item.get("platforms") or platforms) for item in given]
     copies = look_at_pairs(session, pairs)
+    copies, beside = _apart(copies) if all_tags and referrers else (copies, [])
+    settled = [copy.target.is_settled(copy.wanted.digest, on_existing) for copy in copies]
+    moving = [copy for copy, done in zip(copies, settled) if not done]
+    landed = [copy for copy, done in zip(copies, settled) if not done or copy.target.previous == copy.wanted.digest]
     draft = Draft()
-    beside: list[Copy] = []
-    if referrers:  # cosign's tags of what is copied are merged with it; those of anything else are copied as they are
-        from .._oci.tagrules import is_digest_tag
-
-        beside = [copy for copy in copies if is_digest_tag(copy.target.reference.tag or "")]
-        copies = [copy for copy in copies if not is_digest_tag(copy.target.reference.tag or "")]
-    moves, merged = _plan(session, draft, copies, on_existing, repair, referrers)
-    others = [copy for copy in beside if str(copy.target.reference) not in merged]
-    if others:
-        moves += _plan(session, draft, others, on_existing, repair, False)[0]
-        copies += others
+    for copy, done in zip(copies, settled):
+        if done:
+            draft.note(*copy.target.notes(copy.wanted.digest))
+    moves = [not done for done in settled]
+    new = [copy for copy in beside if copy.target.found is None]
+    if moving or new or ((repair or referrers) and landed):
+        owned = plan_copies(session, draft, moving, landed, repair, referrers, beside=new).owned
+        others = [copy for copy in beside if str(copy.target.reference) not in owned]
+        draft.note(*(_kept(copy) for copy in others if copy.target.previous not in (None, copy.wanted.digest)))
+        others = [copy for copy in others if copy.target.previous in (None, copy.wanted.digest)]
+        copies = [*copies, *others]
+        moves += [copy.target.found is None for copy in others]
     rows = [_row(copy, moving) for copy, moving in zip(copies, moves)]
-    before = {str(copy.target.reference): copy.target.previous for copy in copies}
+    before = {row["dest"]: row["previous_digest"] for row in rows}
     after = {row["dest"]: row["digest"] for row in rows}
     return draft.plan({**_single(rows, copies), "images": rows}, before, after)
 
 
-def _plan(
-    session: Session, draft: Draft, copies: list[Copy], on_existing: str, repair: bool, referrers: bool
-) -> tuple[list[bool], t.Collection[str]]:
-    """Plan some copies; return which of their tags move, and the full names of tags beside them that are merged."""
-    settled = [copy.target.is_settled(copy.wanted.digest, on_existing) for copy in copies]
-    moving = [copy for copy, done in zip(copies, settled) if not done]
-    landed = [copy for copy, done in zip(copies, settled) if not done or copy.target.previous == copy.wanted.digest]
-    for copy, done in zip(copies, settled):
-        if done:
-            draft.note(*copy.target.notes(copy.wanted.digest))
-    merged: t.Collection[str] = ()
-    if moving or ((repair or referrers) and landed):
-        merged = plan_copies(session, draft, moving, landed, repair, referrers).merged
-    return [not done for done in settled], merged
+def _apart(copies: t.Sequence[Copy]) -> tuple[list[Copy], list[Copy]]:
+    """Return copies of images, and those of tags for signatures and the like, which are merged with what is there."""
+    from .._oci.tagrules import is_digest_tag
+
+    beside = [bool(is_digest_tag(copy.target.reference.tag or "")) for copy in copies]
+    return (
+        [copy for copy, tag in zip(copies, beside) if not tag],
+        [copy for copy, tag in zip(copies, beside) if tag],
+    )
+
+
+def _kept(copy: Copy) -> str:
+    """Say that signatures and the like of something that is not copied stay as the destination has them."""
+    text = f"Keep {copy.target.reference} at {copy.target.previous}: it belongs to no image that is copied"
+    return f"{text}, and is {copy.wanted.digest} at the source."
 
 
 def _every_tag(

@@ -100,6 +100,14 @@ def test_members_that_differ_in_annotations_alone_stay() -> None:
     assert [member.json for member in found[:-1]] == [member.json for member in there]
 
 
+def test_members_that_become_the_same_are_one() -> None:
+    there = [item(1, "linux/amd64", annotations={"a": "1"}), item(1, "linux/amd64")]
+    wanted = [Member(item(1), None, {"a": "1"})]
+    once = merge(there, wanted)
+    assert [member.json for member in once] == [there[0].json]
+    assert merge(once, wanted) == once
+
+
 def test_what_is_there_keeps_its_descriptor() -> None:
     there = item(1, "linux/amd64", **{"x-odd": 1, "annotations": {"a": "1", "b": "2"}})
     (same,) = merge([there], [Member(item(1, "linux/arm64"))])

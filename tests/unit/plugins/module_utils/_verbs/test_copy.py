@@ -572,6 +572,30 @@ def test_all_tags_with_what_refers_to_them(pair: Pair, on_existing: str) -> None
     assert not plan(pair.session(), **names, **options).changed
 
 
+def test_all_tags_take_tags_along_that_belong_to_nothing_else(pair: Pair) -> None:
+    """To what is not tagged any more, or no list that the registry knows of; what the destination has there stays."""
+    digest = pair.source.add_image(REPO, "1", layers=LAYERS)
+    gone, kept = (digest_tag(digest_of(text)) + ".sig" for text in (b"gone", b"kept"))
+    sbom = pair.source.add_referrer(REPO, pair.source.add_image(REPO, None, layers=LAYERS[:1]), SBOM, b"sbom")
+    for tag in (gone, kept):
+        pair.source.add_image(REPO, tag, layers=[b"signature"])
+    pair.source.add_index(REPO, digest_tag(digest), [pair.source.descriptor(REPO, sbom)])
+    theirs = pair.dest.add_image(COPY, kept, layers=[b"theirs"])
+    names = {"src": f"{pair.source.host}/{REPO}", "dest": f"{pair.dest.host}/{COPY}"}
+    session = pair.session()
+    planned = plan(session, **names, all_tags=True, referrers=True)
+    apply(session, planned)
+    assert pair.dest.tags(COPY).keys() == {"1", gone, kept, digest_tag(digest)}
+    assert pair.dest.tags(COPY)[kept] == theirs
+    assert planned.actions[-1].startswith(f"Keep {pair.dest.host}/{COPY}:{kept} at {theirs}: it belongs to no image")
+    sent = [action.partition(" ")[0] for action in planned.actions[:-1]]
+    assert sent == sorted(sent, key=lambda word: word == "Tag")
+    assert len(set(planned.actions)) == len(planned.actions)
+    again = plan(pair.session(), **names, all_tags=True, referrers=True)
+    assert not again.changed
+    assert [row["dest"] for row in again.result["images"]] == [row["dest"] for row in planned.result["images"]]
+
+
 # --- what goes wrong
 
 

@@ -173,6 +173,13 @@ def test_a_tag_that_may_not_move_and_whose_answer_was_lost(kind: str) -> None:
         registry.fault("PUT", "/manifests/2$", action="lost_answer")
         run(registry, "2")
         assert registry.tags(REPO)["2"] == digest
+        session, planned = plan(registry, "2", name=":1")
+        assert not planned.changed
+        registry.fault("PUT", "/manifests/4$", status=403, times=9)
+        registry.fault("HEAD", "/manifests/4$", skip=2, action="reset", times=9)
+        session, planned = plan(registry, "4")
+        with fails(Denied, "DENIED", registry.host, 403):
+            apply(session, planned)
         session, planned = plan(registry, "3")
         registry.api.repos[REPO].tags["3"] = registry.add_image(REPO, None, layers=LAYERS)
         with fails(Refused, "TAG_MOVED"):
