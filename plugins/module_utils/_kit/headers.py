@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import typing as t
 
-from .._errors import ContentError
 from .._layers.flatten import LayerSource, counted, plain
 from .._layers.limits import Budget
 from .._layers.streams import as_stream
 from .._layers.tarstream import TarEntry, TarReader, content
-from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor
-from .._registry.blobs import has_blob, use_blob
+from .._registry.blobs import use_blob
 from .._registry.client import Repository
-from .rootfs import refuse_encrypted
+from .rootfs import refuse_encrypted, refuse_undistributed
 
 See = t.Callable[[TarEntry, t.Iterator[bytes]], object]
 
@@ -29,9 +27,7 @@ def read_entries(repository: Repository, layer: Descriptor, what: str, budget: B
     name = f"The layer {layer.digest} of {what}"
     refuse_encrypted(layer, what)
     with repository.named():
-        if is_foreign(layer.media_type) and not has_blob(repository, layer.digest):
-            text = f"{name} is not in the registry, since it may not be distributed; it cannot be looked into."
-            raise ContentError(text, "LAYER_NOT_DISTRIBUTED")
+        refuse_undistributed(repository, layer, what, "it cannot be looked into")
         return use_blob(repository, layer, lambda chunks: _read(LayerSource(name, lambda: chunks), budget, see))
 
 

@@ -13,6 +13,7 @@ from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor
 from .._oci.mediatype import is_encrypted
 from .._registry.blobs import has_blob, stream_blob
+from .._registry.client import Repository
 from .._registry.session import Session
 from .image import Image
 
@@ -46,9 +47,7 @@ def _source(image: Image, layer: Descriptor, diff_id: str) -> LayerSource:
     refuse_encrypted(layer, image.what)
 
     def chunks() -> t.Iterator[bytes]:
-        if is_foreign(layer.media_type) and not has_blob(image.repository, layer.digest):
-            text = f"{name} is not in the registry, since it may not be distributed; it cannot be unpacked from there."
-            raise ContentError(text, "LAYER_NOT_DISTRIBUTED")
+        refuse_undistributed(image.repository, layer, image.what, "it cannot be unpacked from there")
         return stream_blob(image.repository, layer)
 
     return LayerSource(name, chunks, diff_id)
@@ -62,6 +61,13 @@ def refuse_encrypted(layer: Descriptor, what: str) -> None:
             "example with skopeo copy --decryption-key."
         )
         raise ContentError(text, "LAYER_ENCRYPTED")
+
+
+def refuse_undistributed(repository: Repository, layer: Descriptor, what: str, so: str) -> None:
+    """Raise ContentError (LAYER_NOT_DISTRIBUTED) for a foreign layer that is not there; ``so`` says what follows."""
+    if is_foreign(layer.media_type) and not has_blob(repository, layer.digest):
+        text = f"The layer {layer.digest} of {what} is not in the registry, since it may not be distributed; {so}."
+        raise ContentError(text, "LAYER_NOT_DISTRIBUTED")
 
 
 def unpacking(image: Image) -> str:

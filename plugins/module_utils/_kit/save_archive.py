@@ -14,17 +14,17 @@ from .._archives.writer import ArchiveMember, holds, small, write_archive
 from .._errors import ContentError
 from .._layers.compression import encoder_name
 from .._layers.streams import unpacked
-from .._oci.image import check_image, is_foreign
+from .._oci.image import check_image
 from .._oci.manifest import Descriptor, Json, Manifest, canonical_json
 from .._oci.parts import parts
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._plan import Cost, Draft, Plan, Step
-from .._registry.blobs import has_blob, stream_blob
+from .._registry.blobs import stream_blob
 from .._registry.client import Repository
 from .._registry.session import Session
 from .image import member, read_config
-from .rootfs import refuse_encrypted
+from .rootfs import refuse_encrypted, refuse_undistributed
 from .saved import in_one_shape, result
 
 
@@ -102,9 +102,7 @@ def _layers(image: _Image) -> list[ArchiveMember]:
     layers = parts(image.manifest, "layers")
     for layer in layers:
         refuse_encrypted(layer, str(image.reference))
-        if is_foreign(layer.media_type) and not has_blob(image.repository, layer.digest):
-            text = f"The layer {layer.digest} of {image.reference} is not in the registry, since it may not be"
-            raise ContentError(f"{text} distributed; an OCI format can be without it.", "LAYER_NOT_DISTRIBUTED")
+        refuse_undistributed(image.repository, layer, str(image.reference), "an OCI format can be without it")
     diff_ids: list[str] = []
     if any("zstd" in layer.media_type for layer in layers):
         diff_ids = _diff_ids(image, len(layers))

@@ -78,13 +78,22 @@ def _replace(path: str, text: str) -> None:
             os.fsync(file.fileno())
         if owner and os.geteuid() == 0:
             os.chown(temporary, owner.st_uid, owner.st_gid)
-        os.replace(temporary, path)
-    except BaseException as exc:
+        _take_its_place(temporary, path, text)
+    except BaseException:
         os.unlink(temporary)
-        if not isinstance(exc, OSError) or exc.errno != errno.EBUSY:
+        raise
+
+
+def _take_its_place(temporary: str, path: str, text: str) -> None:
+    """Give a file its name; one that is mounted into a container by itself keeps its name, and is written in place."""
+    try:
+        os.replace(temporary, path)
+    except OSError as exc:
+        if exc.errno != errno.EBUSY:
             raise
-        with open(path, "w", encoding="utf-8") as file:  # mounted as a file into a container: its name has to stay
+        with open(path, "w", encoding="utf-8") as file:
             file.write(text)
+        os.unlink(temporary)
 
 
 def store_in_helper(run: RunCommand, helper: str, server: str, credential: Credential | None) -> None:
