@@ -191,7 +191,7 @@ def somebody_else() -> Iterator[None]:
 @pytest.fixture
 def pems(certificates: Any) -> Iterator[Path]:
     """A folder with `open.pem` and `closed.pem`, which nobody can read; both hold a certificate and its key."""
-    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # pytest's folders, and root's home, are closed to others
         folder = Path(name)
         folder.chmod(0o755)
         for path, mode in ((folder / "open.pem", 0o644), (folder / "closed.pem", 0)):
