@@ -113,8 +113,8 @@ class Plan:
     def apply(self, map_steps: Map, note: t.Callable[[Cost], None] | None = None) -> Outcome:
         """Do the steps in order, those of a stage through ``map_steps``; return what they moved and what they learned.
 
-        What a step raises ends it; the steps after that one are not run. ``note`` is called with what each has
-        moved that was done, in the thread that did it.
+        What a step raises ends it; the steps after that one are not run, and the error tells which were. ``note`` is
+        called with what each has moved that was done, in the thread that did it.
         """
         cost, result, after = self.skipped, dict(self.result), self.after
         done: list[Step] = []
@@ -134,6 +134,7 @@ class Plan:
                     result.update(outcome.result)
                     after = after if outcome.after is None else outcome.after
         except OCIError as exc:
+            exc.details = {"changed": bool(done), "actions": [step.text for step in done], **exc.details}
             if not self.recover:
                 raise
             raise self.recover(exc, tuple(done)) from exc

@@ -312,7 +312,10 @@ class _Release:
         shown = [_failed_result(row, undone.get(row.name)) for row in rows]
         left = [name for name, what in undone.items() if what.status == LEFT]
         back = [name for name, what in undone.items() if what.status != PLANNED]
+        steps = [*done[:first], *(step for step, row in zip(done[first:], moves) if row.name in left)]
         details = {
+            "changed": bool(left) or any(step.cost != Cost() for step in steps),  # a journal is in no registry
+            "actions": [step.text for step in steps],
             "images": shown,
             "rolled_back": bool(back) and not left,
             "left": left,

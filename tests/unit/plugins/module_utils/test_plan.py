@@ -136,3 +136,11 @@ def test_a_plan_that_can_recover_is_told_what_was_done():
         plan(*steps, recover=recover).apply(one_by_one)
     assert told == ["c cannot be done", "a", "b"]
     assert caught.value.details == {"left": []}
+
+
+@pytest.mark.parametrize("first", [(), ("a",), ("a", "b")], ids=len)
+def test_an_error_tells_what_was_done_before(first: tuple[str, ...]) -> None:
+    steps = (*(Step(text, lambda: None) for text in first), failing("c"), failing("d"))
+    with pytest.raises(OCIError, match="c cannot be done") as caught:
+        plan(*steps).apply(one_by_one)
+    assert caught.value.details == {"changed": bool(first), "actions": list(first)}

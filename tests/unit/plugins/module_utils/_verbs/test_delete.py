@@ -297,6 +297,21 @@ def test_what_became_of_tags_meanwhile(what: str) -> None:
         assert registry.state() == state
 
 
+def test_what_went_before_it_failed_is_told() -> None:
+    with FakeRegistry() as registry:
+        for tag in ("1", "2", "3"):
+            registry.add_image(REPO, tag, layers=[tag.encode()])
+        session = make_session(login(registry))
+        name = f"{registry.host}/{REPO}"
+        planned = plan_delete(session, name=None, names=[f"{name}:1", f"{name}:2", f"{name}:3"], force=False)
+        registry.add_image(REPO, "2", layers=LAYERS)
+        with fails(Refused, "TAG_MOVED", registry.host, None, f"{name}:2 has become") as caught:
+            apply(session, planned)
+        assert caught.value.details["changed"] is True
+        assert [text.split(";")[0] for text in caught.value.details["actions"]] == [f"Remove the tag {name}:1"]
+        assert sorted(registry.tags(REPO)) == ["2", "3"]
+
+
 def test_an_index_and_what_it_holds_go_together() -> None:
     with FakeRegistry() as registry:
         index = add_platforms(registry)

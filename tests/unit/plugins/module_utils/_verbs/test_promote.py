@@ -636,6 +636,23 @@ def test_a_failure_takes_all_tags_back(sites: Sites, tmp_path: Path) -> None:
     assert error.details["journal"] == str(tmp_path / "journal")
     assert error.code == "UNKNOWN"
     assert str(error).endswith("All tags are what they were before.")
+    assert error.details["changed"] is True, "what the tags had is there"
+    assert {text.split()[0] for text in error.details["actions"]} == {"Send", "Mount", "Put", "Write"}, "no tag"
+
+
+def test_a_release_without_content_that_fails_has_changed_nothing(sites: Sites, tmp_path: Path) -> None:
+    api = sites.image("api")
+    sites.release(sites.entry("api"))
+    moving = sites.entry("api", moving_tags=["{major}", "latest"])
+    error = broken(sites, "manifests/latest", moving, journal_path=str(tmp_path / "journal"))
+    assert sites.tags("api") == {"1.4.2": api}
+    assert error.details["changed"] is False
+    assert error.details["actions"] == [f"Write to {tmp_path}/journal what 2 tags were."]
+    sites.dest.faults.queue.clear()
+    error = broken(sites, "manifests/latest", moving, rollback=False)
+    assert sites.tags("api") == {"1.4.2": api, "1": api}
+    assert error.details["changed"] is True
+    assert error.details["actions"] == [f"Tag {sites.name('api', '1')} as {api}."]
 
 
 def test_a_tag_that_moved_although_no_answer_came_goes_back(sites: Sites) -> None:
