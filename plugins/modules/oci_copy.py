@@ -26,7 +26,7 @@ options:
     type: str
   dest:
     description:
-      - Where to copy it. The tag is that of O(src) where none is given.
+      - Where to copy it. The tag is that of O(src) where none is given; where that is a digest alone, no tag is set.
       - With O(all_tags=true), the repository.
     type: str
   images:

@@ -27,12 +27,13 @@ options:
       - The index, as V(registry/repository:tag) or V(registry/repository@digest). The tag is V(latest) where neither is
         given.
       - It is made where it does not exist. A single image is an error, unless O(exclusive=true).
-      - Of an index that is named by a digest, the result is stored by its own digest; see RV(reference).
   dest:
     description:
       - Where to write the result. The tag is that of O(name) where none is given. O(name) has to exist then, and stays
         as it is.
       - The default is O(name) itself.
+      - Where O(name) is a digest without a tag, the result is stored by its own digest, in O(dest) as well, and no tag is
+        set; see RV(reference). Where it has both, the digest tells what is read, and the tag is written.
     type: str
   state:
     description:

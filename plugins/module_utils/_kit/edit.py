@@ -26,7 +26,7 @@ from .._registry.session import Session
 from .._registry.upload import Open
 from .content import Wanted, plan_content
 from .image import Image, read_image
-from .target import Target, destination
+from .target import Target, destination, open_for
 
 _PLATFORM_KEYS = ("architecture", "os", "os.version", "os.features", "variant")
 
@@ -215,7 +215,8 @@ def plan_edit(
     else:
         chosen = _choose(seen.tree, [Platform.parse(text) for text in platforms])
         wish = _wish(seen, chosen, edit, edit_index)
-    target = seen.target or _target_of(session, seen, wish.root)
+    edited = None if made else Reference.parse(name)
+    target = seen.target or open_for(session, seen.where, edited, wish.root.digest)
     settled = target.is_settled(wish.root.digest, on_existing)
     return _plan(session, seen, wish, target, settled, extra(list(wish.edits.values())))
 
@@ -370,14 +371,6 @@ class _Editor:
         if new is not old:
             value.pop("data", None)
         return value
-
-
-def _target_of(session: Session, seen: _Seen, root: Manifest) -> Target:
-    """Return where the result goes if its name has a digest: in place, that name stands for what it becomes."""
-    where = seen.where.with_digest(root.digest) if seen.in_place else seen.where
-    target = Target.open(session, where)
-    target.check_digest(root.digest, "The result")
-    return target
 
 
 def _plan(session: Session, seen: _Seen, wish: _Wish, target: Target, settled: bool, extra: dict[str, t.Any]) -> Plan:

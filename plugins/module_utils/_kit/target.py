@@ -103,11 +103,27 @@ class Target:
 
 
 def destination(name: Reference, dest: str | None) -> Reference:
-    """Return where the result goes: ``dest``, with the tag of ``name`` where it has none, else in place."""
+    """Return where the result goes: ``dest``, with the tag or digest of ``name`` where it has neither, else in place.
+
+    A name with a tag and a digest is read by its digest, and the result is called by its tag.
+    """
     if dest is None:
-        return name
+        return name.with_tag(name.tag) if name.tag else name
     if not dest:
         text = "dest is empty, as a variable without a value is; give it, or leave it out, as default(omit) does."
         raise InvalidInput(text, "INVALID_REFERENCE")
     target = Reference.parse(dest)
-    return target if target.tag or target.digest else target.with_tag(name.tag or "latest")
+    if target.tag or target.digest:
+        return target
+    return target.with_digest(name.digest) if name.digest and not name.tag else target.with_tag(name.tag or "latest")
+
+
+def open_for(session: Session, where: Reference, name: Reference | None, digest: str) -> Target:
+    """Open where a result with this digest goes; the digest of the ``name`` that was edited stands for what it becomes.
+
+    Raises InvalidInput where another digest was asked for.
+    """
+    is_own = where.digest and name and where.digest == name.digest
+    target = Target.open(session, where.with_digest(digest) if is_own else where)
+    target.check_digest(digest, "The result")
+    return target

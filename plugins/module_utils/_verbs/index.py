@@ -10,7 +10,7 @@ from functools import partial
 from .._errors import ContentError, InvalidInput, NotFound, Refused
 from .._kit.content import Wanted, plan_content
 from .._kit.image import own_platform, read_config
-from .._kit.target import Target, destination
+from .._kit.target import Target, destination, open_for
 from .._oci.image import attests, build, not_image
 from .._oci.index import (
     Changes,
@@ -144,7 +144,7 @@ def plan_index(
     )
     with seen.repository.named():
         index = wish.over(seen.base)
-    return _plan(session, seen, wish, _target(session, seen, index), index, on_existing)
+    return _plan(session, seen, wish, _target(session, seen, home, index), index, on_existing)
 
 
 def _observe(
@@ -376,13 +376,11 @@ def _goes(found: list[_Found], item: Descriptor) -> bool:
     return False
 
 
-def _target(session: Session, seen: _Seen, index: Manifest) -> Target:
+def _target(session: Session, seen: _Seen, home: Reference, index: Manifest) -> Target:
     """Return what is to point at the index. A name with a digest stands for what it becomes, as nothing can move it."""
     if seen.in_place and not seen.where.digest:
         return seen.source
-    target = Target.open(session, seen.where.with_digest(index.digest) if seen.in_place else seen.where)
-    target.check_digest(index.digest, "The result")
-    return target
+    return open_for(session, seen.where, home, index.digest)
 
 
 def _there(target: Target) -> Manifest | None:

@@ -17,6 +17,7 @@ from ansible_collections.quayside.registry.tests.unit.fake_registry.server impor
 from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, complete, fails, run_module
 from ansible_collections.quayside.registry.tests.unit.tars import tar_of
 
+A = "sha256:" + "a" * 64
 ATTESTED = "vnd.docker.reference.digest"
 
 
@@ -147,8 +148,67 @@ def test_diff_ids_that_are_no_digests(
         assert "\n" not in result["msg"]
 
 
+@pytest.mark.parametrize(
+    ("name", "dest", "where"),
+    [
+        ("r.io/a:1", None, "r.io/a:1"),
+        ("r.io/a", "r.io/b", "r.io/b:latest"),
+        ("r.io/a:1", "r.io/b", "r.io/b:1"),
+        ("r.io/a:1", "r.io/b:2", "r.io/b:2"),
+        (f"r.io/a@{A}", None, f"r.io/a@{A}"),
+        (f"r.io/a@{A}", "r.io/b", f"r.io/b@{A}"),
+        (f"r.io/a@{A}", "r.io/b:2", "r.io/b:2"),
+        (f"r.io/a:1@{A}", None, "r.io/a:1"),
+        (f"r.io/a:1@{A}", "r.io/b", "r.io/b:1"),
+        ("r.io/a:1", f"r.io/b@{A}", f"r.io/b@{A}"),
+    ],
+)
+def test_where_the_result_goes(name: str, dest: str | None, where: str) -> None:
+    assert str(destination(Reference.parse(name), dest)) == where
+
+
+@pytest.mark.parametrize("module", ["oci_mutate", "oci_append", "oci_flatten", "oci_rebase", "oci_index"])
+@pytest.mark.parametrize("repo", [REPO, "team/other"])
+def test_a_digest_moves_no_tag(registry: FakeRegistry, module: str, repo: str) -> None:
+    """Also not in the repository that the result goes to, where `latest` is what others have released."""
+    digest = registry.add_image(REPO, layers=LAYERS, platform="linux/amd64")
+    base = registry.add_image("team/base", "1", layers=LAYERS[:1])
+    registry.add_image("team/base", "2", layers=LAYERS[1:])
+    registry.add_image(repo, "latest", layers=LAYERS[:1])
+    index = registry.add_index(REPO, None, [digest])
+    tags = registry.tags(repo)
+    name, dest = f"{registry.host}/{REPO}", f"{registry.host}/{repo}"
+    options: dict[str, dict[str, Any]] = {
+        "oci_mutate": {"labels": {"a": "b"}},
+        "oci_append": {"files": [{"path": "/motd", "content": "hello"}]},
+        "oci_flatten": {},
+        "oci_rebase": {
+            "old_base": f"{registry.host}/team/base@{base}",
+            "new_base": f"{registry.host}/team/base:2",
+        },
+        "oci_index": {"annotations": {"a": "b"}},
+    }
+    named = index if module == "oci_index" else digest
+    options[module].update(name=f"{name}@{named}", dest=dest)
+    result = run_module(module, options[module])
+    assert not result.get("failed"), result
+    assert result["changed"]
+    assert result["digest"] != named
+    assert registry.tags(repo) == tags
+    assert complete(registry, repo, result["digest"])
+    assert not run_module(module, options[module])["changed"]
+
+
+def test_a_tag_beside_the_digest_that_is_edited_gets_the_result(registry: FakeRegistry) -> None:
+    digest = registry.add_image(REPO, "1", layers=LAYERS)
+    name = f"{registry.host}/{REPO}:1@{digest}"
+    result = run_module("oci_mutate", {"name": name, "labels": {"a": "b"}})
+    assert registry.tags(REPO)["1"] == result["digest"] != digest
+    assert not run_module("oci_mutate", {"name": name, "labels": {"a": "b"}})["changed"]
+
+
 def test_an_empty_destination_is_not_the_name_itself() -> None:
     name = Reference.parse("registry.example/team/app:1")
-    assert destination(name, None) is name
+    assert destination(name, None) == name
     with fails(InvalidInput, "INVALID_REFERENCE", says="dest is empty"):
         destination(name, "")
