@@ -32,8 +32,8 @@ options:
       - Where to write the result. The tag is that of O(name) where none is given. O(name) has to exist then, and stays
         as it is.
       - The default is O(name) itself.
-      - Where O(name) is a digest without a tag, the result is stored by its own digest, in O(dest) as well, and no tag is
-        set; see RV(reference). Where it has both, the digest tells what is read, and the tag is written.
+      - Where O(name) is a digest without a tag, the result is stored by its own digest, in O(dest) as well, and no tag
+        is set; see RV(reference). Where it has both, the digest tells what is read, and the tag is written.
     type: str
   state:
     description:

@@ -25,8 +25,8 @@ options:
     description:
       - Where the result goes, as V(registry/repository:tag). The tag is that of O(name) where none is given.
       - The default is O(name), which is changed in place.
-      - Where O(name) is a digest without a tag, the result is stored by its own digest, in O(dest) as well, and no tag is
-        set; see RV(reference). Where it has both, the digest tells what is read, and the tag is written.
+      - Where O(name) is a digest without a tag, the result is stored by its own digest, in O(dest) as well, and no tag
+        is set; see RV(reference). Where it has both, the digest tells what is read, and the tag is written.
     type: str
   labels:
     description:

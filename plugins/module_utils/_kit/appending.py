@@ -97,17 +97,9 @@ class Appending:
 
     def _count_present(self, image: Image, wanted: list[Appended]) -> int:
         """Return how many of the wanted layers, from the lowest up, the image has."""
-        known, count = appended(image.config), len(wanted)
-        top = image.diff_ids[-count:]
-        if not wanted[-1].request and top == [layer.diff_id for layer in wanted]:
-            return count
-        if known is not None:
-            return len(_matches(known, wanted))
-        if not wanted[-1].request or top[:-1] != [layer.diff_id for layer in wanted[:-1]] or len(top) < count:
-            return 0
-        # No history tells what the files layer was made of: it is made again, for what is below it.
-        below = layer_sources(image)[:-1]
-        return count if self._files_layer(below, []).diff_id == top[-1] else 0
+        if not wanted[-1].request and image.diff_ids[-len(wanted) :] == [layer.diff_id for layer in wanted]:
+            return len(wanted)
+        return len(_matches(appended(image.config), wanted))
 
     def _append(
         self,
@@ -180,7 +172,7 @@ def _reusable(image: Image, existing: Image | None, missing: list[Appended], typ
         return []
     if [layer.media_type for layer in existing.layers[-count:]] != types:
         return []
-    known = (appended(existing.config) or [])[-count:]
+    known = appended(existing.config)[-count:]
     same = len(known) == count and all(map(_same, known, missing))
     if same or diff_ids[-count:] == [layer.diff_id for layer in missing]:
         return [replace(want, diff_id=diff_id) for want, diff_id in zip(missing, diff_ids[-count:])]
@@ -189,7 +181,7 @@ def _reusable(image: Image, existing: Image | None, missing: list[Appended], typ
 
 def _rows(edited: Edited, wanted: list[Appended]) -> list[Json]:
     diff_ids = edited.config["rootfs"]["diff_ids"]
-    found = [layer.diff_id for layer in _matches(appended(edited.config) or [], wanted)]
+    found = [layer.diff_id for layer in _matches(appended(edited.config), wanted)]
     found = found if len(found) == len(wanted) else diff_ids[-len(wanted) :]
     stored = dict(zip(diff_ids, parts(edited.manifest, "layers")))
     return [{"digest": stored[diff_id].digest, "size": stored[diff_id].size, "diff_id": diff_id} for diff_id in found]

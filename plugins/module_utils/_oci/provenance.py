@@ -10,6 +10,7 @@ from .manifest import Json, canonical_json
 
 _BY = "flatten "
 _APPENDED = "oci_append "
+_UNKNOWN: Json = {"created": "1970-01-01T00:00:00Z"}  # clients such as umoci take it that every entry has a time
 
 
 def is_flattened(config: Json) -> bool:
@@ -24,10 +25,8 @@ def flattened(config: Json, source: str, diff_id: str) -> Json:
     It names ``source``, the digest of the manifest that was flattened, and keeps the old history as its comment. Where
     the image was flattened before, that history stays. All else stays too: nothing here depends on a clock.
     """
-    entry = {"created": config.get("created"), "created_by": _BY + source}
-    if config.get("history"):
-        entry["comment"] = canonical_json(config["history"]).decode("utf-8")
-    history = [{key: value for key, value in entry.items() if value is not None}]
+    old = config.get("history")
+    history = [_entry(config.get("created"), _BY + source, canonical_json(old).decode("utf-8") if old else None)]
     rootfs = {**(config.get("rootfs") or {"type": "layers"}), "diff_ids": [diff_id]}
     return {**config, "rootfs": rootfs, "history": config["history"] if is_flattened(config) else history}
 
@@ -50,15 +49,15 @@ class Appended:
         return bool(self.request) == bool(other.request) and not mine.isdisjoint(others)
 
 
-def appended(config: Json) -> list[Appended] | None:
+def appended(config: Json) -> list[Appended]:
     """Return the layers on top of an image that were appended, bottom to top, up to the first that was not.
 
-    None where the history does not tell of all layers, so that nothing is known.
+    There are none where the history does not tell of all layers.
     """
     diff_ids = (config.get("rootfs") or {}).get("diff_ids") or []
     entries = _layer_entries(config)
     if len(entries) != len(diff_ids):
-        return None
+        return []
     found: list[Appended] = []
     for entry, diff_id in zip(reversed(entries), reversed(diff_ids)):
         by = str(entry.get("created_by"))
@@ -69,15 +68,25 @@ def appended(config: Json) -> list[Appended] | None:
 
 
 def with_layers(config: Json, layers: t.Sequence[Appended], created: str | None) -> Json:
-    """Return a config with more layers. The history tells of them if it tells of all others."""
+    """Return a config with more layers; the history tells of them, unless it tells of more layers than there are."""
     rootfs = config.get("rootfs") or {"type": "layers"}
     before = rootfs.get("diff_ids") or []
     new = {**config, "rootfs": {**rootfs, "diff_ids": before + [layer.diff_id for layer in layers]}}
     if created:
         new["created"] = created
-    if len(_layer_entries(config)) == len(before):
-        new["history"] = [*(config.get("history") or []), *(_entry(layer, new.get("created")) for layer in layers)]
+    if len(_layer_entries(config)) <= len(before):
+        own = [_entry(new.get("created"), _APPENDED + layer.name, layer.request) for layer in layers]
+        new["history"] = complete(config, len(before)) + own
     return new
+
+
+def complete(config: Json, layers: int) -> list[Json]:
+    """Return the history of a config of so many layers; the lowest get entries that say nothing, where it lacks some.
+
+    Of a history that tells of more layers than there are, nothing is left.
+    """
+    lacking = layers - len(_layer_entries(config))
+    return [_UNKNOWN] * lacking + (config.get("history") or []) if lacking >= 0 else [_UNKNOWN] * layers
 
 
 def _layer_entries(config: Json) -> list[Json]:
@@ -85,6 +94,6 @@ def _layer_entries(config: Json) -> list[Json]:
     return [entry for entry in entries if not entry.get("empty_layer")]
 
 
-def _entry(layer: Appended, created: str | None) -> Json:
-    entry = {"created": created, "created_by": _APPENDED + layer.name, "comment": layer.request}
+def _entry(created: str | None, created_by: str, comment: str | None) -> Json:
+    entry = {"created": created or _UNKNOWN["created"], "created_by": created_by, "comment": comment}
     return {key: value for key, value in entry.items() if value is not None}

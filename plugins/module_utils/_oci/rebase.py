@@ -8,6 +8,7 @@ import typing as t
 from .image import is_foreign
 from .manifest import Json
 from .mediatype import is_docker, layer_type
+from .provenance import complete
 
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
@@ -52,7 +53,7 @@ def rebased_config(config: Json, old: Json, new: Json, base: list[str], own: lis
     if history:
         before = len(rootfs.get("diff_ids") or []) - len(own)
         mine = _above(history, len(old.get("history") or []), before)
-        result["history"] = _complete(new.get("history") or [], len(base)) + mine
+        result["history"] = complete(new, len(base)) + mine
     for key in ("os.version", "os.features"):
         result.pop(key, None)
         if new.get(key):
@@ -70,8 +71,3 @@ def _above(history: list[Json], length: int, layers: int) -> list[Json]:
         return history[length:]
     cut = next((at for at in range(len(history) + 1) if _layers_in(history[:at]) == layers), len(history))
     return history[cut:]
-
-
-def _complete(history: list[Json], layers: int) -> list[Json]:
-    """Return a history that tells of all layers; of a base that has none, its entries say nothing."""
-    return history if _layers_in(history) == layers else [{} for dummy in range(layers)]

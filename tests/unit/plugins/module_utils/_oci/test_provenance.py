@@ -35,7 +35,7 @@ def test_the_history_of_a_flattened_image_stays() -> None:
 
 def test_what_is_missing_is_not_made_up() -> None:
     new = flattened({"os": "linux"}, "sha256:source", "sha256:new")
-    assert new["history"] == [{"created_by": "flatten sha256:source"}]
+    assert new["history"] == [{"created": "1970-01-01T00:00:00Z", "created_by": "flatten sha256:source"}]
     assert new["rootfs"] == {"type": "layers", "diff_ids": ["sha256:new"]}
     assert "created" not in new
     assert not is_flattened({"history": [{"created_by": None}]})

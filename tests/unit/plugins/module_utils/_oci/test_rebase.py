@@ -89,7 +89,7 @@ def test_history_that_is_missing() -> None:
     assert "history" not in rebased_config(bare, config("A"), config("E"), ["e"], ["1"])
     assert rebased_config(config("A", "B"), bare, config("E"), ["e"], ["1"])["history"] == history("E", "B")
     found = rebased_config(config("A", "B"), config("A"), {"history": None}, ["e", "f"], ["1"])
-    assert found["history"] == [{}, {}, *history("B")]
+    assert found["history"] == [*[{"created": "1970-01-01T00:00:00Z"}] * 2, *history("B")]
 
 
 def test_only_the_windows_build_follows_the_base() -> None:

@@ -222,10 +222,21 @@ def test_created(registry: FakeRegistry) -> None:
         assert {info.mtime for info in archive} == {1714979289}
 
 
-def test_a_history_that_tells_less_is_left_as_it_is(registry: FakeRegistry) -> None:
-    registry.add_image(REPO, "1", LAYERS, config={"history": []})
+@pytest.mark.parametrize("lacking", [1, 2])
+def test_a_history_that_tells_less_is_filled(registry: FakeRegistry, lacking: int) -> None:
+    told = [{"created_by": "base"}, {"created_by": "build"}][lacking:]
+    registry.add_image(REPO, "1", LAYERS, config={"history": told})
     run(registry, files=MOTD)
-    assert registry.config(REPO, "1")["history"] == []
+    history = registry.config(REPO, "1")["history"]
+    assert history[:-1] == [{"created": "1970-01-01T00:00:00Z"}] * lacking + told, "umoci needs a time"
+    assert history[-1]["created_by"] == "oci_append /etc/motd"
+
+
+def test_a_history_that_tells_more_is_left_as_it_is(registry: FakeRegistry) -> None:
+    told = [{"created_by": str(number)} for number in range(3)]
+    registry.add_image(REPO, "1", LAYERS, config={"history": told})
+    run(registry, files=MOTD)
+    assert registry.config(REPO, "1")["history"] == told
 
 
 def test_planning_writes_nothing(registry: FakeRegistry) -> None:
@@ -376,7 +387,7 @@ def test_only_files_that_are_not_there_yet_take_a_look_at_the_layers(registry: F
 
 
 @pytest.mark.parametrize("dest", [None, "team/new:1"])
-def test_files_are_found_again_where_no_history_tells_of_them(registry: FakeRegistry, dest: str | None) -> None:
+def test_files_are_found_again_on_an_image_without_history(registry: FakeRegistry, dest: str | None) -> None:
     registry.add_image(REPO, "1", [SYSTEM, HOME], config={"history": []})
     first = run(registry, dest=dest, files=[file("/bin/tool")])
     again = run(registry, dest=dest, files=[file("/bin/tool")])
@@ -384,10 +395,11 @@ def test_files_are_found_again_where_no_history_tells_of_them(registry: FakeRegi
     assert run(registry, dest=dest, files=[file("/bin/tool", "other")]).changed
 
 
+@pytest.mark.parametrize("history", [None, [], [{"created_by": "build"}]], ids=["null", "none", "whole"])
 def test_tasks_that_append_to_one_tag_in_place_come_to_rest(
-    registry: FakeRegistry, layer: Path, tmp_path: Path
+    registry: FakeRegistry, layer: Path, tmp_path: Path, history: list[dict[str, str]] | None
 ) -> None:
-    registry.add_image(REPO, "1", [SYSTEM])
+    registry.add_image(REPO, "1", [SYSTEM], config={"history": history})
     other = save_tar(tmp_path / "other.tar", {"other": b"y"})
     tasks: list[dict[str, Any]] = [
         {"layers": [str(layer)]},
@@ -419,6 +431,12 @@ def test_layers_below_those_of_a_build_do_not_count(registry: FakeRegistry, laye
     by = ["build", "oci_append app.tar", "build"]
     registry.add_image(REPO, "1", layers, config={"history": [{"created_by": text} for text in by]})
     assert run(registry, layers=[str(layer)]).changed
+
+
+@pytest.mark.parametrize("history", [None, [{"created_by": "build"}, {"created_by": "crane append"}]])
+def test_layers_on_top_count_whoever_put_them_there(registry: FakeRegistry, layer: Path, history: Any) -> None:
+    digest = registry.add_image(REPO, "1", [SYSTEM, layer.read_bytes()], config={"history": history})
+    assert run(registry, layers=[str(layer)]).result["digest"] == digest
 
 
 def test_only_the_layers_that_are_missing_are_added(registry: FakeRegistry, layer: Path) -> None:

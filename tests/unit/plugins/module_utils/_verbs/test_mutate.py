@@ -230,7 +230,10 @@ def test_append_to_an_image_without_history(tmp_path: Path) -> None:
     with FakeRegistry() as registry:
         registry.add_image(REPO, "1", layers=LAYERS, config={"history": None})
         planned = run_twice(registry, append=[str(tmp_path / "one.tar")])
-        assert planned.result["config"]["history"] is None
+        assert [entry.get("created_by") for entry in planned.result["config"]["history"]] == [
+            *[None] * len(LAYERS),
+            "oci_append one.tar",
+        ]
 
 
 def test_append_elsewhere_takes_what_another_encoder_made(tmp_path: Path) -> None:
