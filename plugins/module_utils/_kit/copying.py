@@ -165,7 +165,7 @@ def plan_arrivals(
     beside = find_beside(session, draft, found, tags)
     needs += [*extra, *(one.wanted() for one in beside)]
     manifests = plan_content(session, draft, needs, repair, planned)
-    lists = list_steps(extra, manifests)
+    lists = list_steps((want.dest, manifests[str(want.dest), want.root.digest]) for want in extra)
     draft.do(*lists)
     draft.do(*(one.step() for one in beside))
     merged = {f"{step.key[0]}:{digest_tag(step.key[1])}" for step in lists}

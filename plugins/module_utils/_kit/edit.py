@@ -26,7 +26,7 @@ from .._registry.session import Session
 from .._registry.upload import Open
 from .content import Wanted, plan_content
 from .image import Image, read_image
-from .target import Target, destination, open_for
+from .target import Target, destination, open_for, refers
 
 _PLATFORM_KEYS = ("architecture", "os", "os.version", "os.features", "variant")
 
@@ -387,7 +387,7 @@ def _plan(session: Session, seen: _Seen, wish: _Wish, target: Target, settled: b
 
             draft.warn(*left_signatures(target))
         plan_content(session, draft, [_wanted(tree, wish, target)])
-        draft.do(target.step(wish.root))
+        target.plan(draft, wish.root)
     digest = str(target.previous if settled else wish.root.digest)
     result = {
         "reference": str(seen.where.with_digest(digest)),
@@ -406,8 +406,8 @@ def _wanted(tree: Tree, wish: _Wish, target: Target) -> Wanted:
         local.update(edited.local)
         elsewhere.update(edited.elsewhere)
     absent = {item.digest for item in tree.absent}
-    root = wish.root.descriptor
-    return Wanted(tree.repository, target.repository, root, wish.known, local, elsewhere=elsewhere, absent=absent)
+    root, by_digest = wish.root.descriptor, refers(wish.root)
+    return Wanted(tree.repository, target.repository, root, wish.known, local, by_digest, elsewhere, absent)
 
 
 def _image_summary(manifest: Manifest, config: Json) -> Json:

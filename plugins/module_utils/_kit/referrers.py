@@ -159,14 +159,14 @@ def _beside(subject: Subject, tag: str) -> Beside | str | None:
     return None if manifest.digest == target.previous else Beside(subject, target, manifest, local)
 
 
-def list_steps(referrers: list[Wanted], manifests: Manifests) -> list[ContentStep]:
-    """Return the steps that list referrers under their subject's tag, where the destination has no referrers API."""
+def list_steps(referrers: t.Iterable[tuple[Repository, Manifest]]) -> list[ContentStep]:
+    """Return the steps that list referrers under their subject's tag, where their repository has no referrers API."""
     by_subject: dict[tuple[str, str], list[Manifest]] = {}
-    repositories = {str(want.dest): want.dest for want in referrers}
-    for want in referrers:
-        manifest = manifests[str(want.dest), want.root.digest]
+    repositories: dict[str, Repository] = {}
+    for dest, manifest in referrers:
+        repositories[str(dest)] = dest
         for subject in parts(manifest, "subject"):
-            by_subject.setdefault((str(want.dest), subject.digest), []).append(manifest)
+            by_subject.setdefault((str(dest), subject.digest), []).append(manifest)
     steps = []
     for (name, digest), found in by_subject.items():
         repository = repositories[name]

@@ -9,7 +9,7 @@ from functools import partial
 from .._errors import InvalidInput, Refused
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.reference import Reference
-from .._plan import Cost, Step
+from .._plan import Cost, Draft, Step
 from .._registry.client import Repository
 from .._registry.manifests import find_existing, look_again, put
 from .._registry.session import Session
@@ -87,6 +87,19 @@ class Target:
             text = f"Put {self.reference}."
         return Step(text, partial(self._put, manifest), Cost(bytes_sent=len(manifest.raw)))
 
+    def plan(self, draft: Draft, manifest: Manifest) -> None:
+        """Plan to put a manifest there. One that refers to a subject is stored by its digest when that is done.
+
+        It is listed before, where the registry does not do so itself (distribution-spec, "Pushing Manifests with
+        Subject").
+        """
+        if refers(manifest):
+            from .referrers import list_steps
+
+            draft.do(*list_steps([(self.repository, manifest)]))
+        if self.reference.tag or not refers(manifest):
+            draft.do(self.step(manifest))
+
     def _put(self, manifest: Manifest) -> None:
         """Put it there, unless the tag was moved since it was looked at, minutes ago perhaps: Refused (TAG_MOVED)."""
         target = self.reference.target
@@ -100,6 +113,11 @@ class Target:
                 text += f" {now or 'absent'} now, so it was not overwritten; run the task again."
                 raise Refused(text, "TAG_MOVED", self.reference.registry)
         put(self.repository, target, manifest)
+
+
+def refers(manifest: Manifest) -> bool:
+    """Does a manifest say what it is about, as signatures, SBOMs and the like do?"""
+    return bool(manifest.json.get("subject"))
 
 
 def destination(name: Reference, dest: str | None) -> Reference:

@@ -10,7 +10,7 @@ from .._errors import InvalidInput, NotFound
 from .._kit.artifacts import EMPTY, TITLE, Content, check_media_type, check_titles
 from .._kit.content import Wanted, plan_content
 from .._kit.referrers import list_steps
-from .._kit.target import Target
+from .._kit.target import Target, refers
 from .._oci.digest import digest_of
 from .._oci.image import build
 from .._oci.manifest import Descriptor, Json, Manifest
@@ -67,7 +67,7 @@ def plan_artifact_push(
     kept = settled and target.previous != manifest.digest
     draft.note(*target.notes(manifest.digest) if settled else ())
     if not kept:
-        _plan_content(session, draft, target, manifest, {**contents, **more}, bool(about), settled)
+        _plan_content(session, draft, target, manifest, {**contents, **more}, settled)
     digest = str(target.previous if kept else manifest.digest)
     result = {
         "reference": str(reference.with_digest(digest)),
@@ -86,18 +86,16 @@ def _plan_content(
     target: Target,
     manifest: Manifest,
     contents: t.Mapping[str, Content],
-    refers: bool,
     settled: bool,
 ) -> None:
     """Plan what is missing: a list of referrers may lack what is there already."""
+    if settled:
+        draft.do(*list_steps([(target.repository, manifest)]))
+        return
     local = {digest: content.chunks for digest, content in contents.items()}
-    item, known = manifest.descriptor, {manifest.digest: manifest}
-    wanted = Wanted(target.repository, target.repository, item, known, local, by_digest=refers)
-    manifests = plan_content(session, draft, [] if settled else [wanted])
-    if refers:
-        draft.do(*list_steps([wanted], {**manifests, (str(target.repository), manifest.digest): manifest}))
-    if not settled and (target.reference.tag or not refers):
-        draft.do(target.step(manifest))
+    here, item, known = target.repository, manifest.descriptor, {manifest.digest: manifest}
+    plan_content(session, draft, [Wanted(here, here, item, known, local, by_digest=refers(manifest))])
+    target.plan(draft, manifest)
 
 
 def _parse_subject(subject: str | None, reference: Reference) -> Reference | None:

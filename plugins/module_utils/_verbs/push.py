@@ -12,7 +12,7 @@ from .._archives.images import formats_of, left_out, open_files, open_images
 from .._archives.layout import DOCKER_ARCHIVE, OCI_ARCHIVE, Entry, Layout
 from .._errors import ContentError, InvalidInput
 from .._kit.content import Wanted, plan_content
-from .._kit.target import Target
+from .._kit.target import Target, refers
 from .._oci.image import blobs as blobs_of
 from .._oci.image import is_foreign
 from .._oci.manifest import Descriptor, Manifest
@@ -204,8 +204,8 @@ def _plan_content(
 ) -> Plan:
     """Plan to send what the repository lacks, and then the tag."""
     here, draft = target.repository, Draft()
-    plan_content(session, draft, [Wanted(here, here, root.descriptor, known, local)])
-    draft.do(target.step(root))
+    plan_content(session, draft, [Wanted(here, here, root.descriptor, known, local, by_digest=refers(root))])
+    target.plan(draft, root)
     return _planned(draft, target, root.descriptor)
 
 

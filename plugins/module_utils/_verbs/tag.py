@@ -23,7 +23,8 @@ def plan_tag(session: Session, *, name: str, tags: list[str], on_existing: str) 
     draft = Draft()
     if writes:
         manifest = repository.get_raw(image.digest)
-        draft.do(*(target.step(manifest) for target in writes))
+        writes[0].plan(draft, manifest)
+        draft.do(*(target.step(manifest) for target in writes[1:]))
     rows = [
         {
             "tag": target.reference.tag,
