@@ -13,6 +13,8 @@ description:
   - Needs no container engine. All content is verified, and the same images give the same bytes on every host.
   - What is there is read and hashed; if it is what it should be, nothing is fetched. An archive is replaced as a whole;
     a layout is updated, and other images in it are left alone.
+  - A Docker archive has all layers in it. It is an error if one is not in the registry since it may not be distributed;
+    it is not fetched from its C(urls).
 extends_documentation_fragment:
   - quayside.registry._attributes
   - quayside.registry._registry

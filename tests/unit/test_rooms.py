@@ -139,6 +139,7 @@ LATE = {
     "module_utils/_verbs/copy.py": {"_every_tag", "_platforms", "_apart"},
     "module_utils/_kit/copying.py": {"look_at_pairs", "plan_arrivals", "_subjects"},
     "module_utils/_kit/edit.py": {"_plan"},
+    "module_utils/_kit/target.py": {"Target.plan"},
     "module_utils/_retention/retention.py": {"_signed_by"},
     "module_utils/_mirror/rules.py": {"parse_rule"},
     "module_utils/_verbs/index.py": {"_plan"},

@@ -158,7 +158,8 @@ def plan_arrivals(
         return Arrivals(plan_content(session, draft, needs, repair, planned), [])
     from .._registry.referrers import digest_tag
     from .beside import shows_signatures
-    from .referrers import find_beside, find_referrers, list_steps, tags_beside
+    from .referrers import find_beside, find_referrers, tags_beside
+    from .subjects import list_steps
 
     draft.warn(*(text for found in session.map(partial(_left_behind, shows_signatures), subjects) for text in found))
     extra, found = find_referrers(session, _subjects(subjects))

@@ -34,8 +34,8 @@ from .._trust.keys import PrivateKey, PublicKey, load_private, load_public
 from .._trust.signing import Simple
 from .._trust.trust import Trust, is_text, read_file
 from .content import Manifests, Wanted, plan_content
-from .referrers import put_list
 from .signatures import append_layers, layer_identity, without_layers
+from .subjects import put_list
 from .verifying import REFERRERS, SIGNATURES, STATEMENTS, Place, look_beside, places_under, read_candidates
 
 _RACES = 5  # with other writers of one tag or list

@@ -94,7 +94,7 @@ class Target:
         Subject").
         """
         if refers(manifest):
-            from .referrers import list_steps
+            from .subjects import list_steps
 
             draft.do(*list_steps([(self.repository, manifest)]))
         if self.reference.tag or not refers(manifest):

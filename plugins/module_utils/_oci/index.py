@@ -185,7 +185,7 @@ def check_index(index: Manifest, base: Manifest | None, what: str) -> None:
     if index.media_type != DOCKER_LIST:
         return
     known = {item.digest: item.json for item in members(base)} if base and base.media_type == DOCKER_LIST else {}
-    kind = f"{what} is a manifest list of Docker's format"
+    kind = f"{what} would be a manifest list of Docker's format"
     for item in members(index):
         if known.get(item.digest) == item.json:
             continue

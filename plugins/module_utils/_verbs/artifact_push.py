@@ -9,7 +9,7 @@ import typing as t
 from .._errors import InvalidInput, NotFound
 from .._kit.artifacts import EMPTY, TITLE, Content, check_media_type, check_titles
 from .._kit.content import Wanted, plan_content
-from .._kit.referrers import list_steps
+from .._kit.subjects import list_steps
 from .._kit.target import Target, refers
 from .._oci.digest import digest_of
 from .._oci.image import build

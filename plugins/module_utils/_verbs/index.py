@@ -83,11 +83,10 @@ class _Wish:
         if base and not base.is_index and self.exclusive:
             base = None
         if base and not base.is_index:
-            text = (
-                f"{self.what} is a single image, not an index; with state: present, exclusive: "
-                "true puts one in its place."
-            )
-            raise ContentError(text, "NOT_AN_INDEX")
+            text = f"{self.what} is a single image, not an index"
+            if self.add:
+                text += "; exclusive: true puts an index of the manifests in its place"
+            raise ContentError(f"{text}.", "NOT_AN_INDEX")
         found = without(merge(members(base) if base else [], self.add, self.exclusive), self.gone)
         media_type = self.media_type or (base.media_type if base else None)
         if not media_type:

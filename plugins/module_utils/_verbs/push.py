@@ -77,10 +77,11 @@ def _choose_in(images: Layout | DockerArchive, wanted: str | None) -> Entry:
     """Return the one image, or the one that is named; ``index.json`` is that file itself, as one index."""
     if isinstance(images, Layout) and wanted in (_TOP, images.top.digest):
         return images.top
-    return _choose(images.entries, wanted, images.path)
+    whole = f", or {_TOP} to send all as one index" if isinstance(images, Layout) else ""
+    return _choose(images.entries, wanted, images.path, whole)
 
 
-def _choose(entries: t.Sequence[Entry], wanted: str | None, path: str) -> Entry:
+def _choose(entries: t.Sequence[Entry], wanted: str | None, path: str, whole: str = "") -> Entry:
     """Return the one image, or the one that is named: by a digest, as the file names it, in full, or by its tag."""
     have = "; ".join(str(entry) for entry in entries[:_SHOWN]) + ("; ..." if len(entries) > _SHOWN else "")
     if not entries:
@@ -92,7 +93,7 @@ def _choose(entries: t.Sequence[Entry], wanted: str | None, path: str) -> Entry:
         raise InvalidInput(text, "SOURCE_NOT_FOUND")
     if len({entry.digest for entry in found}) > 1:
         named = f" named {wanted}" if wanted else ""
-        text = f"{path} has several images{named}; say which with source_reference: {have}."
+        text = f"{path} has several images{named}; say which with source_reference: {have}{whole}."
         raise InvalidInput(text, "AMBIGUOUS_SOURCE")
     return found[0]
 

@@ -433,7 +433,7 @@ def test_a_layout_whose_index_is_the_image_is_pushed_as_one_index(tmp_path: Path
     files = {**layout_files(*((None, *image) for image in images)), "index.json": index_of(*members)}
     path = save(tmp_path / "layout", files)
     with FakeRegistry() as registry:
-        with fails(InvalidInput, "AMBIGUOUS_SOURCE"):
+        with fails(InvalidInput, "AMBIGUOUS_SOURCE", says="or index.json to send all as one index"):
             plan(registry, path)
         for wanted in ("index.json", digest_of(files["index.json"])):
             planned = run(registry, path, source_reference=wanted)
