@@ -130,7 +130,11 @@ def destination(name: Reference, dest: str | None) -> Reference:
     if not dest:
         text = "dest is empty, as a variable without a value is; give it, or leave it out, as default(omit) does."
         raise InvalidInput(text, "INVALID_REFERENCE")
-    target = Reference.parse(dest)
+    return named_like(name, Reference.parse(dest))
+
+
+def named_like(name: Reference, target: Reference) -> Reference:
+    """Return a target, with the tag or else the digest of ``name`` where it has neither."""
     if target.tag or target.digest:
         return target
     return target.with_digest(name.digest) if name.digest and not name.tag else target.with_tag(name.tag or "latest")

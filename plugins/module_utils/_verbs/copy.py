@@ -10,6 +10,7 @@ import typing as t
 
 from .._errors import InvalidInput, NotFound
 from .._kit.copying import Copy, Pair, look_at_pairs, plan_copies
+from .._kit.target import named_like
 from .._oci.manifest import Descriptor
 from .._oci.reference import Reference
 from .._plan import Draft, Plan
@@ -105,11 +106,8 @@ def _every_tag(
 
 def _pair(src: str, dest: str, platforms: list[str]) -> Pair:
     """Read one pair; a destination without a tag is named as the source is."""
-    source, target = Reference.parse(src), Reference.parse(dest)
-    if not target.tag and not target.digest:
-        by_digest = source.digest and not source.tag
-        target = target.with_digest(str(source.digest)) if by_digest else target.with_tag(source.tag or "latest")
-    return Pair(source, target, _platforms(platforms))
+    source = Reference.parse(src)
+    return Pair(source, named_like(source, Reference.parse(dest)), _platforms(platforms))
 
 
 def _platforms(texts: list[str]) -> tuple[Platform, ...]:
