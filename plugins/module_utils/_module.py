@@ -171,8 +171,8 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         text = f"This is a bug of quayside.registry; please report it: {exc.__class__.__name__}: {exc}."
         error = OCIError(text, "INTERNAL_ERROR", details={"exception": traceback.format_exc()})
     if session:
-        # Secrets that were found on the way stay out of everything that is printed, but for the one that was asked for.
-        module.no_log_values.update(session.transport.secrets - {result.get("token")})
+        # Secrets that were given or found on the way stay out of everything that is printed.
+        module.no_log_values.update(session.transport.secrets)
         for warning in session.transport.warnings:
             module.warn(remove_values(warning, module.no_log_values))  # newer cores do not
     if error:
@@ -181,6 +181,9 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         if isinstance(error, MissingLibrary):
             fields.update(msg=basic.missing_required_lib(str(error)), exception=str(error.__cause__))
         module.fail_json(**fields)
+    if "token" in result:  # all but the one that was asked for, which is in the result alone
+        result["invocation"] = {"module_args": remove_values(module.params, module.no_log_values)}
+        module.no_log_values.discard(result["token"])
     module.exit_json(**result)
 
 
