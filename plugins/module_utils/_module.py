@@ -18,7 +18,17 @@ from ansible.module_utils.common.parameters import remove_values
 
 from . import _runner
 from ._errors import InvalidInput, MissingLibrary, OCIError
-from ._options import SHARED, TOGETHER, Declaration, check_strings, misplaced, read_as, session_from, spelled
+from ._options import (
+    SHARED,
+    TOGETHER,
+    Declaration,
+    check_shapes,
+    check_strings,
+    misplaced,
+    read_as,
+    session_from,
+    spelled,
+)
 from ._registry.progress import Progress
 from ._registry.session import Session
 from ._threads import STOPPING
@@ -31,6 +41,14 @@ class _Module(basic.AnsibleModule):
     def add_path_info(self, kwargs: dict[str, t.Any]) -> dict[str, t.Any]:
         """Add nothing about a ``path`` to the result: of a file that is not there yet, check mode could not tell."""
         return kwargs
+
+    def _load_params(self) -> None:
+        super()._load_params()  # type: ignore[no-untyped-call]
+        try:
+            check_shapes(self.argument_spec, self.params)
+        except InvalidInput as exc:
+            self.params: dict[str, t.Any] = {}  # not told, as it is not known yet what of them is secret
+            self.fail_json(**exc.fields())
 
 
 def _number(value: object, base: int) -> int:
