@@ -97,6 +97,8 @@ class Appending:
 
     def _count_present(self, image: Image, wanted: list[Appended]) -> int:
         """Return how many of the wanted layers, from the lowest up, the image has."""
+        if not wanted:
+            return 0
         known, count = appended(image.config), len(wanted)
         top = image.diff_ids[-count:]
         if not wanted[-1].request and top == [layer.diff_id for layer in wanted]:
