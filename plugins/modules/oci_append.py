@@ -119,6 +119,7 @@ options:
     description:
       - How to compress what is not compressed. Engines older than 2022 do not know V(zstd).
       - It is an error to add a layer in zstd to an image in Docker's format, which has no name for it.
+        Where the image has one already, from elsewhere, the task warns.
     type: str
     default: gzip
     choices:
