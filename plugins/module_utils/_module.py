@@ -18,7 +18,17 @@ from ansible.module_utils.common.parameters import remove_values
 
 from . import _runner
 from ._errors import InvalidInput, MissingLibrary, OCIError
-from ._options import SHARED, TOGETHER, Declaration, check_strings, misplaced, read_as, session_from, spelled
+from ._options import (
+    SHARED,
+    TOGETHER,
+    Declaration,
+    check_shapes,
+    check_strings,
+    misplaced,
+    read_as,
+    session_from,
+    spelled,
+)
 from ._registry.progress import Progress
 from ._registry.session import Session
 from ._threads import STOPPING
@@ -31,6 +41,14 @@ class _Module(basic.AnsibleModule):
     def add_path_info(self, kwargs: dict[str, t.Any]) -> dict[str, t.Any]:
         """Add nothing about a ``path`` to the result: of a file that is not there yet, check mode could not tell."""
         return kwargs
+
+    def _load_params(self) -> None:
+        super()._load_params()  # type: ignore[no-untyped-call]
+        try:
+            check_shapes(self.argument_spec, self.params)
+        except InvalidInput as exc:
+            self.params: dict[str, t.Any] = {}  # not told, as it is not known yet what of them is secret
+            self.fail_json(**exc.fields())
 
 
 def _number(value: object, base: int) -> int:
@@ -171,8 +189,8 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         text = f"This is a bug of quayside.registry; please report it: {exc.__class__.__name__}: {exc}."
         error = OCIError(text, "INTERNAL_ERROR", details={"exception": traceback.format_exc()})
     if session:
-        # Secrets that were found on the way stay out of everything that is printed, but for the one that was asked for.
-        module.no_log_values.update(session.transport.secrets - {result.get("token")})
+        # Secrets that were given or found on the way stay out of everything that is printed.
+        module.no_log_values.update(session.transport.secrets)
         for warning in session.transport.warnings:
             module.warn(remove_values(warning, module.no_log_values))  # newer cores do not
     if error:
@@ -181,6 +199,9 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
         if isinstance(error, MissingLibrary):
             fields.update(msg=basic.missing_required_lib(str(error)), exception=str(error.__cause__))
         module.fail_json(**fields)
+    if "token" in result:  # all but the one that was asked for, which is in the result alone
+        result["invocation"] = {"module_args": remove_values(module.params, module.no_log_values)}
+        module.no_log_values.discard(result["token"])
     module.exit_json(**result)
 
 

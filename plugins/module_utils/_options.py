@@ -172,6 +172,27 @@ def looks(verb: t.Callable[..., dict[str, t.Any]], options: Spec, **constraints:
     return Declaration(options, look=verb, constraints=constraints)
 
 
+def check_shapes(options: Spec, given: Params) -> None:
+    """Refuse what can be no options where an option has some of its own; Ansible's check ends in a TypeError there.
+
+    A text may be some, as JSON. Raises InvalidInput, which does not tell the value.
+    """
+    for name, spec in options.items():
+        inner: Spec = spec.get("options") or {}
+        is_list = spec.get("type") == "list"
+        for value in [given.get(key) for key in (name, *spec.get("aliases", ())) if inner]:
+            items = value if isinstance(value, list) and is_list else [] if value is None else [value]
+            for item in items:
+                if isinstance(item, dict):
+                    check_shapes(inner, item)
+                elif not isinstance(item, str):
+                    what = "each of its items" if is_list else "it"
+                    found = "a list" if isinstance(item, list) else "a single value"
+                    raise InvalidInput(
+                        f"{name}: {what} has options, such as {next(iter(inner))}, and {found} was given."
+                    )
+
+
 def check_strings(options: Spec, given: t.Any) -> None:
     """Refuse what YAML has read as something else where a string is meant: ``1.10`` is 1.1 there, and ``yes`` true.
 

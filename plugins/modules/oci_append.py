@@ -15,6 +15,7 @@ description:
     links the image has, and nothing of them is stored; when the files are there already, they are not read.
   - Of an index, each image gets the layers; it stays an index. Attestations of the old images would no longer be
     true, so they are dropped, and RV(actions) says so.
+  - Where O(layers) and O(files) are empty, there is nothing to do, but to store the image of O(name) as O(dest) too.
   - An image that has these layers is left as it is, so a second run changes nothing. Layers are compared by their
     uncompressed content. They are packed and sent only when they are needed.
   - Several tasks may append to one tag in place, each its own layers. A layer counts wherever this module has put it,
@@ -119,6 +120,7 @@ options:
     description:
       - How to compress what is not compressed. Engines older than 2022 do not know V(zstd).
       - It is an error to add a layer in zstd to an image in Docker's format, which has no name for it.
+        Where the image has one already, from elsewhere, the task warns.
     type: str
     default: gzip
     choices:

@@ -48,8 +48,9 @@ options:
         E(DOCKER_CONFIG); C(~/.docker/config.json). The first that has credentials for the registry is taken, else the
         first that exists, else the first."
       - Where the file names a credential helper for the registry, in C(credHelpers) or C(credsStore), the program
-        C(docker-credential-NAME) stores the credentials instead. Helpers know whole registries alone, so that a path
-        behind O(registry) is refused for such a file.
+        C(docker-credential-NAME) stores the credentials instead, and an entry for the registry that is in the file
+        from earlier days is removed from it. Helpers know whole registries alone, so that a path behind O(registry) is
+        refused for such a file, unless the file has an entry for it already.
     type: path
     aliases: [authfile]
   verify:

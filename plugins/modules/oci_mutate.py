@@ -94,6 +94,7 @@ options:
         and put the result at O(dest).
       - Windows images get layers as Windows wants them, as in M(quayside.registry.oci_append).
       - It is an error to add a layer in zstd to an image in Docker's format, which has no name for it.
+        Where the image has one already, from elsewhere, the task warns.
     type: list
     elements: path
     default: []

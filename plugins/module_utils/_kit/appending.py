@@ -97,6 +97,8 @@ class Appending:
 
     def _count_present(self, image: Image, wanted: list[Appended]) -> int:
         """Return how many of the wanted layers, from the lowest up, the image has."""
+        if not wanted:
+            return 0
         if not wanted[-1].request and image.diff_ids[-len(wanted) :] == [layer.diff_id for layer in wanted]:
             return len(wanted)
         return len(_matches(appended(image.config), wanted))

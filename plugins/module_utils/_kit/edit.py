@@ -15,6 +15,7 @@ from .._oci.digest import digest_of
 from .._oci.image import attests, build, check_image, not_image
 from .._oci.index import Identity, identity, no_platform, platform_of
 from .._oci.manifest import Descriptor, Json, Manifest, canonical_json
+from .._oci.mediatype import DOCKER_ZSTD
 from .._oci.parts import members, parts
 from .._oci.platform import Platform
 from .._oci.rebase import BASE_DIGEST, BASE_NAME
@@ -386,6 +387,7 @@ def _plan(session: Session, seen: _Seen, wish: _Wish, target: Target, settled: b
             from .beside import left_signatures
 
             draft.warn(*left_signatures(target))
+        draft.warn(*_unreadable(tree, wish))
         plan_content(session, draft, [_wanted(tree, wish, target)])
         target.plan(draft, wish.root)
     digest = str(target.previous if settled else wish.root.digest)
@@ -397,6 +399,17 @@ def _plan(session: Session, seen: _Seen, wish: _Wish, target: Target, settled: b
         **extra,
     }
     return draft.plan(result, before, after)
+
+
+def _unreadable(tree: Tree, wish: _Wish) -> t.Iterator[str]:
+    """Say which edited images keep layers that no engine reads, as the images that they were made of have them."""
+    for edited in wish.edits.values():
+        if edited.manifest.digest in tree.manifests:
+            continue
+        for layer in parts(edited.manifest, "layers"):
+            if layer.media_type == DOCKER_ZSTD:
+                text = f"{tree.what} has the layer {layer.digest} in zstd, which the format of Docker does not have and"
+                yield f"{text} no engine reads, and so has the result; oci_flatten makes one of it that can be read."
 
 
 def _wanted(tree: Tree, wish: _Wish, target: Target) -> Wanted:

@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass
 from functools import partial
 
-from .._errors import Denied, NotFound, Unsupported
+from .._errors import ContentError, RegistryError
 from .._oci.manifest import Manifest
 from .._oci.reference import Reference
 from .._oci.walk import MAX_DEPTH, below
@@ -126,10 +126,12 @@ def find_beside(
 
 
 def _tags(repository: Repository) -> frozenset[str] | None:
-    """Return all tags, or None where they cannot be listed."""
+    """Return all tags, or None where they cannot be listed, whatever is answered. Raises RegistryError for 429."""
     try:
         return frozenset(list_tags(repository)) or None
-    except (Denied, NotFound, Unsupported):
+    except (RegistryError, ContentError) as exc:
+        if exc.status == 429:
+            raise
         return None
 
 

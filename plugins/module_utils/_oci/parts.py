@@ -41,7 +41,7 @@ def parts(manifest: Manifest, key: str, what: str = "") -> list[Descriptor]:
     what, found = what or manifest.digest, manifest.json.get(key)
     if key in ("config", "subject"):
         found = None if found is None else [found]
-    elif not isinstance(found or [], list):
+    elif not isinstance(found, (list, type(None))):  # null is how Go writes an empty list
         raise invalid(what, f"has {key} that are not a list")
     return [read_descriptor(item, what) for item in found or []]
 

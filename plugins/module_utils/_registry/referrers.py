@@ -8,7 +8,7 @@ from functools import partial
 
 from .._errors import ContentError, Denied, NotFound
 from .._oci.image import artifact_type, build
-from .._oci.manifest import Descriptor, Json, Manifest
+from .._oci.manifest import Descriptor, Json, Manifest, invalid
 from .._oci.mediatype import OCI_EMPTY, OCI_INDEX, strip_parameters
 from .._oci.parts import checked, members
 from .._oci.walk import MAX_DEPTH
@@ -53,6 +53,8 @@ def _page(repository: Repository, url: str, what: str) -> tuple[Manifest | None,
         return None, response
     with repository.named():
         index = checked(Manifest.parse(response.read(MAX_MANIFEST, what), OCI_INDEX, what), what)
+        if "manifests" not in index.json:
+            raise invalid(what, "is an index without manifests")
     repository.registry.transport.count(bytes_received=len(index.raw))
     return index, response
 
@@ -81,6 +83,8 @@ def why_no_list(manifest: Manifest, digest: str) -> str:
         return "the image itself, as GitLab answers"
     if manifest.media_type != OCI_INDEX:
         return f"a manifest of the type {manifest.media_type}"
+    if "manifests" not in manifest.json:
+        return "an index without manifests"
     if any(member.json.get("platform") for member in members(manifest)):
         return "an index of images for platforms"
     return ""

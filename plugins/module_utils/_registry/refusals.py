@@ -132,7 +132,7 @@ def refusal(response: Response, what: str, host: str, base_url: str, who: t.Call
     if answer.status in (405, 501) or answer.code == "UNSUPPORTED":
         return answer.error(Unsupported, f"{what}: {host} does not support this ({answer.said}).", "")
     if answer.status == 404:
-        return _missing(answer, _speaks_as_a_registry(response, body, answer.words))
+        return _missing(answer, _speaks_as_a_registry(response, answer.words))
     if answer.status == 413:
         text = f"{what}: the request is too large for {host} ({answer.said}). Where a proxy in front of it sets the"
         return answer.error(RegistryError, f"{text} limit, raise it there (client_max_body_size on nginx).")
@@ -160,7 +160,7 @@ def _missing(answer: _Answer, is_registry: bool) -> OCIError:
         return answer.error(NotFound, f"{answer.what} does not exist{words}.")
     if answer.code:
         return answer.error(RegistryError, f"{answer.what}: {answer.host} answered {answer.said}.", answer.code)
-    text = f"{answer.host} answered HTTP 404, but not as a registry does; check its host, port and path."
+    text = f"{answer.host} answered {answer.said}, but not as a registry does; check its host, port and path."
     return answer.error(RegistryError, text, "NOT_A_REGISTRY")
 
 
@@ -170,8 +170,9 @@ def _limited(answer: _Answer, wait: float | None) -> OCIError:
     return answer.error(RegistryError, text, answer.code or "TOOMANYREQUESTS")
 
 
-def _speaks_as_a_registry(response: Response, body: bytes, words: str) -> bool:
-    """Is a 404 without a code a registry's answer about what it lacks, and not a router's about an unknown path?"""
-    if words == "404 page not found":
-        return False
-    return VERSION_HEADER in response.headers or (body[:1] == b"{" and bool(words))
+def _speaks_as_a_registry(response: Response, words: str) -> bool:
+    """Is a 404 without a code a registry's answer about what it lacks, and not a router's about an unknown path?
+
+    Other servers, and proxies in front of registries, answer in JSON, too; to them everything is absent.
+    """
+    return VERSION_HEADER in response.headers and words != "404 page not found"

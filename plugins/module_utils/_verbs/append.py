@@ -41,8 +41,10 @@ def plan_append(
     on_existing: str,
 ) -> Plan:
     """Plan the layers on top of an image, of the images of an index, or of nothing."""
-    if not layers and not files:
+    if layers is None and files is None:
         raise InvalidInput("There is nothing to append: give layers, or files, or both.")
+    if name is None and not layers and not files:
+        raise InvalidInput(f"There is nothing to make {dest} of: layers and files are empty, and there is no name.")
     time = None if created is None else rfc3339(created)
     single = [parse_file(value) for value in files or []]
     work = Appending(session, layers or [], single, created=time, compression=compression, limits=parse_limits(limits))

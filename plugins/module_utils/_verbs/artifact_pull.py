@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import typing as t
+from functools import partial
 
 from .._archives.atomic import check_folder, digest_of_file, write_file
 from .._errors import ContentError, NotFound
@@ -14,7 +15,7 @@ from .._oci.mediatype import OCI_EMPTY
 from .._oci.parts import parts
 from .._oci.reference import Reference
 from .._plan import Cost, Draft, Plan, Step
-from .._registry.blobs import stream_blob
+from .._registry.blobs import use_blob
 from .._registry.client import Repository
 from .._registry.session import Session
 
@@ -97,7 +98,7 @@ def _step(repository: Repository, layer: Descriptor, folder: str, title: str, sh
         os.makedirs(folder, exist_ok=True)
         os.makedirs(os.path.dirname(place_of(folder, title)), exist_ok=True)
         place = place_of(folder, title)  # nobody has put a link there meanwhile
-        write_file(place, stream_blob(repository, layer))
+        use_blob(repository, layer, partial(write_file, place))
 
     text = f"Write {shown} ({layer.size} bytes)."
     return Step(text, run, Cost(bytes_received=layer.size), stage="files")

@@ -49,7 +49,9 @@ def plan_login(
     auth_file: str | None,
     verify: bool,
 ) -> Plan:
-    """Plan one write to the credentials file (or its helper), or the removal from wherever they would be found.
+    """Plan one write to the credentials file or its helper, or the removal from wherever they would be found.
+
+    Where a helper takes them, a plain entry beside it goes.
 
     Raises Denied where the registry refuses them, CredentialError where a file or helper cannot be read.
     """
@@ -64,24 +66,46 @@ def plan_login(
     if not username or not password:
         raise InvalidInput("To log in, give a username and a password; one that is empty is none.")
     wanted = Credential(username, password)
-    place = kept[0] if kept else _new_place(_preferred(files), host)
+    place = _place_for(kept, _preferred(files), host, key)
+    stale = [each for each in kept if each.file == place.file and not each.helper] if place.helper else []
     if place.helper and key != host:
         text = f"{place} keeps credentials for {host} alone, not for {key}; log in to {host}, or set auth_file to"
         raise InvalidInput(f"{text} a file without that helper.")
-    if not place.helper:
-        check_place(place.file)
+    for each in stale if place.helper else [place]:
+        check_place(each.file)
     warnings = _verify(session, host, path, wanted) if verify else ()
     same = _pair(place.credential) == _pair(wanted)
     if same and not place.helper and is_open_to_others(place.file):
         warnings += (f"{place.file} can be read by others than its owner; set its mode to 0600.",)
     text = f"Store the credentials of {username} for {key} in {place}."
+    steps = [] if same else [Step(text, _store(session, place, key, host, wanted))]
+    found = [place, *stale] if place.credential or not stale else stale
     return Plan(
         result={"auth_file": place.file},
-        before=_shown(key, str(place), place.credential),
+        before=_shown(key, ", ".join(map(str, found)), found[0].credential),
         after=_shown(key, str(place), place.credential if same else wanted),
-        steps=() if same else (Step(text, _store(session, place, key, host, wanted)),),
+        steps=(*steps, *_removals(session, key, host, stale)),
         warnings=warnings,
     )
+
+
+def _place_for(kept: list[_Place], preferred: str, host: str, key: str) -> _Place:
+    """Return where a login belongs: where there is one, but in the helper of a file that names one, as docker has it.
+
+    What is stored for a path stays in its file, as helpers know no paths.
+    """
+    place = kept[0] if kept else _Place(preferred, None, None)
+    if place.helper or (kept and key != host):
+        return place
+    helper = helper_for(read_auth_file(place.file), host)
+    return _Place(place.file, helper, None) if helper else place
+
+
+def _removals(session: Session, key: str, host: str, places: list[_Place]) -> list[Step]:
+    return [
+        Step(f"Remove the credentials for {key} from {place}.", _store(session, place, key, host, None))
+        for place in places
+    ]
 
 
 def _plan_logout(session: Session, key: str, host: str, kept: list[_Place], preferred: str) -> Plan:
@@ -90,15 +114,11 @@ def _plan_logout(session: Session, key: str, host: str, kept: list[_Place], pref
         if not place.helper:
             check_place(place.file)
     where = ", ".join(map(str, kept)) or None
-    steps = [
-        Step(f"Remove the credentials for {key} from {place}.", _store(session, place, key, host, None))
-        for place in kept
-    ]
     return Plan(
         result={"auth_file": kept[0].file if kept else preferred},
         before=_shown(key, where, kept[0].credential if kept else None),
         after=_shown(key, None, None),
-        steps=tuple(steps),
+        steps=tuple(_removals(session, key, host, kept)),
     )
 
 
@@ -118,10 +138,6 @@ def _kept(file: str, host: str, key: str, helpers: Helpers) -> t.Iterator[_Place
 def _preferred(files: list[str]) -> str:
     """Return the first file that exists, else the first; those whose variable is set come before those at home."""
     return next(filter(os.path.exists, files), files[0])
-
-
-def _new_place(file: str, host: str) -> _Place:
-    return _Place(file, helper_for(read_auth_file(file), host), None)
 
 
 def _store(session: Session, place: _Place, key: str, host: str, credential: Credential | None) -> t.Callable[[], None]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pytest
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
 from ansible_collections.quayside.registry.tests.unit.fake_registry.profiles import PASSWORD, USER
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
-from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, run_module
+from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, module_output, run_module, side
 from ansible_collections.quayside.registry.tests.unit.tars import save_tar, tar_of
 
 LOGIN = {"username": USER, "password": PASSWORD}
+INJECT = {"_ansible_inject_invocation": True} if side else {}  # older cores always tell how a module was called
 BASE, OLD, NEW = tar_of({"base": "1"}), tar_of({"old": "1"}), tar_of({"new": "1"})
 
 
@@ -102,6 +104,26 @@ def test_a_login_that_is_not_given(source: FakeRegistry) -> None:
     """As templates make it of variables that are only set where there is a login."""
     options = {"name": f"{source.host}/{REPO}:1", "username": "", "password": ""}
     assert run_module("oci_digest_info", options)["exists"]
+
+
+def test_a_token_that_was_given_is_returned_when_it_is_asked_for() -> None:
+    """And is shown nowhere else; as are those of other registries."""
+    with FakeRegistry(auth=Auth(users={USER: PASSWORD})) as registry:
+        registry.add_image(REPO, "1")
+        token = registry.issue_token(USER, f"repository:{REPO}:pull")
+        entries = [
+            {"name": registry.host, "registry_token": token},
+            {"name": "q.example", "registry_token": "of-another-registry"},
+        ]
+        options = {"registries": entries, "_ansible_verbosity": 3, **INJECT}
+        output = module_output("oci_token_info", {"name": f"{registry.host}/{REPO}", **options})
+        result = json.loads(output)
+        assert (result["token"], result["expires_at"]) == (token, None), result
+        assert output.count(token) == 1
+        assert result["invocation"]["module_args"]["registries"][0]["name"] == registry.host
+        assert "of-another-registry" not in output
+        output = module_output("oci_digest_info", {"name": f"{registry.host}/{REPO}:1", **options})
+        assert json.loads(output)["exists"] and token not in output
 
 
 @pytest.mark.parametrize("option", ["timeout", "retries", "jobs"])

@@ -32,3 +32,21 @@ def test_whole_numbers_are_what_they_look_like(registry: FakeRegistry) -> None:
     result = run_module("oci_tag", {"name": f"{registry.host}/{REPO}:1", "tags": [12]})
     assert result.get("changed"), result
     assert "12" in registry.tags(REPO)
+
+
+@pytest.mark.parametrize("value", [1.1, True, [1.1], ["a", 2], [None], [["a"]]], ids=str)
+@pytest.mark.parametrize(
+    ("module", "options", "option"),
+    [
+        ("oci_copy", {"src": "q.example/a", "dest": "q.example/b"}, "tags"),
+        ("oci_copy", {}, "images"),
+        ("oci_prune", {"names": ["q.example/a"]}, "keep"),
+        ("oci_digest_info", {"name": "q.example/a"}, "registries"),
+        ("oci_sync", {"src": "q.example/a", "dest": "q.example/b"}, "tags"),
+    ],
+)
+def test_what_stands_where_options_are_wanted(module: str, options: dict[str, Any], option: str, value: Any) -> None:
+    given = {**options, option: value}
+    result = run_module(module, {"sources": [given]} if module == "oci_sync" else given)
+    assert (result["failed"], result["error_code"]) == (True, "INVALID_OPTION"), result
+    assert result["msg"].startswith(f"{option}: ") and "has options, such as" in result["msg"]

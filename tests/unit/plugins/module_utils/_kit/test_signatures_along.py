@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError
+from ansible_collections.quayside.registry.plugins.module_utils._errors import ContentError, RegistryError
 from ansible_collections.quayside.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import OCI_CONFIG, OCI_MANIFEST, digest_of
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
@@ -130,15 +130,36 @@ def test_the_tag_does_not_move_where_its_signature_cannot_be_put() -> None:
         assert "1" not in registry.tags(COPY)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_the_list_of_tags_is_not_needed(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, b""),
+        (403, b""),
+        (404, b'{"errors": [{"code": "NAME_UNKNOWN"}]}'),
+        (404, b""),
+        (404, b"404 page not found\n"),
+        (404, b"<html>404</html>"),
+        (400, b"no"),
+        (500, b""),
+        (200, b"<html>Log in</html>"),
+        (200, b'{"tags": 1}'),
+    ],
+)
+def test_the_list_of_tags_is_not_needed(status: int, body: bytes) -> None:
     with FakeRegistry() as registry:
         digest = registry.add_image(REPO, "1", layers=LAYERS)
         sign(registry, REPO, digest, "a")
-        body = b'{"errors": [{"code": "NAME_UNKNOWN"}]}' if status == 404 else b""
         registry.fault("GET", "/tags/list", status=status, body=body, times=99)
         copy(registry)
         assert signatures(registry, COPY, digest) == ["a"]
+
+
+def test_a_registry_that_throttles_is_not_asked_for_each_tag_instead() -> None:
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", layers=LAYERS)
+        registry.fault("GET", "/tags/list", status=429, headers={"Retry-After": "3600"}, times=99)
+        with fails(RegistryError, "TOOMANYREQUESTS", registry.host, 429):
+            copy(registry)
 
 
 def test_many_tags_of_one_repository_cost_one_list_of_tags() -> None:

@@ -23,6 +23,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._registry.blobs 
 from ansible_collections.quayside.registry.plugins.module_utils._registry.credentials import Credential
 from ansible_collections.quayside.registry.plugins.module_utils._registry.manifests import put
 from ansible_collections.quayside.registry.plugins.module_utils._registry.refusals import read_error, refusal
+from ansible_collections.quayside.registry.plugins.module_utils._registry.tags import list_tags
 from ansible_collections.quayside.registry.plugins.module_utils._registry.transport import Settings
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import (
@@ -687,6 +688,27 @@ def test_a_registry_below_another_path_does_not_say_absent() -> None:
             repository(registry).head("1")
         with fails(RegistryError, "NOT_A_REGISTRY", registry.host, 404):
             repository(registry).delete("1")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": "not found"},
+        {"message": "Not Found"},
+        {"detail": "Not Found"},
+        {"errors": [{"status": 404, "message": "Not Found"}]},
+        {"error": "Not Found", "status": 404, "path": "/v2/"},
+    ],
+    ids=str,
+)
+def test_a_server_that_knows_no_path_in_json_does_not_say_absent(body: dict[str, Any]) -> None:
+    with FakeRegistry() as registry:
+        registry.fault("*", status=404, body=body, headers={"Content-Type": "application/json"}, times=99)
+        target = repository(registry)
+        looks = (lambda: target.head("1"), lambda: target.delete("1"), lambda: list_tags(target))
+        for look in looks:
+            with fails(RegistryError, "NOT_A_REGISTRY", registry.host, 404, "ound, but not as a registry does; check"):
+                look()
 
 
 def test_a_login_page_is_not_a_manifest() -> None:

@@ -92,7 +92,9 @@ def test_pages_on_another_host() -> None:
         referrers(repository(registry, "pull"), subject)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"manifests": [{"digest": "x"}]}', b'{"layers": []}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"{}", b'{"manifests": {}}', b'{"manifests": [{"digest": "x"}]}', b'{"layers": []}']
+)
 def test_answers_that_are_no_index(body: bytes) -> None:
     registry, subject, expected = stocked()
     with registry:
@@ -131,17 +133,42 @@ def test_merged_index() -> None:
         assert (entry["artifactType"], digest_of(index.raw)) == (SBOM, index.digest)
 
 
-@pytest.mark.parametrize("listed", ["missing", "null", "empty"])
-def test_a_list_without_manifests_is_empty(listed: str) -> None:
-    registry, subject, expected = stocked(Quirks(no_referrers_api=True))
+@pytest.mark.parametrize("none", [None, []])
+@pytest.mark.parametrize("api", [True, False])
+def test_no_referrers_are_a_list_or_null_as_go_writes_it(api: bool, none: Any) -> None:
+    registry, subject, expected = stocked(Quirks(no_referrers_api=not api))
     with registry:
-        body: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX}
-        body.update({"null": {"manifests": None}, "empty": {"manifests": []}}.get(listed, {}))
+        body: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": none}
         registry.add_manifest(REPO, body, OCI_INDEX, tag=digest_tag(subject))
+        if api:
+            registry.fault(path="/referrers/", status=200, headers={"Content-Type": OCI_INDEX}, body=body)
         target = repository(registry, "pull")
         assert referrers(target, subject) == []
         index = merged_index(referrers_by_tag(target, subject), [target.get(digest) for digest in expected])
         assert {item.digest for item in members(index)} == expected
+
+
+def test_an_index_without_manifests_under_the_tag_is_no_list() -> None:
+    registry, subject, expected = stocked(Quirks(no_referrers_api=True))
+    with registry:
+        body = {"schemaVersion": 2, "mediaType": OCI_INDEX, "com.example.ours": [1]}
+        registry.add_manifest(REPO, body, OCI_INDEX, tag=digest_tag(subject))
+        session = make_session(login(registry))
+        assert referrers(repository(registry, "pull", session=session), subject) == []
+        assert "an index without manifests; it was left alone" in session.transport.warnings[0]
+        with fails(ContentError, "NOT_A_REFERRERS_LIST", registry.host, None, "it was left alone"):
+            referrers_by_tag(repository(registry), subject)
+
+
+@pytest.mark.parametrize("odd", [{}, "", 0, False])
+def test_manifests_under_the_tag_that_are_no_list_at_all(odd: Any) -> None:
+    registry, subject, expected = stocked(Quirks(no_referrers_api=True))
+    with registry:
+        body = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": odd}
+        registry.add_manifest(REPO, body, OCI_INDEX, tag=digest_tag(subject))
+        for look in (referrers, referrers_by_tag):
+            with fails(ContentError, "MANIFEST_INVALID", registry.host, None, "has manifests that are not a list"):
+                look(repository(registry), subject)
 
 
 def test_the_image_itself_under_the_tag_of_its_digest_is_no_list() -> None:

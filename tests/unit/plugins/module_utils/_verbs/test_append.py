@@ -258,12 +258,25 @@ def test_a_full_disk(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) ->
         plan(registry, files=MOTD)
 
 
+@pytest.mark.parametrize("empty", [{"layers": []}, {"files": []}, {"layers": [], "files": []}], ids=str)
+@pytest.mark.parametrize("os_name", ["linux", "windows"])
+def test_of_empty_lists_there_is_nothing_to_do(registry: FakeRegistry, empty: dict[str, Any], os_name: str) -> None:
+    digest = registry.add_image(REPO, "1", LAYERS, platform=f"{os_name}/amd64")
+    planned = run(registry, **empty)
+    assert (planned.changed, planned.result["digest"], planned.result["layers"]) == (False, digest, [])
+    planned = run(registry, ":1", f"{REPO}:2", **empty)
+    assert (planned.changed, registry.tags(REPO)["2"], planned.result["layers"]) == (True, digest, [])
+    assert not run(registry, ":1", f"{REPO}:2", **empty).changed
+
+
 def test_what_cannot_be(registry: FakeRegistry, tmp_path: Path) -> None:
     registry.add_image(REPO, "1", LAYERS)
     state = registry.state()
     (tmp_path / "bad.tar").write_bytes(b"x" * 2000)
     with fails(InvalidInput, "INVALID_OPTION", says="nothing to append"):
-        plan(registry, layers=[])
+        plan(registry)
+    with fails(InvalidInput, "INVALID_OPTION", says="nothing to make"):
+        plan(registry, None, "team/new:1", layers=[], files=[])
     with fails(InvalidInput, "INVALID_OPTION", says="is not a time with a time zone"):
         plan(registry, files=MOTD, created="yesterday")
     with fails(InvalidInput, "INVALID_OPTION", says="not 'linux' alone"):

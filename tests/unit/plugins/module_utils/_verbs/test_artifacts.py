@@ -324,6 +324,14 @@ def test_a_file_appears_whole(registry: FakeRegistry, tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == {}
 
 
+def test_a_bit_that_flips_on_the_way_is_fetched_again(registry: FakeRegistry, tmp_path: Path) -> None:
+    push(registry)
+    fault = registry.fault(path="/blobs/", action="flip", at=0)
+    pull(registry, tmp_path / "out", titles=["docs/b.txt"])  # one, as of several each is tried again after the others
+    assert contents(tmp_path / "out") == {"docs/b.txt": "bb"}
+    assert fault.hits == 1
+
+
 def test_some_of_the_files(registry: FakeRegistry, tmp_path: Path) -> None:
     push(registry)
     pull(registry, tmp_path / "out", titles=["docs/b.txt"])

@@ -340,6 +340,49 @@ def test_login_changes_what_would_be_found_first(clean_environment: Path) -> Non
     assert found.password == PASSWORD
 
 
+@pytest.mark.parametrize("in_helper", ["", "old-password", PASSWORD], ids=["nothing", "old", "same"])
+def test_login_leaves_no_password_beside_a_helper(clean_environment: Path, in_helper: str) -> None:
+    """As docker does it: the helper gets it, whatever plain entry there was before the helper was set up."""
+    content = {"credsStore": "pass", "auths": {"https://a.example/v1/": ENTRY, "b.example": ENTRY}}
+    file = write(clean_environment / ".docker", "config.json", content)
+    helper = Helper(**({"a.example": in_helper} if in_helper else {}))
+    session = make_session(run=helper)
+    planned = plan("a.example", None, session, verify=False)
+    stored = [] if in_helper == PASSWORD else ["Store the credentials of robot$team+ci for a.example in"]
+    texts = [step.text.rpartition(" ")[0] for step in planned.steps]
+    assert texts == [*stored, "Remove the credentials for a.example from"]
+    where = f"docker-credential-pass, {file}" if in_helper else str(file)
+    assert planned.before == {"registry": "a.example", "stored_in": where, "username": USER}
+    assert planned.after == {"registry": "a.example", "stored_in": "docker-credential-pass", "username": USER}
+    apply(session, planned)
+    assert helper.kept == {"a.example": (USER, PASSWORD)}
+    assert json.loads(file.read_text())["auths"] == {"b.example": ENTRY}
+    again = plan("a.example", None, make_session(run=helper), verify=False)
+    assert not again.changed
+    assert again.before == again.after == planned.after
+
+
+def test_a_plain_password_stays_where_the_helper_does_not_take_it(tmp_path: Path) -> None:
+    file = write(tmp_path, "config.json", {"credsStore": "pass", "auths": {"a.example": ENTRY}})
+    before = file.read_text()
+
+    def broken(command: list[str], text: str) -> tuple[int, str]:
+        return 1, "credentials not found in native keychain" if command[1] == "get" else "locked"
+
+    session = make_session(run=broken)
+    with fails(CredentialError, "CREDENTIALS_UNUSABLE", says="locked"):
+        apply(session, plan("a.example", file, session, verify=False))
+    assert file.read_text() == before
+
+
+def test_a_path_stays_in_the_file_that_has_it(tmp_path: Path) -> None:
+    """Helpers know whole registries alone."""
+    file = write(tmp_path, "auth.json", {"credsStore": "pass", "auths": {"a.example/team": {"auth": "b2xkOm9sZA=="}}})
+    session = make_session(run=Helper())
+    apply(session, plan("a.example/team", file, session, verify=False))
+    assert json.loads(file.read_text())["auths"] == {"a.example/team": ENTRY}
+
+
 def test_a_path_is_not_stored_where_it_would_not_be_found(tmp_path: Path) -> None:
     file = tmp_path / "auth.json"
     file.write_text(json.dumps({"credsStore": "pass"}))

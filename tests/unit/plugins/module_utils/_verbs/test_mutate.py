@@ -369,3 +369,21 @@ def test_a_manifest_list_of_docker_gets_no_annotations() -> None:
         registry.add_index(REPO, "1", listed, {"a": "1", "b": "2"}, media="docker")  # as other tools write them
         run_twice(registry, labels={"x": "y"}, index_annotations={"a": None, "b": "2"})
         assert registry.manifest(REPO, "1")["annotations"] == {"b": "2"}
+
+
+@pytest.mark.parametrize("option", ["labels", "append"])
+def test_layers_in_zstd_that_an_image_in_the_format_of_docker_has(option: str, tmp_path: Path) -> None:
+    """They stay, as they are somebody else's, and it is said that no engine reads them."""
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", LAYERS, media="docker")
+        manifest = registry.manifest(REPO, "1")
+        manifest["layers"][1]["mediaType"] = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+        registry.add_manifest(REPO, manifest, DOCKER_MANIFEST, tag="1")
+        value = {"labels": {"a": "b"}, "append": [save_tar(tmp_path / "layer.tar", {"x": "y"})]}[option]
+        planned = run(registry, **{option: value})
+        (warning,) = planned.warnings
+        says = f"{manifest['layers'][1]['digest']} in zstd, which the format of Docker does not have and no engine"
+        assert f"{registry.host}/{REPO}:1 has the layer {says} reads" in warning
+        assert registry.manifest(REPO, "1")["layers"][:2] == manifest["layers"]
+        again = run(registry, **{option: value})
+        assert (again.changed, again.warnings) == (False, ())
