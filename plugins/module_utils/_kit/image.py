@@ -67,10 +67,10 @@ def read_config(repository: Repository, manifest: Manifest, what: str) -> Json:
         return parse_json(read_blob(repository, parts(manifest, "config")[0]), f"The config of {what}")
 
 
-def read_image(repository: Repository, manifest: Manifest, what: str) -> Image:
-    """Read the config of an image. Raises ContentError (NOT_AN_IMAGE) for anything else."""
+def read_image(repository: Repository, manifest: Manifest, what: str, instead: str = "") -> Image:
+    """Read the config of an image. Raises ContentError (NOT_AN_IMAGE) for anything else; see ``check_image``."""
     with repository.named():
-        check_image(manifest, what)
+        check_image(manifest, what, instead)
         config = read_config(repository, manifest, what)
         rootfs = config.get("rootfs") or {}
         if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids") or [], list):
