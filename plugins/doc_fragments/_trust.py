@@ -83,6 +83,7 @@ options:
       - Attestations that each image must have, signed by the same O(keys) or O(certificate); bundles, and what cosign 1
         and 2 wrote under the tag C(sha256-HEX.att).
       - What they say is believed only after that, and is returned as RV(ignore:attestations).
+      - An empty list asks for none.
     type: list
     elements: dict
     suboptions:

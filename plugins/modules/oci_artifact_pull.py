@@ -11,6 +11,8 @@ author: Quayside contributors (@quayside)
 description:
   - Saves what M(quayside.registry.oci_artifact_push) or ORAS stored, each file under its title.
   - A file appears whole or not at all, and one that is right already is left alone. All content is verified.
+  - What has no title is not saved; M(quayside.registry.oci_blob) saves it by its digest, as
+    M(quayside.registry.oci_manifest_info) tells it. Helm charts, for instance, are stored like that.
   - A title never leads out of the folder, whatever it says; the task fails before anything is written.
   - A folder that ORAS has packed is saved as the tar.gz that it is, with a warning.
   - Files of any size take the same memory.
@@ -30,6 +32,7 @@ options:
     default: []
 seealso:
   - module: quayside.registry.oci_artifact_push
+  - module: quayside.registry.oci_blob
 """
 
 EXAMPLES = r"""

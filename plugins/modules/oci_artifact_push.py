@@ -44,7 +44,8 @@ options:
       title:
         description:
           - The name under which it is saved again, which may have folders in it, but never leads out of one.
-          - The default is the last part of O(files[].path); a text has none.
+          - The default is the last part of O(files[].path). A text has none, as suits those who look for its media
+            type; M(quayside.registry.oci_artifact_pull) and C(oras pull) then do not save it.
         type: str
       annotations:
         description: More annotations of the file.
@@ -64,9 +65,8 @@ options:
         description: The text itself, instead of O(config.path).
         type: str
       media_type:
-        description: What it is.
+        description: What it is. The default is that of ORAS, C(application/vnd.unknown.config.v1+json).
         type: str
-        required: true
   subject:
     description:
       - What the artifact is about, such as the image that an SBOM describes, in the same repository.
@@ -168,7 +168,7 @@ DECLARATION = plans(
             "options": {
                 "path": {"type": "path"},
                 "content": {"type": "str"},
-                "media_type": {"type": "str", "required": True},
+                "media_type": {"type": "str"},
             },
         },
         "subject": {"type": "str"},

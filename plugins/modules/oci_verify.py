@@ -12,7 +12,9 @@ description:
   - Says whether images are signed by whom they should be, and returns their names with the digest that was verified.
     Deploy these, so that nobody can put another image under the tag in between.
   - Reads what cosign 1 to 3, podman and skopeo write, offline. Nothing is asked but the registry.
-  - An image that is not verified has no RV(reference), and fails the task unless O(fail_on_unverified=false).
+  - An image that is not verified has no RV(reference), and fails the task unless O(fail_on_unverified=false). That it
+    does not exist, lacks one of O(platforms) or is damaged is such a verdict, beside those of the other images; a
+    registry that cannot be asked is an error.
 extends_documentation_fragment:
   - quayside.registry._attributes.info_module
   - quayside.registry._registry
@@ -21,7 +23,10 @@ extends_documentation_fragment:
   - quayside.registry._trust.verify
 options:
   fail_on_unverified:
-    description: Whether the task fails where an image is not verified. The results are the same.
+    description:
+      - Whether the task fails where an image is not verified. The results are the same.
+      - The failure has the code C(NOT_VERIFIED), or C(MANIFEST_UNKNOWN), C(PLATFORM_NOT_FOUND) and the like where
+        nothing else is wrong than that one image does not exist, or lacks a platform.
     type: bool
     default: true
 seealso:
@@ -70,7 +75,7 @@ reference:
   returned: success
   sample: localhost:5000/team/app@sha256:98d6e2...
 digest:
-  description: The image's digest, or null if it does not exist or there are several images.
+  description: The image's digest, or null if it does not exist, cannot be read, or there are several images.
   type: str
   returned: success
 signatures:
@@ -113,7 +118,7 @@ images:
     name: {type: str, description: The name as it was given.}
     verified: {type: bool, description: Whether it is verified.}
     reference: {type: str, description: "The name with the digest that was verified, or null."}
-    digest: {type: str, description: "The digest, or null if it does not exist."}
+    digest: {type: str, description: "The digest, or null if it does not exist or cannot be read."}
     signatures: {type: list, elements: dict, description: What was found., contains: *signature}
     attestations: {type: list, elements: dict, description: What was found., contains: *attestation}
     problem: {type: str, description: "Why it is not verified, or null."}

@@ -87,7 +87,7 @@ class DockerArchive:
     def config(self, entry: Entry) -> Json:
         """Return the config of an image."""
         what = f"The config of {entry} in {self.path}"
-        return parse_json(self._read(self._stored[entry.digest], "config"), what)
+        return parse_json(self._read(self._stored[entry.digest], "config"), what, "CONFIG_INVALID")
 
     def config_descriptor(self, entry: Entry) -> Descriptor:
         """Return the descriptor of the config of an image."""

@@ -94,7 +94,9 @@ class Layout:
 
     def config(self, manifest: Manifest) -> Json:
         """Return the config of an image."""
-        return parse_json(self.read(parts(manifest, "config")[0]), f"The config of {manifest.digest} in {self.path}")
+        config = parts(manifest, "config")[0]
+        what = f"The config {config.digest} of {manifest.digest} in {self.path}"
+        return parse_json(self.read(config), what, "CONFIG_INVALID")
 
     def read(self, item: Descriptor) -> bytes:
         what = f"The blob {item.digest} in {self.path}"

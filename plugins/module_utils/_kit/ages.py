@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from .._errors import InvalidInput, NotFound
 from .._oci.image import attests
-from .._oci.manifest import Descriptor, Manifest, parse_json
+from .._oci.manifest import Descriptor, Manifest
 from .._oci.parts import members, parts
 from .._oci.times import parse_duration, parse_time
-from .._registry.blobs import read_blob
 from .._registry.client import Repository
+from .image import read_config
 from .ledger import Ledger
 
 CLOCKS = ("signed", "first_seen", "created")
@@ -97,7 +97,6 @@ def _created(repository: Repository, manifest: Manifest) -> float | None:
     said = (manifest.json.get("annotations") or {}).get(_CREATED)
     for config in parts(manifest, "config"):
         if config.media_type.endswith(("image.config.v1+json", "container.image.v1+json")):
-            value = parse_json(read_blob(repository, config), repository.full(config.digest))
-            said = value.get("created") if isinstance(value, dict) else None
+            said = read_config(repository, manifest, repository.full(manifest.digest)).get("created")
     time = parse_time(said)
     return time if time is not None and time >= _EARLIEST else None

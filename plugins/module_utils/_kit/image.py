@@ -62,21 +62,22 @@ class Image:
 
 
 def read_config(repository: Repository, manifest: Manifest, what: str) -> Json:
-    """Return the config of a manifest, which has one, parsed. Raises ContentError, NotFound."""
+    """Return the config of a manifest, which has one, parsed. Raises ContentError (CONFIG_INVALID), NotFound."""
     with repository.named():
-        return parse_json(read_blob(repository, parts(manifest, "config")[0]), f"The config of {what}")
+        config = parts(manifest, "config")[0]
+        return parse_json(read_blob(repository, config), f"The config {config.digest} of {what}", "CONFIG_INVALID")
 
 
-def read_image(repository: Repository, manifest: Manifest, what: str) -> Image:
-    """Read the config of an image. Raises ContentError (NOT_AN_IMAGE) for anything else."""
+def read_image(repository: Repository, manifest: Manifest, what: str, instead: str = "") -> Image:
+    """Read the config of an image. Raises ContentError (NOT_AN_IMAGE) for anything else; see ``check_image``."""
     with repository.named():
-        check_image(manifest, what)
+        check_image(manifest, what, instead)
         config = read_config(repository, manifest, what)
-        rootfs = config.get("rootfs") or {}
+        rootfs, named = config.get("rootfs") or {}, f"The config {parts(manifest, 'config')[0].digest} of {what}"
         if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids") or [], list):
-            raise ContentError(f"The config of {what} is not that of an image (rootfs).", "CONFIG_INVALID")
+            raise ContentError(f"{named} is not that of an image (rootfs).", "CONFIG_INVALID")
         if not isinstance(config.get("config") or {}, dict) or not isinstance(config.get("history") or [], list):
-            raise ContentError(f"The config of {what} is not that of an image (config, history).", "CONFIG_INVALID")
+            raise ContentError(f"{named} is not that of an image (config, history).", "CONFIG_INVALID")
     return Image(repository, manifest, config, what)
 
 

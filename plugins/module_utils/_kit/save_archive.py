@@ -69,7 +69,7 @@ def _find(session: Session, platform: Platform | None, reference: Reference) -> 
     repository = session.repository(reference)
     manifest = member(repository, reference, repository.get(reference.target), platform)
     with repository.named():
-        check_image(manifest, str(reference))
+        check_image(manifest, str(reference), "pull it in an OCI format, or its files with oci_artifact_pull")
     return _Image(reference, repository, manifest)
 
 

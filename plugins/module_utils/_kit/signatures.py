@@ -8,10 +8,10 @@ import typing as t
 from .._errors import ContentError
 from .._oci.digest import digest_of
 from .._oci.image import build
-from .._oci.manifest import Json, Manifest, canonical_json, parse_json
+from .._oci.manifest import Json, Manifest, canonical_json
 from .._oci.parts import parts
-from .._registry.blobs import read_blob
 from .._registry.client import Repository
+from .image import read_config
 
 
 def merged_signatures(
@@ -31,8 +31,8 @@ def merged_signatures(
     if not fresh:
         return there, {}
     try:
-        config = _config(ours, there)
-        added = _config(theirs, source)
+        config = read_config(ours, there, ours.full(there.digest))
+        added = read_config(theirs, source, theirs.full(source.digest))
     except ContentError as exc:
         return str(exc).rstrip(".")
     return append_layers(there, config, fresh, _diff_ids(added, source, fresh))
@@ -64,12 +64,6 @@ def without_layers(
 
 def layer_identity(layer: Json) -> tuple[str, tuple[tuple[str, str], ...]]:
     return layer["digest"], tuple(sorted((layer.get("annotations") or {}).items()))
-
-
-def _config(repository: Repository, manifest: Manifest) -> Json:
-    with repository.named():
-        config = parts(manifest, "config")[0]
-        return parse_json(read_blob(repository, config), f"The config of {repository.full(manifest.digest)}")
 
 
 def _diff_ids(config: Json, manifest: Manifest, layers: list[Json]) -> list[str]:

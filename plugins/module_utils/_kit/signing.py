@@ -19,7 +19,7 @@ from .._oci.mediatype import OCI_CONFIG, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST
 from .._oci.parts import parts
 from .._oci.reference import Reference
 from .._plan import Cost, Draft, Outcome, Step
-from .._registry.blobs import has_blob, read_blob
+from .._registry.blobs import has_blob
 from .._registry.client import Repository
 from .._registry.manifests import put, remove
 from .._registry.referrers import digest_tag, get_tagged, merged_index, referrers_by_api, referrers_by_tag
@@ -34,6 +34,7 @@ from .._trust.keys import PrivateKey, PublicKey, load_private, load_public
 from .._trust.signing import Simple
 from .._trust.trust import Trust, is_text, read_file
 from .content import Manifests, Wanted, plan_content
+from .image import read_config
 from .signatures import append_layers, layer_identity, without_layers
 from .subjects import put_list
 from .verifying import REFERRERS, SIGNATURES, STATEMENTS, Place, look_beside, places_under, read_candidates
@@ -136,10 +137,7 @@ class SignatureTag:
         strange = [layer.media_type for layer in layers if format_of(layer.media_type) != _FORMATS[suffix]]
         if strange:
             raise bare._odd(f"It has a layer of the type {strange[0]}.")
-        with repository.named():
-            raw = read_blob(repository, parts(manifest, "config")[0])
-            config = parse_json(raw, f"The config of {bare.name}")
-        return cls(subject, manifest, config, suffix)
+        return cls(subject, manifest, read_config(repository, manifest, bare.name), suffix)
 
     def _odd(self, why: str) -> Refused:
         what = "signatures" if self.suffix == SIGNATURES else "attestations"

@@ -11,7 +11,7 @@ import typing as t
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from .._errors import ContentError, InvalidInput, NotFound
+from .._errors import ContentError, InvalidInput, NotFound, OCIError
 from .._oci.image import artifact_type, attests
 from .._oci.index import platform_of
 from .._oci.manifest import Descriptor, Manifest
@@ -40,6 +40,8 @@ MAX_HELD = 64 << 20  # bytes of signatures and attestations of one image that ar
 _MANY = 4 << 20  # bytes; images that have more are judged one after the other, not side by side
 _SMALL = 1 << 16  # bytes; bundles up to this are read whatever their annotations say that they are
 _LARGE = threading.Lock()
+# What is wrong with a registry, or on the way to it, and says nothing about an image.
+_TROUBLE = ("CONTENT_INVALID", "NOT_A_REGISTRY", "UNSAFE_URL")
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,11 @@ def _candidate(place: Place, content: bytes | None, problem: str) -> Candidate:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What was found out about one image, which ``digest`` is (None: it does not exist); ``problem`` says why not."""
+    """What was found out about one image, which ``digest`` is (None: it does not exist, or cannot be read).
+
+    ``problem`` says why not, and ``error``, where it is that, what kept us from looking further: a platform that the
+    image does not have, say.
+    """
 
     reference: Reference
     digest: str | None
@@ -180,6 +186,14 @@ class Verdicts:
     attestations: tuple[Attestation, ...] = ()
     problem: str = ""
     warnings: tuple[str, ...] = ()
+    error: OCIError | None = None
+
+    @classmethod
+    def unjudged(cls, reference: Reference, error: OCIError, digest: str | None = None) -> Verdicts:
+        """Return the verdict about an image that cannot be judged; raise what is wrong with its registry instead."""
+        if error.code in _TROUBLE:
+            raise error
+        return cls(reference, digest, False, problem=str(error), error=error)
 
     @property
     def pinned(self) -> str | None:
@@ -245,14 +259,14 @@ def parse_demand(options: t.Mapping[str, t.Any], now: float) -> Demand:
     given = dict(options)
     signature, wanted, platforms = (given.pop(name) for name in ("signature", "attestations", "platforms"))
     parsed = [Platform.parse(text) for text in platforms]
-    return Demand(parse_trust(given), signature, () if wanted is None else parse_wanted(wanted), parsed, now)
+    return Demand(parse_trust(given), signature, parse_wanted(wanted) if wanted else (), parsed, now)
 
 
 def verify(session: Session, reference: Reference, demand: Demand | Trust) -> Verdicts:
     """Say whether an image is signed as demanded. Its tag is resolved once, and what it was then is what is judged.
 
-    Raises NotFound where it does not exist, ContentError where it lacks one of the platforms, and what the registry
-    answers. May be called by several threads.
+    An image that lacks one of the platforms, or what it names, is not. Raises NotFound where it does not exist,
+    ContentError where it is no image, and what the registry answers. May be called by several threads.
     """
     demand = demand if isinstance(demand, Demand) else Demand(demand)
     repository = session.repository(reference)
@@ -260,8 +274,12 @@ def verify(session: Session, reference: Reference, demand: Demand | Trust) -> Ve
     if root is None:
         raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
     verdicts = _judge(repository, reference, root.digest, demand)
-    found = [verdicts]
-    for image in _images(repository, reference, root, demand.platforms):
+    found, images = [verdicts], []
+    try:
+        images = _images(repository, reference, root, demand.platforms)
+    except (NotFound, ContentError) as exc:
+        found.append(Verdicts.unjudged(reference, exc, root.digest))
+    for image in images:
         judged = _judge(repository, reference, image, Demand(demand.trust))
         problem = judged.problem and f"Its member {image}: {judged.problem}"
         found.append(Verdicts(reference, image, judged.verified, judged.signatures, (), problem, judged.warnings))
@@ -273,6 +291,7 @@ def verify(session: Session, reference: Reference, demand: Demand | Trust) -> Ve
         verdicts.attestations,
         " ".join(one.problem for one in found if one.problem),
         tuple(dict.fromkeys(warning for one in found for warning in one.warnings)),
+        found[-1].error if verdicts.verified else None,
     )
 
 

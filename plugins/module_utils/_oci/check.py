@@ -10,7 +10,7 @@ from .config import type_problems
 from .digest import digest_problem
 from .index import platform_of
 from .manifest import Descriptor, Json, Manifest
-from .mediatype import DOCKER_ZSTD
+from .mediatype import DOCKER_ZSTD, OCI_ARTIFACT
 from .parts import parts, read_descriptor
 from .platform import Platform
 
@@ -32,6 +32,7 @@ def manifest_problems(manifest: Manifest, what: str) -> list[str]:
         found.append(f"{what} has the schemaVersion {manifest.json.get('schemaVersion')!r}, not 2.")
     if manifest.json.keys() & ({"layers", "config"} if manifest.is_index else {"manifests"}):
         found.append(f"{what} has the parts of an image and of an index.")
+    found += _lacking(manifest, what)
     for key in ("manifests", "config", "layers", "blobs", "subject"):
         try:
             parts(manifest, key, what)
@@ -42,6 +43,19 @@ def manifest_problems(manifest: Manifest, what: str) -> list[str]:
         for layer in readable_parts(manifest, "layers")
         if layer.media_type == DOCKER_ZSTD
     ]
+    return found
+
+
+def _lacking(manifest: Manifest, what: str) -> list[str]:
+    """Return what a manifest must have, if only as an empty list; other tools write null for that, or nothing."""
+    if manifest.media_type == OCI_ARTIFACT:
+        return []
+    key = "manifests" if manifest.is_index else "layers"
+    value, found = manifest.json.get(key), []
+    if not value and not isinstance(value, list):  # `parts` tells of what is something else than a list
+        found.append(f"{what} has no list of {key}; it may be empty.")
+    if not manifest.is_index and manifest.json.get("config") is None:
+        found.append(f"{what} has no config, which every image and artifact has.")
     return found
 
 
@@ -66,6 +80,8 @@ def config_problems(config: Json, layers: t.Sequence[Descriptor], what: str) -> 
     if rootfs.get("type") != "layers":
         found.append(f"{what} has the rootfs.type {rootfs.get('type')!r}, not 'layers'.")
     ids = diff_ids(config)
+    if not layers and not isinstance(rootfs.get("diff_ids"), list):
+        found.append(f"{what} has no list of diff IDs (rootfs.diff_ids); it may be empty.")
     if len(ids) != len(layers):
         found.append(f"{what} lists {len(ids)} layers (rootfs.diff_ids), but the manifest has {len(layers)}.")
     for diff_id in ids:

@@ -52,8 +52,8 @@ def not_image(manifest: Manifest) -> str | None:
     return f"it has a layer of the type {odd[0]}" if odd else None
 
 
-def check_image(manifest: Manifest, what: str) -> None:
-    """Raise ContentError (NOT_AN_IMAGE) unless this is an image; ``what`` names it."""
+def check_image(manifest: Manifest, what: str, instead: str = "") -> None:
+    """Raise ContentError (NOT_AN_IMAGE) unless this is an image; ``what`` names it, ``instead`` is the way out."""
     why = not_image(manifest)
     if why:
-        raise ContentError(f"{what} is not an image: {why}.", "NOT_AN_IMAGE")
+        raise ContentError(f"{what} is not an image: {why}{'; ' if instead else ''}{instead}.", "NOT_AN_IMAGE")

@@ -25,17 +25,17 @@ def _unique(pairs: list[tuple[str, t.Any]]) -> Json:
     return value
 
 
-def parse_json(raw: bytes, what: str) -> Json:
-    """Parse a JSON object strictly: UTF-8, no duplicate keys, no NaN. ``what`` names it in errors."""
+def parse_json(raw: bytes, what: str, code: str = "MANIFEST_INVALID") -> Json:
+    """Parse a JSON object strictly: UTF-8, no duplicate keys, no NaN. ``what`` and ``code`` are for errors."""
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique)
         canonical_json(value)  # what cannot be written again (NaN, 1e999, half a surrogate pair) is not believed
     except RecursionError:
-        raise invalid(what, "is nested too deeply to be genuine") from None
+        raise invalid(what, "is nested too deeply to be genuine", code) from None
     except ValueError as exc:
-        raise invalid(what, f"is not valid JSON: {exc}") from None
+        raise invalid(what, f"is not valid JSON: {exc}", code) from None
     if not isinstance(value, dict):
-        raise invalid(what, "is not a JSON object")
+        raise invalid(what, "is not a JSON object", code)
     return value
 
 

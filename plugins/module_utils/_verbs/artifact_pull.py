@@ -19,6 +19,8 @@ from .._registry.blobs import use_blob
 from .._registry.client import Repository
 from .._registry.session import Session
 
+_WITHOUT_TITLE = "oci_blob saves such a layer by its digest, which oci_manifest_info tells."
+
 
 def plan_artifact_pull(session: Session, *, name: str, path: str, titles: list[str]) -> Plan:
     """Plan each file that is not there as it should be. Raises ContentError for titles that are no safe names."""
@@ -64,9 +66,8 @@ def _chosen(draft: Draft, manifest: Manifest, what: str, titles: t.Sequence[str]
     layers = [(title_of(layer), layer) for layer in parts(manifest, "layers") if layer.media_type != OCI_EMPTY]
     named = [(title, layer) for title, layer in layers if title is not None]
     if layers and not named:
-        raise ContentError(
-            f"{what} has no file with a title, so it is no artifact as ORAS makes them.", "NOT_AN_ARTIFACT"
-        )
+        text = f"{what} has no file with a title, so there is no name to save one under. {_WITHOUT_TITLE}"
+        raise ContentError(text, "NOT_AN_ARTIFACT")
     check_titles([title for title, _layer in named], ContentError, what)
     found = dict(named)
     lost = [title for title in titles if title not in found]
@@ -74,7 +75,8 @@ def _chosen(draft: Draft, manifest: Manifest, what: str, titles: t.Sequence[str]
         have = ", ".join(list(found)[:5]) or "none"
         raise ContentError(f"{what} has no file with the title {lost[0]!r}; it has {have}.", "TITLE_NOT_FOUND")
     if len(named) < len(layers) and not titles:
-        draft.warn(f"{what} has {len(layers) - len(named)} layers without a title, which are not saved.")
+        text = f"{what} has {len(layers) - len(named)} layers without a title, which are not saved."
+        draft.warn(f"{text} {_WITHOUT_TITLE}")
     chosen = {title: layer for title, layer in found.items() if not titles or title in titles}
     packed = [title for title, layer in chosen.items() if is_packed_folder(layer)]
     if packed:

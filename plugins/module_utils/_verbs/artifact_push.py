@@ -21,6 +21,7 @@ from .._plan import Draft, Plan
 from .._registry.session import Session
 
 _FILE_TYPE = "application/octet-stream"
+_CONFIG_TYPE = "application/vnd.unknown.config.v1+json"  # as ORAS has it
 
 
 def plan_artifact_push(
@@ -129,7 +130,7 @@ def _config(config: dict[str, t.Any] | None) -> tuple[Json, dict[str, Content]]:
     if config is None:
         return _empty(), empty
     content = Content.of(config["path"], config["content"], "config")
-    kind = check_media_type(config["media_type"], "config: media_type")
+    kind = check_media_type(config["media_type"] or _CONFIG_TYPE, "config: media_type")
     return content.descriptor(kind, {}), {**empty, content.digest: content}
 
 

@@ -6,11 +6,9 @@ from __future__ import annotations
 import typing as t
 
 from .._errors import ContentError
-from .._kit.image import described, find
-from .._oci.manifest import parse_json
+from .._kit.image import described, find, read_config
 from .._oci.parts import parts
 from .._oci.query import compile_query
-from .._registry.blobs import read_blob
 from .._registry.session import Session
 
 
@@ -20,9 +18,7 @@ def config_info(session: Session, *, name: str, platform: str | None, query: str
     reference, repository, manifest = find(session, name, "linux/amd64" if platform is None else platform)
     config = None
     if manifest:
-        configs = parts(manifest, "config")
-        if not configs:
+        if not parts(manifest, "config"):
             raise ContentError(f"{reference} has no config.", "NOT_AN_IMAGE", reference.registry)
-        with repository.named():
-            config = parse_json(read_blob(repository, configs[0]), f"The config of {reference}")
+        config = read_config(repository, manifest, str(reference))
     return {**described(reference, manifest), "config": config, "query_result": search(config) if manifest else None}

@@ -44,7 +44,7 @@ def plan_export(
         raise NotFound(f"{reference} does not exist.", "MANIFEST_UNKNOWN", reference.registry, 404)
     wanted = None if platform is None else Platform.parse(platform)
     chosen = member(repository, reference, manifest, wanted)
-    image = read_image(repository, chosen, repository.full(chosen.digest))
+    image = read_image(repository, chosen, repository.full(chosen.digest), "oci_artifact_pull saves files of artifacts")
     result = {
         "reference": str(reference.with_digest(chosen.digest)),
         "digest": chosen.digest,

@@ -38,6 +38,11 @@ class _Place(t.NamedTuple):
     def __str__(self) -> str:
         return f"docker-credential-{self.helper}" if self.helper else self.file
 
+    @property
+    def where(self) -> str:
+        """What no other place has in common with it, whatever leads there."""
+        return str(self) if self.helper else os.path.realpath(self.file)
+
 
 def plan_login(
     session: Session,
@@ -60,7 +65,10 @@ def plan_login(
     key = host + slash + check_repository(path, registry) if path else host
     files = auth_files(auth_file, os.environ)
     helpers = Helpers(session.run)
-    kept = [place for file in files for place in _kept(file, host, key, helpers)]
+    places: dict[str, _Place] = {}
+    for place in (place for file in files for place in _kept(file, host, key, helpers)):
+        places.setdefault(place.where, place)  # two variables may lead to one file, and two files to one helper
+    kept = list(places.values())
     if state == "absent":
         return _plan_logout(session, key, host, kept, _preferred(files))
     if not username or not password:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from .._errors import NotFound, Refused
+from .._errors import ContentError, NotFound, OCIError, Refused
 from .._kit.verifying import Verdicts, parse_demand, verify
 from .._oci.reference import Reference
 from .._registry.session import Session
@@ -32,7 +32,10 @@ def verify_images(
     identity: list[str],
     formats: list[str],
 ) -> dict[str, t.Any]:
-    """Judge each image once; see ``Verdicts``. Raises Refused (NOT_VERIFIED) with all results where one fails."""
+    """Judge each image once; see ``Verdicts``. Where one fails, raises Refused (NOT_VERIFIED) with all results.
+
+    Where nothing else is wrong than that a single image does not exist, or lacks a platform, it is that error.
+    """
     texts = [name] if name is not None else list(dict.fromkeys(names or []))
     references = [Reference.parse(text) for text in texts]
     options = {
@@ -52,10 +55,8 @@ def verify_images(
     def one(reference: Reference) -> Verdicts:
         try:
             return verify(session, reference, demand)
-        except NotFound as exc:
-            if fail_on_unverified:
-                raise
-            return Verdicts(reference, None, False, problem=str(exc))
+        except (NotFound, ContentError) as exc:
+            return Verdicts.unjudged(reference, exc)
 
     found = session.map(one, references, "images")
     for warning in (warning for verdicts in found for warning in verdicts.warnings):
@@ -75,7 +76,11 @@ def _result(texts: list[str], found: list[Verdicts]) -> dict[str, t.Any]:
     return {**alone.result(), "verified": verified, "images": rows}
 
 
-def _refusal(failed: list[Verdicts], result: dict[str, t.Any]) -> Refused:
+def _refusal(failed: list[Verdicts], result: dict[str, t.Any]) -> OCIError:
+    error = failed[0].error
+    if error and len(failed) == 1:
+        error.details = {**error.details, **result}
+        return error
     room = _LENGTH // min(len(failed), _SHOWN)
     said = [f"{verdicts.reference} is not verified: {_short(verdicts.problem, room)}" for verdicts in failed[:_SHOWN]]
     if len(failed) > _SHOWN:

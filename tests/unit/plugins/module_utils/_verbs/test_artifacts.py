@@ -120,6 +120,21 @@ def test_files_of_the_target(registry: FakeRegistry, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "data.bin").read_bytes() == place.read_bytes()
 
 
+def test_a_config_without_a_type(registry: FakeRegistry) -> None:
+    twice(registry, lambda: push(registry, config={"content": "{}", "path": None, "media_type": None}))
+    config = registry.manifest(REPO, "f")["config"]
+    assert (config["mediaType"], config["size"]) == ("application/vnd.unknown.config.v1+json", 2)
+
+
+def test_texts_without_a_title(registry: FakeRegistry, tmp_path: Path) -> None:
+    """Who looks for media types can read them, and who wants to save them is told how."""
+    planned = push(registry, files=[{"content": "a", "media_type": "x/sbom"}])
+    assert [(row["title"], row["media_type"]) for row in planned.result["files"]] == [(None, "x/sbom")]
+    says = "no file with a title, so there is no name to save one under. oci_blob saves such a layer by its digest"
+    with fails(ContentError, "NOT_AN_ARTIFACT", registry.host, None, says):
+        pull(registry, tmp_path / "out")
+
+
 def test_a_file_that_changes_meanwhile(registry: FakeRegistry, tmp_path: Path) -> None:
     place = tmp_path / "data"
     place.write_bytes(b"one")
@@ -371,6 +386,7 @@ def test_what_is_no_artifact(registry: FakeRegistry, tmp_path: Path) -> None:
     store(registry, "good", None)
     planned = pull(registry, tmp_path / "out")
     assert "1 layers without a title" in planned.warnings[0]
+    assert "oci_blob" in planned.warnings[0]
     assert contents(tmp_path / "out") == {"good": "evil"}
 
 

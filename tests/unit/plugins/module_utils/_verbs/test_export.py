@@ -181,7 +181,8 @@ def test_platforms(registry: FakeRegistry, path: Path) -> None:
 
 def test_what_is_no_image_is_refused(registry: FakeRegistry, path: Path) -> None:
     registry.add_image(REPO, "artifact", [Layer(b"x", "application/vnd.example", digest_of(b"x"))])
-    with fails(ContentError, "NOT_AN_IMAGE", registry.host, None, "has a layer of the type application/vnd.example"):
+    says = "has a layer of the type application/vnd.example; oci_artifact_pull saves"
+    with fails(ContentError, "NOT_AN_IMAGE", registry.host, None, says):
         run(registry, path, ":artifact")
     with fails(NotFound, "MANIFEST_UNKNOWN", registry.host, 404, ":absent does not exist"):
         run(registry, path, ":absent")

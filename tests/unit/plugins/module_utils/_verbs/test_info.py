@@ -170,7 +170,8 @@ def test_config_that_is_damaged_or_no_json() -> None:
         blob = {"mediaType": "text/plain", "digest": registry.add_blob(REPO, b"text"), "size": 4}
         manifest = {**registry.manifest(REPO, "1"), "config": blob}
         registry.add_manifest(REPO, manifest, tag="2")
-        with fails(ContentError, "MANIFEST_INVALID", registry.host, None, "The config of"):
+        says = f"The config {blob['digest']} of {registry.host}/{REPO}:2 is not valid JSON"
+        with fails(ContentError, "CONFIG_INVALID", registry.host, None, says):
             config_info(make_session(), name=f"{registry.host}/{REPO}:2", platform=None, query=None)
 
 

@@ -313,6 +313,35 @@ def test_logout_removes_the_login_from_every_file_at_once(clean_environment: Pat
     assert again.before == again.after == planned.after
 
 
+@pytest.mark.parametrize("kind", ["the same path", "a link"])
+def test_logout_removes_once_what_two_names_lead_to(
+    clean_environment: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    file = write(clean_environment / ".docker", "config.json", {"auths": {"a.example": ENTRY}})
+    folder = clean_environment / ".docker"
+    if kind == "a link":
+        folder = clean_environment / "link"
+        folder.symlink_to(".docker")
+    monkeypatch.setenv("DOCKER_CONFIG", f"{folder}")
+    planned = logout("a.example", None)
+    assert [step.text for step in planned.steps] == [
+        f"Remove the credentials for a.example from {folder / 'config.json'}."
+    ]
+    assert planned.before["stored_in"] == planned.result["auth_file"] == str(folder / "config.json")
+    apply(make_session(), planned)
+    assert json.loads(file.read_text())["auths"] == {}
+
+
+def test_logout_removes_once_what_two_files_leave_to_a_helper(clean_environment: Path) -> None:
+    for folder, name in ((".docker", "config.json"), (".config/containers", "auth.json")):
+        write(clean_environment / folder, name, {"credsStore": "pass"})
+    helper = Helper(**{"a.example": PASSWORD})
+    planned = logout("a.example", None, session=make_session(run=helper))
+    assert len(planned.steps) == 1
+    apply(make_session(run=helper), planned)
+    assert helper.kept == {}
+
+
 def test_logout_removes_what_lies_beside_a_helper(clean_environment: Path) -> None:
     content = {"credsStore": "pass", "auths": {"a.example": ENTRY}}
     file = write(clean_environment / ".docker", "config.json", content)

@@ -455,7 +455,7 @@ def test_an_artifact_is_no_image(path: Path) -> None:
     with FakeRegistry() as registry:
         image = registry.add_image(REPO, "1", layers=LAYERS)
         artifact = registry.add_referrer(REPO, image, "application/vnd.example", b"x")
-        with fails(ContentError, "NOT_AN_IMAGE", says="is not an image"):
+        with fails(ContentError, "NOT_AN_IMAGE", says="pull it in an OCI format, or its files with oci_artifact_pull"):
             plan(registry, path, f"@{artifact}")
         run(registry, path, f"@{artifact}", format="oci-archive")
         assert entries(path) == [(None, artifact)]

@@ -126,6 +126,13 @@ def set_key(key: str, value: Any) -> Callable[[FakeRegistry], None]:
     return make
 
 
+def layerless(rootfs: dict[str, Any]) -> Callable[[FakeRegistry], None]:
+    def make(registry: FakeRegistry) -> None:
+        add(registry, layers=[], config={"rootfs": rootfs})
+
+    return make
+
+
 def config_said_longer(registry: FakeRegistry) -> None:
     add(registry)
     edit_manifest(registry, lambda manifest: manifest["config"].update(size=manifest["config"]["size"] + 1))
@@ -170,6 +177,9 @@ DAMAGES: dict[str, tuple[Callable[[FakeRegistry], None], list[str]]] = {
     "layer no object": (set_key("layers", [5]), ["has a descriptor that is not an object", "2 layers (rootfs"]),
     "schema version": (set_key("schemaVersion", 1), ["schemaVersion 1"]),
     "both kinds": (set_key("manifests", []), ["parts of an image and of an index"]),
+    "no layers": (set_key("layers", None), ["has no list of layers", "2 layers (rootfs.diff_ids)"]),
+    "no config": (set_key("config", None), ["has no config, which"]),
+    "no diff IDs": (layerless({"type": "layers", "diff_ids": None}), ["has no list of diff IDs (rootfs.diff_ids)"]),
     "subject": (set_key("subject", {"digest": "x"}), ["names content 'x'"]),
 }
 
@@ -185,6 +195,23 @@ def test_each_damage_is_a_sentence(damage: str) -> None:
         if len(found) > len(says):
             # A count that is wrong shows in the history as well.
             assert all("in its history" in text for text in found[len(says) :]), found
+
+
+@pytest.mark.parametrize("index", [{"manifests": None}, {}, {"manifests": {}}, {"manifests": ""}])
+def test_an_index_has_a_list_though_it_may_be_empty(index: dict[str, Any]) -> None:
+    """Some tools write null where they have taken everything out."""
+    with FakeRegistry() as registry:
+        registry.add_manifest(REPO, {"schemaVersion": 2, "mediaType": OCI_INDEX, **index}, tag="1")
+        (problem,) = problems(registry)
+        assert "has no list of manifests" in problem
+        registry.add_manifest(REPO, {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}, tag="1")
+        assert problems(registry) == []
+
+
+def test_an_image_without_layers_is_sound() -> None:
+    with FakeRegistry() as registry:
+        layerless({"type": "layers", "diff_ids": []})(registry)
+        assert problems(registry) == []
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -328,12 +328,60 @@ def test_platforms(registry: FakeRegistry, ours: Signer) -> None:
     sign(registry, ours, ":2", recursive=True)
     result = verified(registry, ours.public, name=":2", platforms=["linux/arm64"])
     assert result["verified"] and len(result["signatures"]) == 4
-    with fails(ContentError, "PLATFORM_NOT_FOUND", registry.host, None, "linux/s390x"):
-        verified(registry, ours.public, name=":2", platforms=["linux/s390x"])
     sign(registry, ours, ":1")
     assert verified(registry, ours.public, platforms=["linux/amd64"])["verified"]
-    with fails(ContentError, "PLATFORM_NOT_FOUND", says="is a single image for linux/amd64"):
-        verified(registry, ours.public, platforms=["linux/arm64"])
+
+
+@pytest.mark.parametrize(
+    ("tag", "platform", "says"),
+    [("2", "linux/s390x", "has no image for linux/s390x"), ("1", "linux/arm64", "is a single image for linux/amd64")],
+)
+def test_a_platform_that_an_image_lacks(
+    registry: FakeRegistry, ours: Signer, tag: str, platform: str, says: str
+) -> None:
+    """It is a verdict about that image, and the others have theirs."""
+    add_platforms(registry, tag="2")
+    for name in (":1", ":2"):
+        sign(registry, ours, name, recursive=True)
+    names = [f"{registry.host}/{REPO}:{name}" for name in ("gone", tag, "2")]
+    platforms = [platform]
+    result = verified(registry, ours.public, name=f":{tag}", platforms=platforms)
+    assert says in problems(result)
+    assert result["digest"] == registry.tags(REPO)[tag]
+    assert result["signatures"][0]["verified"]
+    with fails(ContentError, "PLATFORM_NOT_FOUND", registry.host, None, says) as caught:
+        verified(registry, ours.public, name=f":{tag}", platforms=platforms, fail_on_unverified=True)
+    assert caught.value.fields()["digest"] == result["digest"]
+    several = verified(registry, ours.public, name=None, names=names[1:], platforms=["linux/amd64"])
+    assert several["verified"]
+    with fails(Refused, "NOT_VERIFIED", says=says) as caught:
+        verified(registry, ours.public, name=None, names=names, platforms=platforms, fail_on_unverified=True)
+    assert "gone does not exist" in str(caught.value)
+    assert [row["problem"] for row in caught.value.fields()["images"]][1] == result["problem"]
+    unsigned = registry.add_image(REPO, "3", layers=LAYERS[:1])
+    with fails(Refused, "NOT_VERIFIED", says="It has no signature."):
+        verified(registry, ours.public, name=f"@{unsigned}", platforms=["linux/arm64"], fail_on_unverified=True)
+
+
+def test_what_is_wrong_with_one_image_is_a_verdict(registry: FakeRegistry, ours: Signer) -> None:
+    """And what is wrong with the registry is an error."""
+    sign(registry, ours)
+    none = registry.add_manifest(REPO, {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [1]}, tag="none")
+    old = "application/vnd.docker.distribution.manifest.v1+json"
+    registry.add_manifest("team/odd", {"schemaVersion": 1, "fsLayers": []}, old, tag="1")
+    gone = f"{REPO}@sha256:{'0' * 64}"
+    names = [f"{registry.host}/{name}" for name in (f"{REPO}:1", f"{REPO}:none", "team/odd:1", gone)]
+    result = verified(registry, ours.public, name=None, names=names, platforms=["linux/amd64"])
+    assert [row["verified"] for row in result["images"]] == [True, False, False, False]
+    assert result["images"][1]["digest"] == none
+    assert "is a Docker schema 1 manifest" in result["images"][2]["problem"]
+    with fails(NotFound, "MANIFEST_UNKNOWN", registry.host, 404, "does not exist") as caught:
+        verified(registry, ours.public, name=None, names=[names[0], names[3]], fail_on_unverified=True)
+    assert [row["verified"] for row in caught.value.fields()["images"]] == [True, False]
+    page = {"Content-Type": "text/html"}
+    registry.fault("GET|HEAD", "/v2/team/odd/manifests/1", status=200, body=b"<html>", headers=page, times=9)
+    with fails(ContentError, "NOT_A_REGISTRY"):
+        verified(registry, ours.public, name=None, names=names)
 
 
 def test_platforms_of_an_index_in_an_index(registry: FakeRegistry, ours: Signer) -> None:
@@ -378,6 +426,13 @@ def test_attestations(registry: FakeRegistry, ours: Signer, other: Signer) -> No
     result = verified(registry, other.public, signature=False, attestations=[wanted])
     assert result["attestations"][0]["predicate"] is None
     assert "no signature. It has no attestation" in problems(verified(registry, other.public, attestations=[wanted]))
+
+
+def test_no_attestations_are_asked_for(registry: FakeRegistry, ours: Signer) -> None:
+    """As an empty list of requirements has it elsewhere: it is the signature that counts."""
+    assert problems(verified(registry, ours.public, attestations=[])) == "It has no signature."
+    sign(registry, ours)
+    assert verified(registry, ours.public, attestations=[])["verified"]
 
 
 def test_nobody_says_himself_when_he_signed(registry: FakeRegistry, ours: Signer) -> None:
@@ -456,7 +511,7 @@ def test_keyless(registry: FakeRegistry) -> None:
         ({"signature": False}, "Nothing is asked for"),
         ({"keys": []}, "keys must be a list"),
         ({"keys": None}, "trust needs keys"),
-        ({"attestations": []}, "not empty"),
+        ({"signature": False, "attestations": []}, "Nothing is asked for"),
         ({"signature": False, "attestations": [{"predicate_type": "spdx"}], "platforms": ["linux/amd64"]}, "platforms"),
     ],
 )
