@@ -175,7 +175,8 @@ def _shown(session: Session, rules: Rules, rows: list[Row]) -> dict[str, Version
     asked = [row for row in rows if row.kind == MOVING and row.previous != row.wanted and rules.moving == "forward"]
     own: dict[str, set[str]] = {}
     for row in rows:
-        own.setdefault(str(row.repository), set()).update([row.tag] if row.kind == TAG else [])
+        backups = [fill_backup(rules.backup, row.tag)] if rules.backup else []
+        own.setdefault(str(row.repository), set()).update([row.tag, *backups])
     tags = [
         Moving(
             row.repository,

@@ -196,7 +196,8 @@ class _Release:
         ]
         for row in rows:
             if row.status == KEPT:
-                draft.note(f"Keep {row.name} at {row.previous or 'nothing'}: {row.reason}")
+                keep = f"Keep {row.name} at {row.previous}" if row.previous else f"Do not create {row.name}"
+                draft.note(f"{keep}: {row.reason}")
         moves = in_order(row for row in rows if row.writes)
         if moves and self.how.journal:
             draft.do(self._journal_step(self.how.journal, rows, moves))
