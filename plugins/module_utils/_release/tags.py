@@ -229,7 +229,7 @@ def decide(
     The first of this is what ``failed`` before. What tags show is not asked where they are refused for that.
     """
     refused = {name for failure in failed for name in failure.names}
-    versions = _shown(session, rules, [row for row in rows if row.name not in refused])
+    versions = _shown(session, rules, rows, refused)
     decided, found = [], list(failed)
     for row in rows:
         what = attempt(partial(_decided, rules, versions), row)
@@ -241,9 +241,12 @@ def decide(
     return rows, [*found, *taken, *_unexpected(rules, rows), *_refused(rows)]
 
 
-def _shown(session: Session, rules: Rules, rows: t.Sequence[Row]) -> dict[str, Version | None]:
+def _shown(
+    session: Session, rules: Rules, rows: t.Sequence[Row], refused: t.Collection[str]
+) -> dict[str, Version | None]:
     """Return the versions that moving tags show which have another digest, where that matters."""
-    asked = [row for row in rows if row.kind == MOVING and row.previous != row.wanted and rules.moving == "forward"]
+    moving = [row for row in rows if row.kind == MOVING and row.previous != row.wanted and rules.moving == "forward"]
+    asked = [row for row in moving if row.name not in refused]
     own: dict[str, set[str]] = {}
     for row in rows:
         backups = [fill_backup(rules.backup, row.tag)] if rules.backup else []

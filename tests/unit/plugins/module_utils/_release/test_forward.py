@@ -114,3 +114,24 @@ def test_a_tag_that_is_kept_from_existing_shows_nothing(sites: Sites) -> None:
     assert (row["status"], row["digest"]) == ("kept", None)
     assert row["reason"] == "1.4.3 is below version 2.0.0, which is there (moving: forward)."
     assert f"Do not create {sites.name('api', 'latest')}: {row['reason']}" in plan.actions
+
+
+@pytest.mark.parametrize(
+    ("moving", "backup", "there"),
+    [(["{major}.{minor}-rc", "latest"], None, []), (["latest"], "{tag}-old", ["2.0.0-rc.1"])],
+)
+def test_what_the_release_makes_there_does_not_tell_what_a_tag_shows(
+    sites: Sites, moving: list[str], backup: str | None, there: list[str]
+) -> None:
+    """Its narrower moving tag and the backup of its tag are called like pre-releases, and latest shows none."""
+    for tag in ["latest", *there]:
+        sites.released("api", tag)
+    sites.image("api", "2.0.0-rc.1")
+    entry = sites.entry("api", "2.0.0-rc.1", moving_tags=moving)
+    options = {"on_existing": "replace", "backup": backup}
+    first = sites.release(entry, **options).result["images"]
+    again = sites.plan(entry, **options)
+    assert not again.changed, again.actions
+    for images in first, again.result["images"]:
+        reason = next(row["reason"] for row in images if row["tag"] == "latest")
+        assert reason == "2.0.0-rc.1 is a pre-release, and it shows none (moving: forward)."

@@ -199,3 +199,13 @@ def test_a_login_that_is_refused_is_not_tried_for_each_image(sites: Sites) -> No
         sites.plan(sites.entry("web"), sites.entry("db"), sites.entry("api"), session=sites.session(jobs=1))
     assert sites.source.count("HEAD|GET", "staging/web")
     assert not sites.source.count("HEAD|GET", "staging/db")
+
+
+def test_a_tag_of_a_refused_image_tells_no_more_than_that_of_another(sites: Sites) -> None:
+    """The only version there is the release's own, which says nothing of what a moving tag shows."""
+    sites.image("api", "1.0.0")
+    sites.image("api", "build-77")
+    sites.released("api", "1.0.0", content="staging/api 1.0.0 ")
+    nightly = sites.entry("api", "build-77", moving_tags=["latest"])
+    error = refused(sites, sites.entry("api", "1.0.0", require=UNMET), nightly)
+    assert told(error) == [("staging/api:1.0.0", "REQUIREMENT_NOT_MET")]
