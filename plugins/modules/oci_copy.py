@@ -33,6 +33,7 @@ options:
     description:
       - Several images to copy, at once. This is much faster than a loop.
       - Nothing is sent unless all of them exist. Tags are set when the content of all is there.
+      - Two images with different digests for one tag are an error (V(CONFLICT)).
     type: list
     elements: dict
     suboptions:

@@ -11,7 +11,8 @@ author: Quayside contributors (@quayside)
 description:
   - Copies several images to where they are released, and moves their tags there in one go.
   - Nothing is written unless all sources are what they should be, all requirements hold, and all tags may be written.
-    Then come blobs and manifests, what refers to them, signatures and records of one's own, and only then tags, moving
+    What is wrong with any image or tag is told at once, all of it.
+  - Then come blobs and manifests, what refers to them, signatures and records of one's own, and only then tags, moving
     ones such as V(latest) last. So no tag is ever seen before what it points at is complete and signed.
   - Where something fails, the tags that were moved go back, each only if it still is what was written here.
   - What an earlier run did not finish is finished by the next one.
@@ -202,7 +203,8 @@ options:
             default: false
   require:
     description:
-      - What each image must fulfil before anything is written. All failures of all images are told at once.
+      - What each image must fulfil before anything is written. All failures of all images are told at once. An image
+        whose source does not exist, has another digest than it should, or lacks a platform is not looked at for this.
       - It is checked at each run, also where all is in place.
     type: dict
     suboptions: *require
@@ -217,8 +219,9 @@ options:
     description:
       - V(forward) never moves a moving tag to a version below the one that it shows. That is what its image says
         (C(org.opencontainers.image.version), an annotation or a label), else the newest of the destination's tags that
-        the same template fits, also where the tag does not exist yet. A tag that would go back is kept, and the task
-        succeeds and says so.
+        the same template fits and that are not of this release, also where the tag does not exist yet. A tag that would
+        go back is kept, and the task succeeds and says so.
+      - Pre-releases among these tags hold back a pre-release alone.
       - Where the image to release says another version than it is released as, such as that of its base, labels are not
         believed, and the tags tell.
       - A pre-release such as V(1.5.0-rc.1) moves only what shows a pre-release, or is called like one; a tag that
@@ -327,8 +330,12 @@ options:
 notes:
   - A registry that cannot remove a tag alone keeps a new tag in a roll-back where another tag has the same digest;
     it is then in RV(ignore:left).
-  - A task that fails returns C(images), C(rolled_back), C(left) and C(journal) too, which tell what each tag is then;
-    with C(error_code=REQUIREMENT_NOT_MET) also C(failures), a list of C(reference), C(digest) and C(reason).
+  - A task that fails after it has looked at the tags returns RV(images), RV(failures), RV(rolled_back), RV(left) and
+    RV(journal) too, which tell what each tag is then.
+  - Where a release is refused, RV(failures) come in the order in which they are looked for - sources, tags that two
+    images are to get, requirements, versions, O(expect_previous), and tags that exist. C(error_code) is the code of
+    the first, so that V(TAG_EXISTS) means that nothing else is wrong. A registry that does not answer, or that denies
+    all that is asked of it, ends the task at once.
   - It needs the Python library C(cryptography) for signatures and attestations.
 seealso:
   - module: quayside.registry.oci_copy
@@ -419,7 +426,7 @@ images:
     status:
       description:
         - V(created), V(moved), V(current) (it was right), V(repaired) (it was right, and what was missing below or
-          beside it was added), or V(kept).
+          beside it was added), or V(kept) (as it is, also where it does not exist).
         - In a task that fails also V(refused), V(planned) (not reached), V(restored), V(removed), and V(left) (it could
           not go back).
       type: str
@@ -457,6 +464,23 @@ lock:
     moving_tags: {type: list, elements: str, description: The moving tags as they were given.}
     version: {type: str, description: "The version, or null."}
     platforms: {type: list, elements: str, description: The platforms; empty for all.}
+failures:
+  description:
+    - All that is wrong with a release that is refused, of which nothing was written; else empty. A task that fails
+      returns it too.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    reference: {type: str, description: "The source, or the tag in the destination."}
+    digest: {type: str, description: "What that points at now, or null if it does not exist or that is not known."}
+    reason: {type: str, description: Why the release is refused.}
+    code: {type: str, description: "The C(error_code) of this alone, such as V(REQUIREMENT_NOT_MET)."}
+  sample:
+    - reference: localhost:5000/staging/api:1.4.2
+      digest: sha256:98d6e2...
+      reason: "localhost:5000/staging/api:1.4.2 is not signed as required: It has no signature."
+      code: REQUIREMENT_NOT_MET
 rolled_back:
   description: Whether tags had moved and are all what they were before. A task that fails returns it too.
   type: bool

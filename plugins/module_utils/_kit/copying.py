@@ -67,7 +67,7 @@ def look_at_pairs(session: Session, pairs: t.Sequence[Pair]) -> list[Copy]:
     """Find out what both sides of each pair hold, with one HEAD on each side.
 
     Raises NotFound for a source that does not exist, ContentError for a platform that it does not have, InvalidInput
-    where two sources are to become one destination, or the digest of one is not what its source has.
+    where two sources are to become one destination (CONFLICT), or the digest of one is not what its source has.
     """
     choose: Choose | None = None
     if any(pair.platforms for pair in pairs):
@@ -105,7 +105,7 @@ def _refuse_conflicts(copies: list[Copy]) -> None:
         other = wanted.setdefault(copy.target.reference, copy)
         if other.wanted.digest != copy.wanted.digest:
             text = f"{other.pair.src} and {copy.pair.src} have different digests, and both are to become"
-            raise InvalidInput(f"{text} {copy.target.reference}.")
+            raise InvalidInput(f"{text} {copy.target.reference}.", "CONFLICT")
 
 
 def plan_copies(

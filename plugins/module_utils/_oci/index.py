@@ -206,8 +206,8 @@ def platform_of(member: Descriptor) -> Platform | None:
     return Platform.from_json(member.json.get("platform"))
 
 
-def no_platform(index: Manifest, wanted: Platform, what: str) -> ContentError:
-    """Return the error for a platform that an index does not have; attestations are none to offer."""
+def no_platform(index: Manifest, wanted: Platform | str, what: str) -> ContentError:
+    """Return the error for platforms that an index does not have; attestations are none to offer."""
     found = (platform_of(member) for member in members(index))
     have = ", ".join(sorted({str(platform) for platform in found if platform and platform.os != "unknown"}))
     text = f"{what} has no image for {wanted}; it has {have or 'none that names a platform'}."
@@ -230,13 +230,16 @@ def filter_index(
     """
     found = [(member, _platforms_of(member, get)) for member in members(index)]
     silent = [item for item in members(index) if not (platform_of(item) or attests(item) or item.media_type in INDEXES)]
-    by_config = []
+    by_config, missing = [], []
     for pattern in wanted:
         if not any(pattern.matches(platform) for dummy, platforms in found for platform in platforms):
             fitting = next((item for item in silent if pattern.matches(own_platform(item))), None)
             if fitting is None:
-                raise no_platform(index, pattern, what)
-            by_config.append(fitting)
+                missing.append(str(pattern))
+            else:
+                by_config.append(fitting)
+    if missing:
+        raise no_platform(index, " or ".join(missing), what)
     chosen = [
         member
         for member, platforms in found

@@ -88,7 +88,7 @@ def why_not(tag: str, wanted: Version, shown: Version | None, is_new: bool = Fal
     nothing: ``shown`` is then what it may not start below.
     """
     if shown and wanted.key < shown.key:
-        return f"{_text(wanted)} is below version {_text(shown)}, which it shows"
+        return f"{_text(wanted)} is below version {_text(shown)}, which {'is there' if is_new else 'it shows'}"
     now = None if is_new else shown
     if wanted.prerelease and not any(version and version.prerelease for version in (now, Version.parse(tag))):
         has = f"shows {_text(now)}" if now else "shows none"

@@ -11,10 +11,11 @@ import time
 import typing as t
 from email.utils import parsedate_to_datetime
 
-from .._errors import ConnectionFailed, OCIError
+from .._errors import ConnectionFailed, ContentError, InvalidInput, OCIError, RegistryError
 from .progress import Progress
 from .urls import address
 
+Asked = t.TypeVar("Asked")
 Outcome = t.TypeVar("Outcome")
 
 RETRIED = frozenset((408, 425, 429, 499, 500, 502, 503, 504, 522))  # the statuses that may pass
@@ -35,6 +36,20 @@ def is_corrupt(exc: OCIError) -> bool:
 def is_transient(exc: BaseException) -> bool:
     """May the same succeed at another time?"""
     return isinstance(exc, OCIError) and (isinstance(exc, ConnectionFailed) or exc.status in RETRIED or is_corrupt(exc))
+
+
+def attempt(function: t.Callable[[Asked], Outcome], asked: Asked) -> Outcome | OCIError:
+    """Return what a function finds out, or what a registry answers where that is about this thing alone.
+
+    Raises what may pass, and what would be no better with another image, such as a login that is refused: trying it
+    again and again may lock it.
+    """
+    try:
+        return function(asked)
+    except (ContentError, InvalidInput, RegistryError) as exc:
+        if is_transient(exc) or exc.status == 401:
+            raise
+        return exc
 
 
 def retry_after(headers: t.Mapping[str, str]) -> float | None:

@@ -26,8 +26,8 @@ class Moving:
     """A moving tag of a repository, the template that it was made of, and the digest that it has (None: absent).
 
     ``source`` and ``wanted`` are the repository and digest of the image that is to get it, ``version`` is the version
-    of that. ``own`` are the tags that the release itself gives there. They tell nothing of what was before it, and are
-    there only when it is made a second time.
+    of that. ``own`` are all tags that the release itself may give there, moving ones and backups among them. They tell
+    nothing of what was before it, and may be there only when it is made a second time.
     """
 
     repository: Repository
@@ -52,8 +52,13 @@ def shown_versions(session: Session, tags: t.Sequence[Moving]) -> list[Version |
 
 
 def _listed(moving: Moving, tags: t.Iterable[str]) -> Version | None:
-    """Return the newest version among the tags that were there before the release."""
-    return newest((tag for tag in tags if tag not in moving.own), moving.template, moving.tag)
+    """Return the newest version among the tags that were there before the release.
+
+    A pre-release holds no moving tags, so that it is not before a release.
+    """
+    found = newest((tag for tag in tags if tag not in moving.own), moving.template, moving.tag)
+    is_release = moving.version and not moving.version.prerelease
+    return None if found and found.prerelease and is_release else found
 
 
 def _believed(moving: Moving, shown: Versions, own: Versions) -> Version | None:

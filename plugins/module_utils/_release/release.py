@@ -7,7 +7,7 @@ import typing as t
 from dataclasses import dataclass, replace
 from functools import partial
 
-from .._errors import ContentError, InvalidInput, NotFound
+from .._errors import ContentError, Denied, InvalidInput, NotFound, OCIError
 from .._kit.image import choose_platforms
 from .._oci.digest import digest_problem
 from .._oci.manifest import Descriptor, Json, Manifest
@@ -15,10 +15,13 @@ from .._oci.moving import breadth, render
 from .._oci.platform import Platform
 from .._oci.reference import Reference, check_tag
 from .._registry.client import Repository
+from .._registry.retry import attempt
 from .._registry.session import Session
 from .requirements import Requirements, parse_requirements
 
 TAG, MOVING, BACKUP = "tag", "moving", "backup"
+
+_UNKNOWN = Descriptor("", "", 0)  # what a source is that does not exist
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class Item:
     platforms: tuple[Platform, ...]
     required: tuple[Requirements, ...]
 
+    @property
+    def targets(self) -> list[Reference]:
+        """All tags that it gets."""
+        moving = [tag for _template, tag in self.moving]
+        return [dest.repository.with_tag(tag) for dest in self.dests for tag in (*dest.tags, *moving)]
+
     def lock(self, digest: str) -> list[Json]:
         """Return what can be given as images again, to release exactly this; an entry for each set of tags."""
         rest = {
@@ -61,12 +70,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Resolved:
-    """An image with what its source is now; ``filtered`` is the index of the platforms that are wanted alone."""
+    """An image with what its source is now; ``filtered`` is the index of the platforms that are wanted alone.
+
+    With an ``error`` the source is not what it should be, and ``root`` has an empty digest where there is none.
+    """
 
     item: Item
     source: Repository
-    root: Descriptor
+    root: Descriptor = _UNKNOWN
     filtered: Manifest | None = None
+    error: OCIError | None = None
 
     @property
     def wanted(self) -> Descriptor:
@@ -76,6 +89,22 @@ class Resolved:
     def is_smaller(self) -> bool:
         """Is it another image than the source's, on which signatures of that say nothing?"""
         return self.wanted.digest != self.root.digest
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a release is refused: what is wrong with an image, or with the first of ``names``, which are tags by name.
+
+    All of these are refused for it.
+    """
+
+    error: OCIError
+    names: tuple[str, ...]
+    image: Resolved | None = None
+
+    @classmethod
+    def of(cls, image: Resolved, error: OCIError) -> Failure:
+        return cls(error, tuple(map(str, image.item.targets)), image)
 
 
 def parse_items(
@@ -93,7 +122,8 @@ def _parse(image: t.Mapping[str, t.Any], common: Requirements, now: float) -> It
     if problem:
         raise InvalidInput(f"The digest {expected!r} of {src} {problem}.", "INVALID_REFERENCE")
     if expected and src.digest and src.digest != expected:
-        raise _mismatch([f"{src} is asked for by its digest, which is not {expected}"], src.registry)
+        text = f"{src} is asked for by its digest, which is not {expected}."
+        raise ContentError(text, "DIGEST_MISMATCH", src.registry)
     version = image.get("version") or src.tag
     templates = image.get("moving_tags") or []
     moving = [(template, render(template, version, str(src))) for template in dict.fromkeys(templates)]
@@ -124,37 +154,47 @@ def _dest(text: str, src: Reference, tags: t.Sequence[str] | None, moves: bool) 
     return Dest(bare, tuple(check_tag(tag) for tag in dict.fromkeys(tags)))
 
 
-def _mismatch(problems: t.Sequence[str], registry: str) -> ContentError:
-    return ContentError(f"{'. '.join(problems)}. Nothing was written.", "DIGEST_MISMATCH", registry)
+def raise_denied(outcomes: t.Iterable[tuple[Repository, object]]) -> None:
+    """Raise what a registry says that denies all that is asked of it: that is about no single image."""
+    found: dict[str, list[object]] = {}
+    for repository, outcome in outcomes:
+        found.setdefault(repository.registry.host, []).append(outcome)
+    for several in found.values():
+        denied = [outcome for outcome in several if isinstance(outcome, Denied)]
+        if len(denied) == len(several):
+            raise denied[0]
 
 
 def resolve(session: Session, items: t.Sequence[Item]) -> list[Resolved]:
-    """Find out what each source is, once.
-
-    Raises NotFound, and ContentError where one is not what was expected (DIGEST_MISMATCH, all of them are told) or
-    lacks a platform.
-    """
-    heads = session.map(partial(_head, session), items)
-    wrong = [
-        (item, head) for item, head in zip(items, heads) if item.expected is not None and item.expected != head.digest
-    ]
-    if wrong:
-        told = [f"{item.src} is {head.digest}, and {item.expected} was expected" for item, head in wrong]
-        raise _mismatch(told, wrong[0][0].src.registry)
-    return session.map(lambda pair: _resolved(session, *pair), list(zip(items, heads)))
-
-
-def _head(session: Session, item: Item) -> Descriptor:
-    found = session.repository(item.src).head(item.src.target)
-    if found is None:
-        raise NotFound(f"The source {item.src} does not exist.", "MANIFEST_UNKNOWN", item.src.registry, 404)
+    """Find out what each source is, once. What is wrong with one is told with it. Raises Denied where all are."""
+    found = session.map(partial(_resolve, session), items)
+    raise_denied((one.source, one.error) for one in found)
     return found
 
 
-def _resolved(session: Session, item: Item, root: Descriptor) -> Resolved:
-    source = session.repository(item.src)
-    if not item.platforms:
-        return Resolved(item, source, root)
-    with source.named():
-        chosen = choose_platforms(source, item.src.with_digest(root.digest), item.platforms)
-    return Resolved(item, source, root, chosen)
+def _resolve(session: Session, item: Item) -> Resolved:
+    one = Resolved(item, session.repository(item.src))
+    root = attempt(_root, one)
+    if isinstance(root, OCIError):
+        return replace(one, error=root)
+    one = replace(one, root=root)
+    if item.expected not in (None, root.digest):
+        text = f"{item.src} is {root.digest}, and {item.expected} was expected."
+        return replace(one, error=ContentError(text, "DIGEST_MISMATCH", item.src.registry))
+    chosen = attempt(_chosen, one)
+    return replace(one, error=chosen) if isinstance(chosen, OCIError) else replace(one, filtered=chosen)
+
+
+def _root(one: Resolved) -> Descriptor:
+    src = one.item.src
+    found = one.source.head(src.target)
+    if found is None:
+        raise NotFound(f"The source {src} does not exist.", "MANIFEST_UNKNOWN", src.registry, 404)
+    return found
+
+
+def _chosen(one: Resolved) -> Manifest | None:
+    if not one.item.platforms:
+        return None
+    with one.source.named():
+        return choose_platforms(one.source, one.item.src.with_digest(one.root.digest), one.item.platforms)

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, field
+from functools import partial
 
-from .._errors import ContentError, InvalidInput, NotFound
+from .._errors import ContentError, InvalidInput, NotFound, OCIError, Refused
 from .._kit.ages import Age, Birth, Clocks, parse_age
 from .._kit.bases import Bases, images_below
 from .._kit.beside import look_at_referrers
@@ -18,6 +19,7 @@ from .._oci.parts import parts
 from .._oci.platform import Platform
 from .._oci.reference import Reference
 from .._registry.client import Repository
+from .._registry.retry import attempt
 from .._registry.session import Session
 from .._trust.attest import Wanted, parse_wanted
 from .._trust.trust import OPTIONS as TRUST_OPTIONS
@@ -138,22 +140,23 @@ def _wanted_said(wanted: Wanted, entry: t.Mapping[str, t.Any]) -> Json:
     return {"predicate_type": wanted.predicate_type, **{key: text for key, text in optional.items() if text}}
 
 
-def failures(means: Means, image: Candidate, required: t.Sequence[Requirements]) -> list[str]:
-    """Return what an image fails, a sentence each; empty where it fulfils all. May be called by several threads.
+def failures(means: Means, image: Candidate, required: t.Sequence[Requirements]) -> list[OCIError]:
+    """Return what an image fails, each once: Refused (REQUIREMENT_NOT_MET), or what kept a look from its end.
 
-    Raises what a registry answers, but for what is not as it should be: that is a failure.
+    It is empty where the image fulfils all. May be called by several threads. Raises what may pass.
     """
-    found: list[str] = []
+    found: dict[str, OCIError] = {}
+
+    def note(each: Requirements, check: t.Callable[[Means, Candidate, Requirements], t.Iterable[str]]) -> None:
+        for text in check(means, image, each):
+            found.setdefault(text, Refused(text, "REQUIREMENT_NOT_MET"))
+
     for each in required:
-        checks: tuple[t.Callable[[Means, Candidate, Requirements], t.Iterable[str]], ...] = (
-            _inside,
-            _trusted_and_old,
-            _referred,
-            _based,
-        )
-        for check in checks:
-            found += check(means, image, each)
-    return list(dict.fromkeys(found))
+        for check in (_inside, _trusted_and_old, _referred, _based):
+            error = attempt(partial(note, each), check)
+            if error:
+                found.setdefault(str(error), error)
+    return list(found.values())
 
 
 # --- labels, annotations, platforms

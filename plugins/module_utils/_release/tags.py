@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, replace
+from functools import partial
 
-from .._errors import InvalidInput, Refused
+from .._errors import InvalidInput, OCIError, Refused
 from .._oci.digest import digest_problem
 from .._oci.manifest import Json
 from .._oci.moving import breadth, fill_backup, why_not
@@ -14,10 +15,11 @@ from .._oci.reference import Reference
 from .._oci.version import Version
 from .._registry.client import Repository
 from .._registry.manifests import find_existing
+from .._registry.retry import attempt
 from .._registry.session import Session
 from .forward import Moving, shown_versions
 from .moves import PLANNED, Move, changed
-from .release import BACKUP, MOVING, TAG, Resolved
+from .release import BACKUP, MOVING, TAG, Failure, Item, Resolved, raise_denied
 
 _SHOWN = 12  # failures of which a message tells
 _LENGTH = 400  # characters of one of them
@@ -108,12 +110,27 @@ def _expected(given: t.Mapping[str, t.Any] | None) -> dict[str, str | None]:
     return found
 
 
+def check_names(rules: Rules, items: t.Sequence[Item]) -> None:
+    """Raise InvalidInput where something is expected of a tag that the release does not write."""
+    targets = [target for item in items for target in item.targets]
+    known = set(map(str, targets))
+    if rules.backup:
+        known |= {str(target.with_tag(fill_backup(rules.backup, target.target))) for target in targets}
+    strange = sorted(rules.expected.keys() - known)
+    if strange:
+        raise InvalidInput(f"expect_previous names {strange[0]}, which this task does not write.")
+
+
 # --- look: what is at each destination
 
 
-def look_at_tags(session: Session, resolved: t.Sequence[Resolved]) -> list[Row]:
-    """Return a row for each tag, moving ones last and the broader the later, with one HEAD for each."""
+def look_at_tags(session: Session, resolved: t.Sequence[Resolved]) -> tuple[list[Row], list[Failure]]:
+    """Return a row for each tag, moving ones last and the broader the later, with one HEAD for each; and what is wrong.
+
+    That are sources, tags that two images are to get, and destinations that cannot be looked at.
+    """
     rows: dict[str, Row] = {}
+    failed = [Failure.of(one, one.error) for one in resolved if one.error]
     for kind in (TAG, MOVING):
         for one in resolved:
             for dest in one.item.dests:
@@ -121,21 +138,31 @@ def look_at_tags(session: Session, resolved: t.Sequence[Resolved]) -> list[Row]:
                 pairs = [("", tag) for tag in dest.tags] if kind == TAG else one.item.moving
                 for template, tag in pairs:
                     row = Row(one, repository, tag, kind, None, one.wanted.digest, template)
-                    _refuse_conflict(rows.setdefault(row.name, row), row)
-    found = session.map(lambda row: find_existing(row.repository, row.tag), rows.values())
-    return [replace(row, previous=head.digest if head else None) for row, head in zip(rows.values(), found)]
+                    failed += _conflicts(rows.setdefault(row.name, row), row)
+    found = session.map(partial(attempt, _look), rows.values())
+    raise_denied((row.repository, what) for row, what in zip(rows.values(), found))
+    failed += [Failure(what, (row.name,)) for row, what in zip(rows.values(), found) if isinstance(what, OCIError)]
+    there = [None if isinstance(what, OCIError) else what for what in found]
+    return [replace(row, previous=digest) for row, digest in zip(rows.values(), there)], failed
 
 
-def _refuse_conflict(other: Row, row: Row) -> None:
-    if other.wanted != row.wanted:
-        text = f"{other.resolved.item.src} and {row.resolved.item.src} have different digests, and both are to become"
-        raise InvalidInput(f"{text} {row.name}.", "CONFLICT")
+def _look(row: Row) -> str | None:
+    found = find_existing(row.repository, row.tag)
+    return found.digest if found else None
 
 
-def _refuse_taken(other: Row, backup: Row, row: Row) -> None:
-    if other.wanted != backup.wanted:
-        text = f"{backup.name} is to keep what {row.name} is now, and {other.resolved.item.src} is to become it, too"
-        raise InvalidInput(f"{text}; give another backup.", "CONFLICT")
+def _conflicts(other: Row, row: Row) -> list[Failure]:
+    if other.wanted == row.wanted or other.resolved.error or row.resolved.error:
+        return []
+    text = f"{other.resolved.item.src} and {row.resolved.item.src} have different digests, and both are to become"
+    return [Failure(InvalidInput(f"{text} {row.name}.", "CONFLICT"), (row.name,))]
+
+
+def _taken(other: Row, backup: Row, row: Row) -> list[Failure]:
+    if other.wanted == backup.wanted:
+        return []
+    text = f"{backup.name} is to keep what {row.name} is now, and {other.resolved.item.src} is to become it, too"
+    return [Failure(InvalidInput(f"{text}; give another backup.", "CONFLICT"), (backup.name,))]
 
 
 def in_order(rows: t.Iterable[Row]) -> list[Row]:
@@ -144,38 +171,86 @@ def in_order(rows: t.Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (kinds.index(row.kind), breadth(row.tag) if row.kind == MOVING else 0))
 
 
-def as_planned(row: Row) -> Row:
-    """Return a row of a release that was not begun."""
-    return row if row.previous == row.wanted else replace(row, status=PLANNED)
-
-
-def sentences(texts: t.Sequence[str]) -> str:
+def _sentences(texts: t.Sequence[str]) -> str:
     short = [text if len(text) <= _LENGTH else f"{text[:_LENGTH]}..." for text in texts[:_SHOWN]]
     more = [f"And {len(texts) - _SHOWN} more."] if len(texts) > _SHOWN else []
     return " ".join(short + more)
 
 
-def untouched(rows: t.Sequence[Row]) -> Json:
-    """Return the results of a task that has written nothing."""
-    return {"images": [row.result() for row in rows], "rolled_back": False, "left": [], "journal": None}
+def untouched(rows: t.Sequence[Row], reasons: t.Mapping[str, str] | None = None) -> Json:
+    """Return the results of a task that has written nothing; ``reasons`` say, by name, why tags are refused."""
+    told = reasons or {}
+    seen = [
+        replace(row, status=REFUSED, reason=told[row.name]) if row.name in told else _as_planned(row) for row in rows
+    ]
+    images = [row.result() for row in seen]
+    return {"images": images, "failures": [], "rolled_back": False, "left": [], "journal": None}
+
+
+def _as_planned(row: Row) -> Row:
+    """Return a row of a release that was not begun."""
+    return row if row.status == KEPT or row.previous == row.wanted else replace(row, status=PLANNED)
+
+
+def refuse(rows: t.Sequence[Row], failed: t.Sequence[Failure]) -> None:
+    """Raise the first failure where there are some, with all of them told, and with what each tag is."""
+    if not failed:
+        return
+    texts: dict[str, list[str]] = {}
+    for failure in failed:
+        for name in failure.names:
+            texts.setdefault(name, []).append(str(failure.error))
+    details = untouched(rows, {name: " ".join(several) for name, several in texts.items()})
+    previous = {row.name: row.previous for row in rows}
+    details["failures"] = [_failure_result(failure, previous) for failure in failed]
+    first = failed[0].error
+    text = f"{_sentences([str(failure.error) for failure in failed])} Nothing was written."
+    raise type(first)(text, first.code, first.registry, first.status, details)
+
+
+def _failure_result(failure: Failure, previous: t.Mapping[str, str | None]) -> Json:
+    image, name = failure.image, failure.names[0]
+    return {
+        "reference": str(image.item.src) if image else name,
+        "digest": image.root.digest or None if image else previous.get(name),
+        "reason": str(failure.error),
+        "code": failure.error.code,
+    }
 
 
 # --- decide: what becomes of each tag
 
 
-def decide(session: Session, rules: Rules, rows: list[Row]) -> list[Row]:
-    """Return the rows with what becomes of them; behind them the backups of what moves."""
-    versions = _shown(session, rules, rows)
-    decided = [_decided(rules, row, versions) for row in rows]
-    return [*decided, *_backups(session, rules, decided)]
+def decide(
+    session: Session, rules: Rules, rows: list[Row], failed: t.Sequence[Failure]
+) -> tuple[list[Row], list[Failure]]:
+    """Return the rows with what becomes of them, behind them the backups of what moves; and all that is wrong.
+
+    The first of this is what ``failed`` before. What tags show is not asked where they are refused for that.
+    """
+    refused = {name for failure in failed for name in failure.names}
+    versions = _shown(session, rules, rows, refused)
+    decided, found = [], list(failed)
+    for row in rows:
+        what = attempt(partial(_decided, rules, versions), row)
+        if isinstance(what, OCIError):
+            found.append(Failure(what, (row.name,)))
+        decided.append(row if isinstance(what, OCIError) else what)
+    backups, taken = _backups(session, rules, decided)
+    rows = [*decided, *backups]
+    return rows, [*found, *taken, *_unexpected(rules, rows), *_refused(rows)]
 
 
-def _shown(session: Session, rules: Rules, rows: list[Row]) -> dict[str, Version | None]:
+def _shown(
+    session: Session, rules: Rules, rows: t.Sequence[Row], refused: t.Collection[str]
+) -> dict[str, Version | None]:
     """Return the versions that moving tags show which have another digest, where that matters."""
-    asked = [row for row in rows if row.kind == MOVING and row.previous != row.wanted and rules.moving == "forward"]
+    moving = [row for row in rows if row.kind == MOVING and row.previous != row.wanted and rules.moving == "forward"]
+    asked = [row for row in moving if row.name not in refused]
     own: dict[str, set[str]] = {}
     for row in rows:
-        own.setdefault(str(row.repository), set()).update([row.tag] if row.kind == TAG else [])
+        backups = [fill_backup(rules.backup, row.tag)] if rules.backup else []
+        own.setdefault(str(row.repository), set()).update([row.tag, *backups])
     tags = [
         Moving(
             row.repository,
@@ -192,8 +267,8 @@ def _shown(session: Session, rules: Rules, rows: list[Row]) -> dict[str, Version
     return dict(zip((row.name for row in asked), shown_versions(session, tags)))
 
 
-def _decided(rules: Rules, row: Row, versions: t.Mapping[str, Version | None]) -> Row:
-    if row.previous == row.wanted:
+def _decided(rules: Rules, versions: t.Mapping[str, Version | None], row: Row) -> Row:
+    if row.resolved.error or row.previous == row.wanted:
         return row
     if row.kind == MOVING:
         why = _why_not_forward(row, versions[row.name]) if row.name in versions else ""
@@ -217,60 +292,43 @@ def _why_not_forward(row: Row, shown: Version | None) -> str:
     return ""
 
 
-def _backups(session: Session, rules: Rules, rows: list[Row]) -> list[Row]:
-    """Return a row for each tag that keeps what another one had."""
+def _backups(session: Session, rules: Rules, rows: list[Row]) -> tuple[list[Row], list[Failure]]:
+    """Return a row for each tag that keeps what another one had, and those that are to be something else."""
     if not rules.backup:
-        return []
+        return [], []
     taken = {row.name: row for row in rows}
+    failed: list[Failure] = []
     made: dict[str, Row] = {}
     for row in rows:
         tag = fill_backup(rules.backup, row.tag)
         if row.status != MOVED:
             continue
         backup = replace(row, tag=tag, kind=BACKUP, previous=None, wanted=str(row.previous), template="")
-        _refuse_taken(taken.get(backup.name, backup), backup, row)
+        failed += _taken(taken.get(backup.name, backup), backup, row)
         if backup.name not in taken:
             made[backup.name] = backup
-    found = session.map(lambda row: find_existing(row.repository, row.tag), made.values())
-    there = [replace(row, previous=head.digest if head else None) for row, head in zip(made.values(), found)]
-    return [replace(row, status=CURRENT if row.previous == row.wanted else _status(row)) for row in there]
+    there = [replace(row, previous=now) for row, now in zip(made.values(), session.map(_look, made.values()))]
+    return [replace(row, status=CURRENT if row.previous == row.wanted else _status(row)) for row in there], failed
 
 
 def _status(row: Row) -> str:
     return MOVED if row.previous else CREATED
 
 
-def check_expected(rules: Rules, rows: list[Row]) -> None:
-    """Raise Refused (DESTINATION_CHANGED) unless each tag is what the user expects, or is right already."""
-    known = {row.name for row in rows}
-    if rules.backup:
-        known |= {row.repository.full(fill_backup(rules.backup, row.tag)) for row in rows if row.kind != BACKUP}
-    strange = sorted(rules.expected.keys() - known)
-    if strange:
-        raise InvalidInput(f"expect_previous names {strange[0]}, which this task does not write.")
-    wrong = {
-        row.name: changed(row.name, rules.expected[row.name], row.previous, row.repository.registry.host)
+def _unexpected(rules: Rules, rows: t.Sequence[Row]) -> list[Failure]:
+    """Return the tags that are neither what the user expects, nor right already."""
+    return [
+        Failure(changed(row.name, rules.expected[row.name], row.previous, row.repository.registry.host), (row.name,))
         for row in rows
         if row.name in rules.expected and row.previous not in (rules.expected[row.name], row.wanted)
-    }
-    if wrong:
-        host = next(iter(wrong.values())).registry
-        _refuse(rows, {name: str(exc) for name, exc in wrong.items()}, "DESTINATION_CHANGED", host)
-
-
-def check_refused(rows: list[Row]) -> None:
-    """Raise Refused (TAG_EXISTS) that names all tags which may not move."""
-    refused = {row.name: f"{row.name} exists already: {row.reason}" for row in rows if row.status == REFUSED}
-    if refused:
-        host = next(row for row in rows if row.name in refused).repository.registry.host
-        _refuse(rows, refused, "TAG_EXISTS", host)
-
-
-def _refuse(rows: list[Row], reasons: t.Mapping[str, str], code: str, host: str | None) -> None:
-    seen = [
-        replace(row, status=REFUSED, reason=reasons[row.name])
-        if row.name in reasons
-        else (replace(row, status=PLANNED) if row.writes else row)
-        for row in rows
     ]
-    raise Refused(f"{sentences(list(reasons.values()))} Nothing was written.", code, host, details=untouched(seen))
+
+
+def _refused(rows: t.Sequence[Row]) -> list[Failure]:
+    """Return the tags that may not move."""
+    found = []
+    for row in rows:
+        if row.status == REFUSED:
+            text = f"{row.name} exists already: {row.reason}"
+            found.append(Failure(Refused(text, "TAG_EXISTS", row.repository.registry.host), (row.name,)))
+    return found

@@ -127,6 +127,7 @@ class _Undoing:
                 if foreseen[move.name].digest
             },
             "previous": {entry.name: digest for entry, digest in zip(self.entries, self.now)},
+            "failures": [],
             "rolled_back": bool(back) and not left,
             "left": left,
             "lock": list(self.journal.lock),

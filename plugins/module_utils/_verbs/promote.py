@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from .._archives.atomic import check_file, locked
-from .._errors import OCIError, Refused
+from .._errors import OCIError
 from .._kit.ages import Clocks
 from .._kit.bases import Bases
 from .._kit.content import Manifests
@@ -35,25 +35,22 @@ from .._release.moves import (
     Undone,
     roll_back,
 )
-from .._release.release import BACKUP, Resolved, parse_items, resolve
+from .._release.release import BACKUP, Failure, Resolved, parse_items, resolve
 from .._release.requirements import Candidate, Means, failures
 from .._release.tags import (
     CREATED,
     CURRENT,
     KEPT,
     MOVED,
-    REFUSED,
     REPAIRED,
     Row,
     Rules,
-    as_planned,
-    check_expected,
-    check_refused,
+    check_names,
     decide,
     in_order,
     look_at_tags,
+    refuse,
     row_result,
-    sentences,
     untouched,
 )
 from .._release.undoing import plan_restored
@@ -93,8 +90,10 @@ def plan_promote(
 ) -> Plan:
     """Plan a release, or with ``state: restored`` what undoes the one that a journal tells of.
 
-    Raises Refused (REQUIREMENT_NOT_MET, DESTINATION_CHANGED, TAG_EXISTS) with results that say what each tag is;
-    ContentError (DIGEST_MISMATCH), InvalidInput (CONFLICT, VERSION_NEEDED), NotFound, MissingLibrary.
+    All that is wrong with sources, with what is required, and with tags is raised as one error, which is the first of
+    them in that order, with results that tell all and say what each tag is: NotFound, ContentError (DIGEST_MISMATCH),
+    InvalidInput (CONFLICT, VERSION_NEEDED), Refused (REQUIREMENT_NOT_MET, DESTINATION_CHANGED, TAG_EXISTS). What may
+    pass, and MissingLibrary, is raised at once.
     """
     if state == "restored":
         return plan_restored(session, str(journal_path))
@@ -114,13 +113,17 @@ def plan_promote(
     if journal_path is not None:
         check_file(os.path.expanduser(journal_path))
         Journal.read(journal_path)
+    check_names(rules, items)
     resolved = resolve(session, items)
-    rows = look_at_tags(session, resolved)
-    _check_requirements(session, resolved, rows, Clocks(now, ledger))
-    rows = decide(session, rules, rows)
-    check_expected(rules, rows)
-    check_refused(rows)
-    return _Release(session, how, rows).plan()
+    rows, failed = look_at_tags(session, resolved)
+    try:
+        failed += _unmet(session, resolved, Clocks(now, ledger))
+        rows, failed = decide(session, rules, rows, failed)
+        refuse(rows, failed)
+        return _Release(session, how, rows).plan()
+    except OCIError as exc:
+        exc.details = {**untouched(rows), **exc.details}
+        raise
 
 
 def _with_key(attest: dict[str, t.Any], sign: dict[str, t.Any] | None) -> dict[str, t.Any]:
@@ -133,29 +136,15 @@ def _with_key(attest: dict[str, t.Any], sign: dict[str, t.Any] | None) -> dict[s
 # --- require
 
 
-def _check_requirements(session: Session, resolved: list[Resolved], rows: list[Row], clocks: Clocks) -> None:
-    """Raise Refused (REQUIREMENT_NOT_MET) that tells all that any image fails."""
+def _unmet(session: Session, resolved: list[Resolved], clocks: Clocks) -> list[Failure]:
+    """Return all that any image fails; those whose sources are not what they should be are not looked at."""
     means = Means(session, clocks, Bases(session))
 
-    def check(one: Resolved) -> list[str]:
+    def check(one: Resolved) -> list[Failure]:
         image = Candidate(one.source, one.item.src, one.root, one.filtered)
-        return failures(means, image, one.item.required)
+        return [Failure.of(one, error) for error in failures(means, image, one.item.required)]
 
-    found = session.map(check, resolved)
-    told = [
-        {"reference": str(one.item.src), "digest": one.root.digest, "reason": reason}
-        for one, reasons in zip(resolved, found)
-        for reason in reasons
-    ]
-    if not told:
-        return
-    failed = {id(one): " ".join(reasons) for one, reasons in zip(resolved, found) if reasons}
-    seen = [
-        replace(row, status=REFUSED, reason=failed[id(row.resolved)]) if id(row.resolved) in failed else as_planned(row)
-        for row in rows
-    ]
-    text = f"{sentences([one['reason'] for one in told])} Nothing was written."
-    raise Refused(text, "REQUIREMENT_NOT_MET", details={**untouched(seen), "failures": told})
+    return [failure for found in session.map(check, [one for one in resolved if not one.error]) for failure in found]
 
 
 # --- plan
@@ -196,7 +185,8 @@ class _Release:
         ]
         for row in rows:
             if row.status == KEPT:
-                draft.note(f"Keep {row.name} at {row.previous or 'nothing'}: {row.reason}")
+                keep = f"Keep {row.name} at {row.previous}" if row.previous else f"Do not create {row.name}"
+                draft.note(f"{keep}: {row.reason}")
         moves = in_order(row for row in rows if row.writes)
         if moves and self.how.journal:
             draft.do(self._journal_step(self.how.journal, rows, moves))
@@ -290,6 +280,7 @@ class _Release:
             "images": [row.result() for row in rows],
             "references": {row.name: row.repository.full(row.digest) for row in rows if row.digest},
             "previous": {row.name: row.previous for row in rows},
+            "failures": [],
             "rolled_back": False,
             "left": [],
             "lock": _lock(rows),
@@ -317,6 +308,7 @@ class _Release:
             "changed": bool(left) or any(step.cost != Cost() for step in steps),  # a journal is in no registry
             "actions": [step.text for step in steps],
             "images": shown,
+            "failures": [],
             "rolled_back": bool(back) and not left,
             "left": left,
             "journal": self.how.journal if written >= 0 and moves else None,

@@ -212,14 +212,14 @@ class _Task:
         for image in self.report.images:
             wanted.setdefault(image.dest, []).append(image)
         for dest, several in wanted.items():
-            digests = {image.wanted for image in several if image.copy}
+            arrived = [image for image in several if image.copy]
+            digests = {image.wanted for image in arrived}
             if len(digests) > 1:
-                names = " and ".join(dict.fromkeys(str(image.src) for image in several[:3]))
-                for image in several:
-                    text = f"{names} have different digests, and both are to become {dest}; give them other names."
+                text = _conflict(list(dict.fromkeys(str(image.src) for image in arrived)), len(digests), str(dest))
+                for image in arrived:
                     self._fail(image, InvalidInput(text, "CONFLICT"))
-            arrived = [image for image in several if image.copy] if len(digests) == 1 else []
-            doubles += arrived[1:]
+            else:
+                doubles += arrived[1:]
         self.report.images = [image for image in self.report.images if not any(image is double for double in doubles)]
 
     # what is to be done
@@ -420,6 +420,13 @@ class _Task:
         self.report.ended = True
         error.details = {**self.report.results(), **self.report.told(), **error.details}
         return error
+
+
+def _conflict(names: t.Sequence[str], digests: int, dest: str) -> str:
+    """Say which sources are to become one destination with how many digests, which may be fewer."""
+    shown, last = (names[:3], f"{len(names) - 3} more") if len(names) > 3 else (names[:-1], names[-1])
+    have, all_of = ("different digests", "both") if len(names) == 2 else (f"{digests} different digests", "all")
+    return f"{', '.join(shown)} and {last} have {have}, and {all_of} are to become {dest}; give them other names."
 
 
 def _destination(rule: Rule) -> Reference:

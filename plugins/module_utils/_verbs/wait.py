@@ -92,7 +92,10 @@ class _Look:
     not_digest: str | None
 
     def look(self) -> tuple[Descriptor | None, str]:
-        """Return what the name points at now, and what is missing; an empty text where nothing is."""
+        """Return what the name points at now, and all that is missing; an empty text where nothing is.
+
+        Nothing more is told of what does not exist, or has not moved to the right digest yet.
+        """
         found = self.session.repository(self.reference).head(self.reference.target)
         if found is None:
             return None, "it does not exist"
@@ -100,10 +103,13 @@ class _Look:
             return found, f"it is {found.digest}, and not {self.digest}"
         if found.digest == self.not_digest:
             return found, f"it still is {found.digest}"
-        try:
-            return found, self._platforms(found) or self._referrers(found) or self._signature(found)
-        except NotFound as exc:  # it was there a moment ago
-            return found, str(exc)
+        missing: dict[str, None] = {}
+        for look in (self._platforms, self._referrers, self._signature):
+            try:
+                missing[look(found).rstrip(".")] = None
+            except NotFound as exc:  # it was there a moment ago
+                missing[str(exc).rstrip(".")] = None
+        return found, "; and ".join(filter(None, missing))
 
     def _platforms(self, found: Descriptor) -> str:
         if not self.platforms:

@@ -419,7 +419,7 @@ def test_two_digests_for_one_tag(pair: Pair) -> None:
     for tag in "12":
         pair.source.add_image(REPO, tag, layers=[tag.encode()])
     images = [{"src": f"{pair.source.host}/{REPO}:{t}", "dest": f"{pair.dest.host}/{COPY}:x"} for t in "12"]
-    with fails(InvalidInput, "INVALID_OPTION", says="have different digests"):
+    with fails(InvalidInput, "CONFLICT", says="have different digests"):
         plan(pair.session(), images=images)
 
 

@@ -807,7 +807,7 @@ def test_a_backup_may_not_be_another_tag_of_the_release(sites: Sites) -> None:
     error = refused(sites, entry, code="CONFLICT", backup="{tag}-previous")
     assert str(error) == (
         f"{sites.name('api', 'latest-previous')} is to keep what {sites.name('api', 'latest')} is now, and "
-        f"{entry['src']} is to become it, too; give another backup."
+        f"{entry['src']} is to become it, too; give another backup. Nothing was written."
     )
 
 

@@ -289,6 +289,24 @@ def test_two_images_for_one_tag(mirror: Mirror) -> None:
     assert (found["failed"], found["error_code"]) == (True, "CONFLICT")
     assert names(found["failures"]) == ["1.0", "1.0"]
     assert set(mirror.dest.tags(COPY)) == {"2.0"}
+    source, dest = f"{mirror.source.host}/{REPO}", f"{mirror.dest.host}/{COPY}"
+    assert found["failures"][0]["reason"] == (
+        f"{source}:1.0-a and {source}:1.0-b have different digests, and both are to become {dest}:1.0; "
+        "give them other names."
+    )
+
+
+@pytest.mark.parametrize(
+    ("tags", "names"),
+    [("abc", "{0}-a, {0}-b and {0}-c"), ("abcd", "{0}-a, {0}-b, {0}-c and 1 more")],
+)
+def test_several_images_for_one_tag_of_which_some_are_the_same(mirror: Mirror, tags: str, names: str) -> None:
+    digests = add(mirror.source, *(f"1.0-{tag}" for tag in tags))
+    mirror.source.api.repos[REPO].tags["1.0-b"] = digests["1.0-a"]
+    found = mirror.run(mirror.rule(rename_tags=[{"match": "-.$", "to": ""}]))
+    said = names.format(f"{mirror.source.host}/{REPO}:1.0")
+    many = f"{len(tags) - 1} different digests, and all are to become {mirror.dest.host}/{COPY}:1.0"
+    assert [row["reason"] for row in found["failures"]] == [f"{said} have {many}; give them other names."] * len(tags)
 
 
 def test_two_names_of_one_image_for_one_tag(mirror: Mirror) -> None:

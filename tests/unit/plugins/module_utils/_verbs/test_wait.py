@@ -145,6 +145,29 @@ def test_referrers(registry: FakeRegistry, clock: Clock) -> None:
         wait(registry, clock, referrers=[SBOM, "a/b"])
 
 
+def test_all_that_is_missing_is_told(registry: FakeRegistry, clock: Clock, tmp_path: Path) -> None:
+    index = add_platforms(registry)
+    trust = {"keys": [Signer(tmp_path, "ci").public]}
+    types = ["a/b", "c/d"]
+    with fails(OCIError, "WAIT_TIMEOUT", registry.host) as caught:
+        wait(registry, clock, platforms=["linux/s390x", "linux/ppc64le"], signatures=trust, referrers=types)
+    assert str(caught.value) == (
+        f"{registry.host}/{REPO}:1 was not ready within 60 s: {registry.host}/{REPO}@{index} has no image for "
+        "linux/s390x or linux/ppc64le; it has linux/amd64, linux/arm64; and nothing of the type a/b or c/d refers to "
+        f"{index}; and it is not verified: It has no signature."
+    )
+
+
+def test_what_vanishes_during_a_look_is_told_once(registry: FakeRegistry, clock: Clock, tmp_path: Path) -> None:
+    digest = registry.add_image(REPO, "1", layers=LAYERS)
+    gone = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}
+    registry.fault("GET|HEAD", f"/manifests/{digest}", status=404, body=gone, times=999)
+    trust = {"keys": [Signer(tmp_path, "ci").public]}
+    with fails(OCIError, "WAIT_TIMEOUT", registry.host) as caught:
+        wait(registry, clock, platforms=["linux/amd64"], signatures=trust)
+    assert str(caught.value).count(digest) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
