@@ -74,8 +74,11 @@ TAG_RULES: Spec = {
     "newest": {"type": "int"},
     "sort_by": {"type": "str", "default": "version", "choices": ["version", "alphabetical"]},
     "per": {"type": "str"},
+    "omit_digest_tags": {"type": "bool", "default": False},
 }
-RULES: Spec = {"tags": {"type": "dict", "options": TAG_RULES}}
+# Rules that stand in an option of their own; what they choose is acted on, and `rule_chooser` refuses false.
+INNER_RULES: Spec = {**TAG_RULES, "omit_digest_tags": {"type": "bool", "default": True}}
+RULES: Spec = {"tags": {"type": "dict", "options": INNER_RULES}}
 QUERY: Spec = {"query": {"type": "str"}}
 LIMITS: Spec = {
     "limits": {
