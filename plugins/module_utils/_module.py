@@ -18,7 +18,7 @@ from ansible.module_utils.common.parameters import remove_values
 
 from . import _runner
 from ._errors import InvalidInput, MissingLibrary, OCIError
-from ._options import SHARED, TOGETHER, Declaration, check_strings, misplaced, read_as, session_from, spelled
+from ._options import SHARED, TOGETHER, Declaration, check_strings, misplaced, overruled, read_as, session_from, spelled
 from ._registry.progress import Progress
 from ._registry.session import Session
 from ._threads import STOPPING
@@ -178,6 +178,7 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
     if error:
         fields = error.fields()
         fields["msg"] += read_as(module.params, error.registry)
+        fields["msg"] += overruled(module.params, error.registry, fields["msg"])
         if isinstance(error, MissingLibrary):
             fields.update(msg=basic.missing_required_lib(str(error)), exception=str(error.__cause__))
         module.fail_json(**fields)

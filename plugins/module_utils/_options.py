@@ -6,6 +6,7 @@ Each piece has its documentation in a fragment of the same name in ``plugins/doc
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, field
 
@@ -270,6 +271,21 @@ def read_as(params: Params, registry: str | None) -> str:
         reference = Reference.parse(text)
         if reference.registry == DOCKER_HUB and not text.lower().startswith((f"{DOCKER_HUB}/", "index.docker.io/")):
             return f" ({text} names no registry, so it was read as {reference.name}.)"
+    return ""
+
+
+def overruled(params: Params, registry: str | None, message: str) -> str:
+    """Say where an option belongs that a failure asks for although the task has it: an entry decides alone.
+
+    Of entries with a path nobody knows here whether it was theirs.
+    """
+    whole = [entry for entry in params.get("registries") or [] if "/" not in entry["name"].strip("/")]
+    for entry in whole if registry else []:
+        for name in ("ca_path", "client_cert", "plain_http"):
+            asked_for = re.search(rf"\bset {name}\b", message) and params.get(name) is not None
+            if asked_for and entry[name] is None and host_of(entry["name"]) == registry:
+                text = f"{name} of the task does not count for {registry}, which has an entry in registries"
+                return f" ({text}; set it there.)"
     return ""
 
 
