@@ -83,6 +83,10 @@ options:
         V(^v?(\\d+\\.\\d+\)) keeps so many of each minor version. Tags in which it is not found are a group of their
         own.
     type: str
+  omit_digest_tags:
+    description: Leave out the tags that tools make for signatures and the like of a digest, such as C(sha256-HEX.sig).
+    type: bool
+    default: false
 """
 
     RULES = r"""
@@ -119,6 +123,10 @@ options:
       per:
         description: A Python regular expression with one group; O(tags.newest) counts for each of its values.
         type: str
+      omit_digest_tags:
+        description: Always true. Such tags are no matter of rules; O(referrers=true) takes them along.
+        type: bool
+        default: true
 """
 
     QUERY = r"""

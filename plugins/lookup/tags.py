@@ -24,10 +24,6 @@ options:
     type: list
     elements: str
     required: true
-  omit_digest_tags:
-    description: Leave out the tags that tools make for signatures and the like of a digest, such as C(sha256-HEX.sig).
-    type: bool
-    default: false
   with_name:
     description: Return full names, as C(registry/repository:tag).
     type: bool
@@ -60,12 +56,11 @@ class LookupModule(RegistryLookup):
     """The lookup `tags`."""
 
     name = "tags"
-    rules: t.ClassVar = {**TAG_RULES, "omit_digest_tags": {"type": "bool", "default": False}}
-    options: t.ClassVar = {**rules, "with_name": {"type": "bool", "default": False}}
+    options: t.ClassVar = {**TAG_RULES, "with_name": {"type": "bool", "default": False}}
 
     def look(self, session: Session, terms: list[str], params: dict[str, t.Any]) -> list[str]:
         """Return the chosen tags of repositories, one repository after another."""
-        rules = {name: params[name] for name in self.rules}
+        rules = {name: params[name] for name in TAG_RULES}
         key = "references" if params["with_name"] else "tags"
         found = [tag_info(session, name=term, digests=False, query=None, **rules) for term in terms]
         return [name for each in found for name in each[key]]

@@ -25,6 +25,7 @@ from ._options import (
     check_shapes,
     check_strings,
     misplaced,
+    overruled,
     read_as,
     session_from,
     spelled,
@@ -196,6 +197,7 @@ def run(declaration: Declaration, watch: t.Callable[[Progress], None] | None = N
     if error:
         fields = error.fields()
         fields["msg"] += read_as(module.params, error.registry)
+        fields["msg"] += overruled(module.params, error.registry, fields["msg"])
         if isinstance(error, MissingLibrary):
             fields.update(msg=basic.missing_required_lib(str(error)), exception=str(error.__cause__))
         module.fail_json(**fields)

@@ -6,6 +6,7 @@ Each piece has its documentation in a fragment of the same name in ``plugins/doc
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, field
 
@@ -74,8 +75,11 @@ TAG_RULES: Spec = {
     "newest": {"type": "int"},
     "sort_by": {"type": "str", "default": "version", "choices": ["version", "alphabetical"]},
     "per": {"type": "str"},
+    "omit_digest_tags": {"type": "bool", "default": False},
 }
-RULES: Spec = {"tags": {"type": "dict", "options": TAG_RULES}}
+# Rules that stand in an option of their own; what they choose is acted on, and `rule_chooser` refuses false.
+INNER_RULES: Spec = {**TAG_RULES, "omit_digest_tags": {"type": "bool", "default": True}}
+RULES: Spec = {"tags": {"type": "dict", "options": INNER_RULES}}
 QUERY: Spec = {"query": {"type": "str"}}
 LIMITS: Spec = {
     "limits": {
@@ -288,6 +292,21 @@ def read_as(params: Params, registry: str | None) -> str:
         reference = Reference.parse(text)
         if reference.registry == DOCKER_HUB and not text.lower().startswith((f"{DOCKER_HUB}/", "index.docker.io/")):
             return f" ({text} names no registry, so it was read as {reference.name}.)"
+    return ""
+
+
+def overruled(params: Params, registry: str | None, message: str) -> str:
+    """Say where an option belongs that a failure asks for although the task has it: an entry decides alone.
+
+    Of entries with a path nobody knows here whether it was theirs.
+    """
+    whole = [entry for entry in params.get("registries") or [] if "/" not in entry["name"].strip("/")]
+    for entry in whole if registry else []:
+        for name in ("ca_path", "client_cert", "plain_http"):
+            asked_for = re.search(rf"\bset {name}\b", message) and params.get(name) is not None
+            if asked_for and entry[name] is None and host_of(entry["name"]) == registry:
+                text = f"{name} of the task does not count for {registry}, which has an entry in registries"
+                return f" ({text}; set it there.)"
     return ""
 
 

@@ -61,6 +61,10 @@ options:
       per:
         description: A Python regular expression with one group; O(select.newest) counts for each of its values.
         type: str
+      omit_digest_tags:
+        description: Always true. Tags of signatures and the like of a digest are no matter of rules.
+        type: bool
+        default: true
       age:
         description:
           - Only images that are at least so old. One whose age is not known is kept.
@@ -416,7 +420,7 @@ transfer:
 """
 
 from ..module_utils._main import run
-from ..module_utils._options import AGE, NAMES, ONE_OF_NAMES, STATE_PATH, TAG_RULES, TRUST, plans
+from ..module_utils._options import AGE, INNER_RULES, NAMES, ONE_OF_NAMES, STATE_PATH, TAG_RULES, TRUST, plans
 from ..module_utils._verbs.prune import plan_prune
 
 KEEP = {
@@ -433,7 +437,7 @@ DECLARATION = plans(
     {
         **NAMES,
         **STATE_PATH,
-        "select": {"type": "dict", "options": {**TAG_RULES, "age": {"type": "dict", "options": AGE}}},
+        "select": {"type": "dict", "options": {**INNER_RULES, "age": {"type": "dict", "options": AGE}}},
         "keep": {"type": "dict", "options": KEEP},
         "protect": {"type": "list", "elements": "str", "default": ["latest"]},
         "delete_untagged": {"type": "str", "default": "none", "choices": ["none", "freed", "all"]},

@@ -74,6 +74,11 @@ options:
             description:
               - A Python regular expression with one group; O(sources[].tags.newest) counts for each of its values.
             type: str
+          omit_digest_tags:
+            description:
+              - Always true. Such tags are no matter of rules; O(sources[].referrers=true) takes them along.
+            type: bool
+            default: true
       repositories:
         description: Choose repositories below a prefix, by what follows the prefix in their names.
         type: dict
@@ -259,6 +264,10 @@ options:
       per:
         description: A Python regular expression with one group; O(delete_protect.newest) counts for each of its values.
         type: str
+      omit_digest_tags:
+        description: Always true. Tags of signatures and the like of a digest belong to their image, not to a rule.
+        type: bool
+        default: true
   keep_going:
     description: Go on with the others where an image fails. With V(false), the first failure ends the task.
     type: bool
@@ -483,7 +492,7 @@ transfer:
 """
 
 from ..module_utils._main import run
-from ..module_utils._options import AGE, PATTERNS, PLATFORMS, RULES, STATE_PATH, TAG_RULES, TRUST, plans
+from ..module_utils._options import AGE, INNER_RULES, PATTERNS, PLATFORMS, RULES, STATE_PATH, TRUST, plans
 from ..module_utils._verbs.sync import plan_sync
 
 RENAME = {"match": {"type": "str", "required": True}, "to": {"type": "str", "required": True}}
@@ -509,7 +518,7 @@ DECLARATION = plans(
         "compare": {"type": "str", "default": "digests", "choices": ["digests", "deep"]},
         "max_deletions": {"type": "int", "default": 10},
         "max_share": {"type": "int", "default": 20},
-        "delete_protect": {"type": "dict", "options": TAG_RULES},
+        "delete_protect": {"type": "dict", "options": INNER_RULES},
         "keep_going": {"type": "bool", "default": True},
         "requests_per_second": {"type": "float"},
         **STATE_PATH,

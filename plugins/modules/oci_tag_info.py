@@ -22,10 +22,6 @@ extends_documentation_fragment:
 options:
   name:
     description: The repository, as V(registry/repository), without a tag or a digest.
-  omit_digest_tags:
-    description: Leave out the tags that tools make for signatures and the like of a digest, such as C(sha256-HEX.sig).
-    type: bool
-    default: false
   digests:
     description: Find out what each tag points at, with one request for each.
     type: bool
@@ -94,7 +90,6 @@ DECLARATION = looks(
     {
         **NAME,
         **TAG_RULES,
-        "omit_digest_tags": {"type": "bool", "default": False},
         "digests": {"type": "bool", "default": False},
         **QUERY,
     },

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Type the README's commands on a fresh machine: a root file system that debootstrap makes, and a clone in it.
 
-    python3 fresh_root.py CACHE [TRIAL...]
-
 A trial is RELEASE/WHO/TARGET, e.g. `trixie/user/demo`; RELEASE alone stands for its three: root/demo, user/demo and
 root/test. TARGET is what follows `make`, and may have spaces. WHO is `root`, or `user`, who has sudo. What is cloned is
 the checkout's last commit.
@@ -15,6 +13,7 @@ this machine's needs FRESH_MIRROR_RELEASE, a URL, and FRESH_KEYRING_RELEASE, a f
 
 from __future__ import annotations
 
+import argparse
 import configparser
 import os
 import re
@@ -70,12 +69,16 @@ left="${left:-}$(find machine/tmp machine/etc machine/var/lib machine/var/log ma
 
 def main() -> int:
     """Run the trials one after another; the exit code is 1 if one failed or none ran."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cache", type=Path, metavar="CACHE", help="the folder of root file systems and logs")
+    parser.add_argument("trials", nargs="*", metavar="TRIAL", help="what to run; by default all that can be")
+    given = parser.parse_args()
     if os.geteuid():
         raise SystemExit("This makes root file systems and mounts them, so it has to run as root.")
     signal.signal(signal.SIGTERM, lambda *dummy: sys.exit(1))  # so that what was made for a trial is removed
-    cache = Path(sys.argv[1]).resolve() / "fresh"
+    cache = given.cache.resolve() / "fresh"
     trials = []
-    for name in sys.argv[2:] or ["bookworm", "trixie", *(["noble"] if mirror("noble") else [])]:
+    for name in given.trials or ["bookworm", "trixie", *(["noble"] if mirror("noble") else [])]:
         trials += [name] if "/" in name else [f"{name}/{trial}" for trial in TRIALS]
     (cache / "logs").mkdir(parents=True, exist_ok=True)
     outcomes = []

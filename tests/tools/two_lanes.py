@@ -9,6 +9,7 @@ the Python of nox's environment.
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import json
 import os
@@ -70,10 +71,14 @@ def left_behind(cache: Path) -> str:
 
 def main() -> int:
     """Run the sessions; the exit code is 1 if one failed or none ran."""
-    cache = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cache", type=Path, metavar="CACHE", help="the folder of logs, also nox's environments")
+    parser.add_argument("selection", nargs=argparse.REMAINDER, help="which sessions, in nox's own words")
+    given = parser.parse_args()
+    cache = given.cache
     (cache / "logs").mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
-    sessions = expand(sys.argv[2:])
+    sessions = expand(given.selection)
     print(f"{len(sessions)} sessions in {LANES} lanes, logs in {cache / 'logs'}", flush=True)
     with ThreadPoolExecutor(LANES) as pool:
         outcomes = dict(zip(sessions, pool.map(lambda session: run(session, cache), sessions)))

@@ -69,11 +69,15 @@ def _ranges(semver: t.Any) -> list[str]:
 def rule_chooser(rules: Rules | None, what: str = "tags") -> t.Callable[[t.Iterable[str]], list[str]]:
     """Return the function that chooses tags by an option, which ``what`` names in errors.
 
-    Digest tags belong to their image, not to a rule.
+    Digest tags belong to their image, not to a rule. Raises InvalidInput, also where a rule wants them.
     """
     given = {name: value for name, value in (rules or {}).items() if value is not None}
     try:
-        return tag_chooser(**{**given, "omit_digest_tags": True})
+        if not given.pop("omit_digest_tags", True):
+            text = "omit_digest_tags cannot be false, since tags such as sha256-HEX.sig belong to their image and are"
+            instead = ", and set referrers to true to take them along" if what == "tags" else ""
+            raise InvalidInput(f"{text} never chosen by a rule; leave it out{instead}.")
+        return tag_chooser(**given, omit_digest_tags=True)
     except InvalidInput as exc:
         raise InvalidInput(f"{what}: {exc}", exc.code) from None
 

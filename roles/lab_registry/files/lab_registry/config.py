@@ -107,6 +107,11 @@ def check_version(settings: Settings, version: str) -> None:
             raise Refused(
                 f"lab_registry_config redis.addrs is for distribution 3, and this is {version}: use redis.addr."
             )
+    elif settings.driver in ("oss", "swift"):
+        raise Refused(
+            f"lab_registry_storage {settings.driver} is for distribution 2, and this is {version}: use s3, or another "
+            "lab_registry_engine."
+        )
     elif "addr" in redis:
         raise Refused(
             f"lab_registry_config redis.addr is for distribution 2, and this is {version}: use redis.addrs, a list."

@@ -23,6 +23,7 @@ PACKAGES = {  # package, program, user: the package of Debian makes one
     "debian": ("docker-registry", "/usr/bin/docker-registry", "docker-registry"),
     "redhat": ("docker-distribution", "/usr/bin/registry", "lab-registry"),
 }
+LACKING = {"docker-registry": ("azure", "gcs", "oss")}  # drivers that a package was built without
 PACKAGED = "2.8"  # what all of them have, where it is not installed yet
 
 
@@ -93,6 +94,11 @@ def choose(settings: Settings, record: dict[str, Any], check: bool) -> Program:
         return _checked(settings, ENGINES[settings.engine](settings, record, check))
     if record.get("engine") in ENGINES:
         kept = str(record["engine"])
+        if settings.binary_url and kept != "binary":
+            raise Refused(
+                f"lab_registry_binary_url is set, and lab_registry_engine=auto keeps {kept}, which the instance has: "
+                "set lab_registry_engine to binary, or leave the URL out."
+            )
         found = _checked(settings, ENGINES[kept](settings, record, check))
         return replace(found, why=f"lab_registry_engine=auto keeps {kept}, which the instance has.")
     reasons = []
@@ -182,6 +188,11 @@ def version_of(path: str) -> str:
 
 def check_driver(settings: Settings, program: Program) -> None:
     """Refuse a storage driver that the program was built without, and options that it does not take."""
+    if settings.driver in LACKING.get(program.package, ()):
+        raise Refused(
+            f"The package {program.package} was built without the storage {settings.driver}: use another "
+            "lab_registry_engine."
+        )
     if program.engine == "container" or program.package or settings.driver == "filesystem":
         return  # the official images have all drivers
     config = b'{"version": 0.1, "storage": {"%s": {}}}' % settings.driver.encode()

@@ -44,6 +44,9 @@ SHARED = (
         for name in ("backups", "cache", "lib", "local", "lock", "log", "mail", "opt", "run", "spool", "tmp")
     ),
 )
+# The default, which says nothing about the engine that is meant.
+IMAGE = "docker.io/library/registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33"
+DRIVERS = ("filesystem", "inmemory", "s3", "s3aws", "azure", "gcs", "oss", "swift")  # of distribution 2.8 and 3
 STORAGE_EXTRAS = ("cache", "redirect", "tag")  # what a storage section may hold beside its one driver
 CHOICES = {
     "state": ("present", "absent", "stopped", "restarted"),
@@ -284,6 +287,9 @@ def read(raw: dict[str, Any]) -> Settings:
             "digits, dots, underscores and hyphens, the first a letter or digit."
         )
     check_data(settings.data)
+    if settings.purge and settings.state != "absent":
+        state = settings.state
+        raise Refused(f"lab_registry_purge is for lab_registry_state=absent, and that is {state}: leave it out.")
     if settings.state in ("present", "restarted"):
         for check in (
             _check_config,
@@ -293,10 +299,17 @@ def read(raw: dict[str, Any]) -> Settings:
             _check_tls,
             _check_proxy,
             _check_rest,
+            _check_engine,
             _check_notifications,
         ):
             check(settings)
-        _check_images(settings, listing("lab_registry_images", raw["images"] or []))
+        images = listing("lab_registry_images", raw["images"] or [])
+        _check_images(settings, images)
+        if listing("lab_registry_images_registries", raw["images_registries"] or []) and not images:
+            raise Refused("lab_registry_images_registries is for lab_registry_images, which is empty: leave it out.")
+        # By default it is made of lab_registry_port, and not read.
+        if not settings.metrics and str(raw["metrics_port"]).strip() not in ("", "None", str(settings.port + 1)):
+            raise Refused("lab_registry_metrics_port is given and lab_registry_metrics is false: set it to true.")
     return settings
 
 
@@ -338,6 +351,16 @@ def _check_config(settings: Settings) -> None:
         *("storage.cache", "storage.delete"),
     ):
         section(settings.config, *name.split("."))
+    for path, variable, given in (
+        ("health.storagedriver.enabled", "lab_registry_health", settings.health),
+        ("http.debug.addr", "lab_registry_metrics", settings.metrics),
+        ("http.secret", "lab_registry_secret", settings.secret),
+        ("log.level", "lab_registry_log_level", settings.log_level != "info"),
+        ("storage.delete.enabled", "lab_registry_delete_enabled", not settings.delete_enabled),
+    ):
+        *sections, key = path.split(".")
+        if given and key in section(settings.config, *sections):
+            raise Refused(f"{variable} and {path} in lab_registry_config exclude each other: leave one of the two.")
 
 
 def _check_place(settings: Settings) -> None:
@@ -370,6 +393,11 @@ def _check_storage(settings: Settings) -> None:
         raise Refused(
             "lab_registry_storage has to name one driver, such as filesystem or s3, and names "
             f"{', '.join(drivers) or 'none'}."
+        )
+    if drivers[0] not in DRIVERS and not settings.binary_url:  # a program of one's own may have drivers of its own
+        raise Refused(
+            f"lab_registry_storage names {drivers[0]}, which is no storage driver of distribution: use one of "
+            f"{', '.join(DRIVERS)}."
         )
     for key, value in settings.storage.items():
         mapping(f"{key} in lab_registry_storage", value or {})
@@ -471,8 +499,19 @@ def _check_rest(settings: Settings) -> None:
         raise Refused(
             "lab_registry_garbage_collect is refused with a cache in redis, which would go on to tell of what is gone."
         )
-    if settings.engine == "binary" and not settings.binary_url:
-        raise Refused("lab_registry_engine=binary needs lab_registry_binary_url.")
+
+
+def _check_engine(settings: Settings) -> None:
+    for name, engine in (("binary_url", "binary"), ("container_image", "container")):
+        value = getattr(settings, name)
+        if settings.engine == engine and not value:
+            raise Refused(f"lab_registry_engine={engine} needs lab_registry_{name}.")
+        if value not in ("", IMAGE) and settings.engine not in ("auto", engine):
+            raise Refused(
+                f"lab_registry_{name} is for lab_registry_engine={engine}, and that is {settings.engine}: leave it out."
+            )
+    if settings.binary_checksum and not settings.binary_url:
+        raise Refused("lab_registry_binary_checksum is given without lab_registry_binary_url: set both or none.")
     if settings.binary_url.startswith(("http://", "https://")) and not settings.binary_checksum:
         raise Refused("lab_registry_binary_url needs lab_registry_binary_checksum, since it comes over the network.")
     if settings.binary_url and not re.match(r"https?://|file:///|/", settings.binary_url):

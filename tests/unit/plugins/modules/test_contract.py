@@ -831,7 +831,7 @@ CASES: dict[str, list[Case]] = {
                     {
                         "src": place.name(REPO),
                         "dest": place.name("mirror/app"),
-                        "tags": {"include": ["^1"]},
+                        "tags": {"include": ["^1"], "omit_digest_tags": True},
                         "rename_tags": [{"match": "^", "to": "v"}],
                         "referrers": True,
                         "delete_extra": True,

@@ -76,6 +76,7 @@ def test_a_cache_of_another_registry(settings: Make) -> None:
         ({"storage": {"s3": {}}, "environment": {"AWS_CA_BUNDLE": "/x"}}, "2.8.2+ds1"),
         ({"config": {"redis": {"addrs": ["h:1"]}}}, "2.8.2+ds1"),
         ({"config": {"redis": {"addr": "h:1"}}}, "3.1.1"),
+        ({"storage": {"swift": {}}}, "3.1.1"),
     ],
 )
 def test_what_a_version_cannot_do(settings: Make, given: dict[str, Any], refused_by: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 import pytest
 import yaml
-from lab_registry.settings import Settings
+from lab_registry.settings import IMAGE, Settings
 
 ROOT = Path(__file__).resolve().parents[4]
 ROLE = ROOT / "roles" / "lab_registry"
@@ -70,13 +70,14 @@ def test_the_defaults_are_those_that_are_described() -> None:
     assert defaults.pop("lab_registry_metrics_port") == "{{ lab_registry_port | int + 1 }}"  # no number to describe
     assert {name: option["default"] for name, option in OPTIONS.items() if "default" in option} == defaults
     assert [name for name, option in OPTIONS.items() if "default" not in option] == ["lab_registry_metrics_port"]
+    assert defaults["lab_registry_container_image"] == IMAGE
 
 
 def test_the_program_is_given_every_variable() -> None:
     given = loaded("vars/main.yml")["_lab_registry_settings"]
     assert given == {name: f"{{{{ lab_registry_{name} }}}}" for name in given}
-    assert {f"lab_registry_{name}" for name in given} | {"lab_registry_images_registries"} == set(OPTIONS)
-    assert {field.name for field in fields(Settings)} | {"images"} == set(given)
+    assert {f"lab_registry_{name}" for name in given} == set(OPTIONS)
+    assert {field.name for field in fields(Settings)} | {"images", "images_registries"} == set(given)
 
 
 def test_the_program_is_sent_whole_and_in_the_order_of_its_imports() -> None:
@@ -145,5 +146,4 @@ def test_the_role_takes_every_example(path: Path, settings: Callable[..., Settin
     for given in found:
         assert set(given) <= set(OPTIONS)
         short = {name.replace("lab_registry_", ""): value for name, value in filled(given).items()}
-        short.pop("images_registries", None)
         assert settings(**short).name

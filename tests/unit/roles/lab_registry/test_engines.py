@@ -75,11 +75,27 @@ def test_auto_keeps_what_the_instance_has(settings: Make, fake: Path, package: N
     assert found.why == "lab_registry_engine=auto keeps container, which the instance has."
 
 
+def test_auto_keeps_no_engine_in_spite_of_a_binary(settings: Make, fake: Path, package: None) -> None:
+    made = settings(binary_url="/x/registry")
+    for engine in ("package", "container"):
+        with pytest.raises(Refused, match=f"auto keeps {engine}, which .* set lab_registry_engine to binary"):
+            engines.choose(made, {"engine": engine}, check=False)
+    assert engines.choose(made, {"engine": "binary"}, check=True).engine == "binary"
+
+
 def test_a_package_that_is_not_there_yet(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "operating_system", lambda: ("fedora", "redhat"))
     monkeypatch.setitem(engines.PACKAGES, "redhat", ("docker-distribution", "/nonexistent/registry", "lab-registry"))
     found = engines.choose(settings(engine="package"), {}, check=False)
     assert (found.package, found.version) == ("docker-distribution", "2.8")
+
+
+def test_a_package_is_not_installed_for_what_it_lacks(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "operating_system", lambda: ("debian", "debian"))
+    monkeypatch.setitem(engines.PACKAGES, "debian", ("docker-registry", "/nonexistent/registry", "docker-registry"))
+    with pytest.raises(Refused, match="The package docker-registry was built without the storage gcs"):
+        engines.choose(settings(engine="package", storage={"gcs": {}}), {}, check=False)
+    assert engines.choose(settings(engine="package", storage={"swift": {}}), {}, check=False).package
 
 
 def test_an_engine_that_answers_and_cannot_start_a_container_does_not_work(

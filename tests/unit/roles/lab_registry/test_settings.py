@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import pytest
-from lab_registry.settings import Refused, copies, unknown
+from lab_registry.settings import Refused, copies, read, unknown
 
 Make = Callable[..., Any]
 
@@ -176,6 +176,25 @@ TWO_USERS = [{"name": "a", "password": "x"}, {"name": "a", "password": "y"}]
         ({"state": "up"}, 'lab_registry_state "up" is not one of present, absent'),
         ({"tls": None}, 'lab_registry_tls "" is not one of'),
         ({"engine": "binary"}, "needs lab_registry_binary_url"),
+        ({"engine": "container", "container_image": ""}, "needs lab_registry_container_image"),
+        ({"engine": "package", "binary_url": "/x"}, "is for lab_registry_engine=binary, and that is package"),
+        ({"engine": "container", "binary_url": "/x"}, "and that is container: leave it out"),
+        ({"engine": "package", "container_image": "registry:3"}, "is for lab_registry_engine=container, and"),
+        ({"engine": "binary", "binary_url": "/x", "container_image": "registry:3"}, "and that is binary: leave it out"),
+        ({"binary_checksum": "sha256:" + "0" * 64}, "without lab_registry_binary_url: set both or none"),
+        ({"purge": True}, "lab_registry_purge is for lab_registry_state=absent, and that is present: leave it out"),
+        ({"purge": True, "state": "stopped"}, "and that is stopped"),
+        ({"metrics_port": 9100}, "metrics_port is given and lab_registry_metrics is false: set it to true"),
+        ({"images_registries": [{"name": "quay.io"}]}, "is for lab_registry_images, which is empty: leave"),
+        ({"storage": {"nosuch": {}}}, "names nosuch, which is no storage driver of distribution: use one of file"),
+        ({"secret": "x", "config": {"http": {"secret": "y"}}}, "secret and http.secret .* exclude each other"),
+        ({"metrics": True, "config": {"http": {"debug": {"addr": ":1"}}}}, "lab_registry_metrics and http.debug.addr"),
+        ({"log_level": "warn", "config": {"log": {"level": "debug"}}}, "lab_registry_log_level and log.level in"),
+        (
+            {"health": True, "config": {"health": {"storagedriver": {"enabled": False}}}},
+            "lab_registry_health and health.sto",
+        ),
+        ({"delete_enabled": False, "config": {"storage": {"delete": {"enabled": True}}}}, "lab_registry_delete_en"),
         ({"binary_url": "https://x/y"}, "needs lab_registry_binary_checksum"),
         ({"binary_url": "ftp://x"}, "has to begin with"),
         ({"binary_checksum": "md5:1"}, "sha256:"),
@@ -200,7 +219,7 @@ def test_what_only_looks_like_a_dictionary(settings: Make, name: str, value: Any
         settings(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["images", "notifications", "tls_names", "users"])
+@pytest.mark.parametrize("name", ["images", "images_registries", "notifications", "tls_names", "users"])
 @pytest.mark.parametrize("value", ["myhost", "a,b", {"name": "a"}, 7])
 def test_what_only_looks_like_a_list(settings: Make, name: str, value: Any) -> None:
     with pytest.raises(Refused, match=f"lab_registry_{name} has to be a list"):
@@ -250,6 +269,24 @@ def test_the_last_port_is_one(settings: Make) -> None:
 @pytest.mark.parametrize("state", ["absent", "stopped"])
 def test_what_goes_away_needs_nothing_but_a_name(settings: Make, state: str) -> None:
     assert settings(state=state, users=TWO_USERS, tls="provided").state == state
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"state": "absent", "purge": True},
+        {"container_image": "registry.example/registry:3"},  # with auto, what it takes where that comes to it
+        {"engine": "package", "container_image": ""},
+        {"storage": {"of_my_own": {}}, "binary_url": "/x"},
+        {"storage": {"s3aws": {}}},
+        {"metrics_port": ""},
+        {"metrics_port": None},
+        {"images": [{"src": "quay.io/x"}], "images_registries": [{"name": "quay.io"}]},
+        {"config": {"http": {"secret": "x"}, "log": {"level": "debug"}, "storage": {"delete": {"enabled": False}}}},
+    ],
+)
+def test_what_has_a_meaning_is_taken(variables: Make, given: dict[str, Any]) -> None:
+    assert read({**variables(), **given})
 
 
 def test_whole_numbers_are_taken_for_strings(settings: Make) -> None:

@@ -138,6 +138,14 @@ def test_rules_never_choose_digest_tags() -> None:
     digest = "sha256-" + "0" * 64
     assert rule_chooser({"include": ["^sha256-", "1"]})([digest, digest + ".sig", "1.0"]) == ["1.0"]
     assert rule_chooser(None)([digest + ".att", "x"]) == ["x"]
+    assert rule_chooser({"omit_digest_tags": True})([digest + ".att", "x"]) == ["x"]
+
+
+def test_rules_that_want_digest_tags_are_refused_and_told_what_to_do_instead() -> None:
+    with fails(InvalidInput, "INVALID_OPTION", says="leave it out, and set referrers to true to take them along."):
+        rule_chooser({"omit_digest_tags": False})
+    with fails(InvalidInput, "INVALID_OPTION", says="never chosen by a rule; leave it out."):
+        rule_chooser({"omit_digest_tags": False}, "select")
 
 
 @pytest.mark.parametrize(
