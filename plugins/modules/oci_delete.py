@@ -12,6 +12,8 @@ description:
   - Removes a tag, or, where O(name) has a digest, a manifest with all its tags.
   - Where the registry cannot remove a tag alone, the manifest is deleted, but only if nothing else uses it. Some
     registries tell this only when they are asked to remove the tag; RV(actions) then names both outcomes.
+  - Where the registry turns out to remove the manifest with the tag, it is put back, with its other tags, if these or
+    an index need it.
   - What does not exist is no error. The space of blobs is freed by the registry, when it collects garbage.
 extends_documentation_fragment:
   - quayside.registry._attributes
@@ -30,6 +32,8 @@ options:
   force:
     description:
       - Delete a manifest also where other tags point at it, or a tagged index contains it. These are broken then.
+      - A tag is then removed without a look at all others, which is one request for each of them. What goes with it is
+        not put back.
     type: bool
     default: false
 notes:

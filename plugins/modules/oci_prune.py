@@ -365,7 +365,8 @@ kept:
         - What it is kept for. V(select) (it is not selected), V(age), V(protect), or the option of O(keep).
         - V(shared) is a tag that cannot be removed alone, V(needed) a manifest that something else needs, V(subject) a
           tag that belongs to another image, V(broken) and V(unreadable) are tags under which no known image is.
-        - V(moved) and V(refused) are what turned out otherwise when it was to be deleted, or restored.
+        - V(moved) and V(refused) are what turned out otherwise when it was to be deleted, or restored. A warning tells
+          of what was refused; RV(actions) leaves out both.
       type: str
     reason: *reason
 broken:

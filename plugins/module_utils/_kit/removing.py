@@ -145,28 +145,51 @@ def is_still(repository: Repository, tag: str, digest: str) -> bool:
 
 
 class Again:
-    """What the tags of a repository need by the time that the first manifest goes; much may have happened before."""
+    """What the tags of a repository need by the time that the first manifest goes; much may have happened before.
+
+    ``going`` are all the tags that the task removes there: what goes together may go.
+    """
 
     def __init__(self, session: Session, repository: Repository, going: frozenset[str], before: Use) -> None:
         self._session, self.repository, self.going, self.before = session, repository, going, before
         self._lock = threading.Lock()
         self._use: Use | None = None
 
+    def others(self, digest: str) -> list[str]:
+        """Return the tags that need a manifest by now, but those that go, and still are what they were."""
+        with self._lock:
+            self._use = now = self._use or look_at_tags(self._session, self.repository, self.before)
+        going = {tag for tag in self.going if now.digests.get(tag) == self.before.digests.get(tag)}
+        return now.others(digest, going)
+
     def check(self, digest: str) -> None:
         """Raise Refused where a tag has come to need a manifest since it was looked for such tags."""
-        with self._lock:
-            self._use = self._use or look_at_tags(self._session, self.repository, self.before)
-        others = self._use.others(digest, self.going)
+        others = self.others(digest)
         if others:
             text = f"{self.repository.full(digest)} is needed by {listed(others)} meanwhile, so it was not deleted"
             raise Refused(f"{text}; run this task again.", "TAG_MOVED", self.repository.registry.host)
 
+    def savers(self, digests: t.Iterable[str], use: Use) -> dict[str, t.Callable[[], None]]:
+        """Read the manifests that tags need which stay, and return by digest what puts them back for these tags."""
+        needed = [digest for digest in dict.fromkeys(digests) if use.others(digest, self.going)]
+        found = zip(needed, self._session.map(self.repository.get_raw, needed))
+        stay = {digest: [tag for tag in use.tags(digest) if tag not in self.going] for digest in needed}
+        return {digest: partial(put_back, self.repository, manifest, stay[digest]) for digest, manifest in found}
 
-def untag(session: Session, repository: Repository, tag: str, digest: str, force: bool) -> None:
-    """Remove a tag; where the registry refuses that, delete its manifest, if nothing else uses it."""
-    if remove(repository, tag, may_lack=True):
-        return
-    others = look_at_tags(session, repository).others(digest, {tag})
-    if others and not force:
-        raise is_shared(repository, Reference(repository.registry.host, repository.name, tag), others)
-    remove(repository, digest)
+    def untag(self, tag: str, digest: str, save: t.Callable[[], None] | None, force: bool = False) -> None:
+        """Remove a tag that is what it was; where the registry refuses that, its manifest, unless others need it.
+
+        ``save`` is called after a tag was removed: with some registries, its manifest goes too. Raises Refused where
+        the tag was moved, Unsupported where the manifest has to stay.
+        """
+        repository = self.repository
+        if not is_still(repository, tag, digest):
+            return
+        if remove(repository, tag, may_lack=True):
+            if save:
+                save()
+            return
+        others = [] if force else self.others(digest)
+        if others:
+            raise is_shared(repository, Reference(repository.registry.host, repository.name, tag), others)
+        remove(repository, digest)

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from .._errors import OCIError
-from .._kit.removing import Again, Use, deletes_tags_with_manifest, is_still, listed, look_at_tags, put_back, untag
-from .._oci.manifest import Manifest
+from .._kit.removing import Again, Use, deletes_tags_with_manifest, is_still, listed, look_at_tags
 from .._oci.tagrules import is_digest_tag
 from .._plan import ContentStep, Outcome
 from .._registry.client import Repository
@@ -124,7 +123,7 @@ def plan_removal(session: Session, scope: Scope, extras: t.Sequence[Extra]) -> t
     if deletes_tags_with_manifest(scope.repository):
         done, steps = _with_manifests(scope, there, use, again)
     else:
-        done, steps = _alone(session, scope, there, use)
+        done, steps = _alone(there, use, again)
     owners = {one.key: one.owner for one in done if one.owner and not one.kept}
     return done, [_after(step, owners.get(step.key[1]), use, again) for step in steps]
 
@@ -143,15 +142,24 @@ def _after(step: ContentStep, owner: str | None, use: Use, again: Again) -> Cont
     return replace(step, run=run, below=(*step.below, *below))
 
 
-def _alone(session: Session, scope: Scope, there: t.Sequence[Extra], use: Use) -> tuple[list[Extra], list[ContentStep]]:
+def _alone(there: t.Sequence[Extra], use: Use, again: Again) -> tuple[list[Extra], list[ContentStep]]:
     """Return what becomes of tags that can be removed by themselves, as far as that is known, and the steps."""
     done = [one if one.kept else replace(one, key=f"delete {tag_key(one.tag)}") for one in there]
-    gone = {one.tag for one in done if not one.kept}
-    needed = {one.digest for one in done if not one.kept and use.others(str(one.digest), gone)}
-    saved = {digest: scope.repository.get_raw(str(digest)) for digest in needed}
-    stay = {digest: [tag for tag in use.tags(str(digest)) if tag not in gone] for digest in needed}
-    steps = [(one, saved.get(one.digest), stay.get(one.digest, [])) for one in done if not one.kept]
-    return done, [_untag_step(session, *step) for step in steps]
+    going = [one for one in done if not one.kept]
+    savers = again.savers((str(one.digest) for one in going), use)
+    steps = []
+    for one in sorted(going, key=lambda one: (bool(one.owner), use.depth(str(one.digest)))):
+        above = [f"delete {tag_key(tag)}" for tag in _above(str(one.digest), use, again)]
+        run = partial(again.untag, one.tag, str(one.digest), savers.get(str(one.digest)))
+        text = f"Remove the tag {one.reference}; where its registry cannot do that, delete {one.digest}"
+        key = str(again.repository), one.key
+        steps.append(ContentStep(f"{text}, unless something else uses it.", run, key=key, below=above))
+    return done, steps
+
+
+def _above(digest: str, use: Use, again: Again) -> list[str]:
+    """Return the tags that go of indexes which hold a digest: where such a one could not go, it stays whole."""
+    return [tag for tag, inside in use.holds.items() if digest in inside and tag in again.going]
 
 
 def _digest_tags(use: Use, going: t.Collection[str]) -> dict[str, str]:
@@ -162,22 +170,6 @@ def _digest_tags(use: Use, going: t.Collection[str]) -> dict[str, str]:
             (gone if tag in going else needed).update({digest, *use.holds.get(tag, ())})
     owners = {digest_tag(digest): digest for digest in gone - needed}
     return {tag: owners[own] for tag in use.digests if (own := tag.partition(".")[0]) in owners and is_digest_tag(tag)}
-
-
-def _untag_step(session: Session, extra: Extra, needed: Manifest | None, stay: t.Sequence[str]) -> ContentStep:
-    """Return what removes a tag; ``needed`` is its manifest, where something needs that, such as tags that stay."""
-    repository, tag, digest = extra.scope.repository, extra.tag, str(extra.digest)
-
-    def run() -> Outcome | None:
-        if is_still(repository, tag, digest):
-            untag(session, repository, tag, digest, force=False)
-            if needed:
-                put_back(repository, needed, stay)
-        return None
-
-    text = f"Remove the tag {extra.reference}; where its registry cannot do that, delete {digest}"
-    key = str(repository), extra.key
-    return ContentStep(f"{text}, unless something else uses it.", run, key=key)
 
 
 def _with_manifests(scope: Scope, extras: list[Extra], use: Use, again: Again) -> tuple[list[Extra], list[ContentStep]]:
@@ -202,6 +194,7 @@ def _with_manifests(scope: Scope, extras: list[Extra], use: Use, again: Again) -
         same = [one.tag for one in done if not one.kept and one.digest == digest]
         # Tags that move away from it first have to have done so.
         before = [tag_key(tag) for tag in scope.moves if digest in (found.digests.get(tag), *found.holds.get(tag, ()))]
+        before += [f"delete {use.digests[tag]}" for tag in _above(digest, use, again)]
         run = partial(_delete, again, digest, same)
         text = f"Delete the manifest {scope.repository.full(digest)}, and with it the tags {listed(same)}."
         key = str(scope.repository), f"delete {digest}"

@@ -43,9 +43,9 @@ def pages(
 ) -> t.Iterator[set[str]]:
     """Yield pages, each name once, following ``Link``; where there is none, ``last`` after a full page.
 
-    Names that do not fit what is listed are left out, with a warning: the verbs put names into the paths of URLs. So is
-    null, which some registries list. With ``whole`` they raise ContentError (LIST_INCOMPLETE), and the list is only
-    believed to end where nothing comes after its last name. Raises RegistryError and ContentError.
+    Names that do not fit what is listed are left out, with a warning: the verbs put names into the paths of URLs. With
+    ``whole`` they raise ContentError (LIST_INCOMPLETE), and the list is only believed to end where nothing comes after
+    its last name. A null, as Nexus lists it, names nothing and is left out. Raises RegistryError and ContentError.
     """
     url, last, asked_for_more = f"{path}?n={_PAGE}", "", False
     visited: set[str] = set()
@@ -58,8 +58,10 @@ def pages(
         listed, response = repository.registry.transport.again(partial(_page, repository, url, bare, key, what))
         names = [name for name in listed if name is not None]
         misfits |= {name for name in names if not fits(name)}
-        if whole and (misfits or len(names) < len(listed)):
-            raise ContentError(f"{what} has names in it that cannot be such.", "LIST_INCOMPLETE")
+        if whole and misfits:
+            text = f"{_misfits(what, sorted(misfits))}. It cannot be looked at, and may need what is to be deleted"
+            text += "; remove it with the registry's own interface, and run this task again."
+            raise ContentError(text, "LIST_INCOMPLETE", repository.registry.host)
         fresh = {*names} - seen - misfits
         seen |= fresh
         yield fresh
@@ -71,13 +73,13 @@ def pages(
         if asked_for_more:
             url = f"{path}?n={_PAGE}&last={quote(last, safe='')}"
     if misfits:
-        repository.registry.transport.warn(_misfit_warning(what, sorted(misfits)))
+        repository.registry.transport.warn(f"{_misfits(what, sorted(misfits))}; left out.")
 
 
-def _misfit_warning(what: str, misfits: list[str]) -> str:
+def _misfits(what: str, misfits: list[str]) -> str:
     told = ", ".join(ascii(name[:60]) for name in misfits[:_TOLD])
     more = f" and {len(misfits) - _TOLD} more" if len(misfits) > _TOLD else ""
-    return f"{what} has {told}{more} in it, which cannot be such a name; left out."
+    return f"{what} has {told}{more} in it, which cannot be such a name"
 
 
 def _page(repository: Repository, url: str, bare: str, key: str, what: str) -> tuple[list[str | None], Response]:

@@ -33,6 +33,12 @@ class Cleared:
 
     gone: set[str] = field(default_factory=set)
     left: dict[str, Reason] = field(default_factory=dict)
+    targets: dict[str, str] = field(default_factory=dict)
+    """The full names of what steps delete, by their texts."""
+
+    def done(self, texts: t.Iterable[str], left: t.Container[str]) -> list[str]:
+        """Return those of these texts that are not about what was left."""
+        return [text for text in texts if self.targets.get(text, "") not in left]
 
 
 class Late(Mapping[str, t.Any]):
@@ -79,12 +85,13 @@ class Clearing:
         if self.alone:
             for tag in self.fates.untagged:
                 if not is_digest_tag(tag):
-                    draft.do(self._step(f"tags of {where}", tag, f"Remove the tag {self.repository.full(tag)}."))
+                    draft.do(self._step(f"tags of {where}", tag))
         first = True
         for digest in self.fates.deleted:
             tags = [tag for tag in self.graph.named(digest) if not self.alone or is_digest_tag(tag)]
             also = f", and with it the tags {', '.join(tags)}" if tags else ""
             text = f"Delete the manifest {self.repository.full(digest)}{also}."
+            self.cleared.targets[text] = self.repository.full(digest)
             if first:
                 draft.do(Step(text, partial(self._delete_first, digest)))
             else:
@@ -93,9 +100,12 @@ class Clearing:
             first = False
         for tag in self.fates.untagged:
             if is_digest_tag(tag) and self.graph.tags[tag] not in self.fates.deleted:
-                draft.do(self._step(f"digest tags of {where}", tag, f"Remove the tag {self.repository.full(tag)}."))
+                draft.do(self._step(f"digest tags of {where}", tag))
 
-    def _step(self, stage: str, tag: str, text: str) -> Step:
+    def _step(self, stage: str, tag: str) -> Step:
+        name = self.repository.full(tag)
+        text = f"Remove the tag {name}."
+        self.cleared.targets[text] = name
         return Step(text, partial(self._untag, tag), stage=stage)
 
     def _untag(self, tag: str) -> Outcome | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from .._errors import InvalidInput
-from .._kit.removing import Again, Use, deletes_tags_with_manifest, is_shared, is_still, listed, look_at_tags, untag
+from .._kit.removing import Again, Use, deletes_tags_with_manifest, is_shared, is_still, listed, look_at_tags
 from .._oci.manifest import Descriptor
 from .._oci.reference import Reference
 from .._plan import Cost, Draft, Plan, Step
@@ -49,7 +49,7 @@ class _Task:
     force: bool
     deleted: list[str] = field(default_factory=list)
     untagged: list[str] = field(default_factory=list)
-    tags: t.Mapping[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
     """The digests of tags, as far as they were looked at."""
 
     def plan(self, draft: Draft) -> None:
@@ -57,33 +57,31 @@ class _Task:
         there = [one for one in self.wanted if one.found]
         tags = {one.reference.target for one in there if one.is_tag}
         alone = bool(tags) and not deletes_tags_with_manifest(self.repository)
-        for one in there:
-            if one.is_tag and alone:
-                self._untag(draft, one)
+        untagged = [one for one in there if one.is_tag and alone]
         manifests = {one.digest: one for one in there if not (one.is_tag and alone)}
-        if manifests:
-            use = look_at_tags(self.session, self.repository)
-            self.tags = use.digests
-            going = set(tags)
-            for one in manifests.values():
-                same = use.tags(one.digest)
-                # A digest that one tag has is what the user named; a second tag is somebody else's.
-                going.update(same if self.force or (not one.is_tag and len(same) == 1) else ())
-            again = Again(self.session, self.repository, frozenset(going), use)
-            for one in sorted(manifests.values(), key=lambda one: use.depth(one.digest)):
-                self._delete(draft, one, use, again)
+        # By force, a tag alone goes without a look at all the others.
+        looks = bool(manifests or (untagged and not self.force))
+        use = look_at_tags(self.session, self.repository) if looks else Use({}, {})
+        self.tags.update(use.digests)
+        going = set(tags)
+        for one in manifests.values():
+            same = use.tags(one.digest)
+            # A digest that one tag has is what the user named; a second tag is somebody else's.
+            going.update(same if self.force or (not one.is_tag and len(same) == 1) else ())
+        again = Again(self.session, self.repository, frozenset(going), use)
+        self._untag(draft, sorted(untagged, key=lambda one: use.depth(one.digest)), use, again)
+        for one in sorted(manifests.values(), key=lambda one: use.depth(one.digest)):
+            self._delete(draft, one, use, again)
 
-    def _untag(self, draft: Draft, one: _Wanted) -> None:
-        tag = one.reference.target
-        self.untagged.append(tag)
-        self.tags = {**self.tags, tag: one.digest}
-        text = f"Remove the tag {one.reference}; where its registry cannot do that, delete {one.digest}"
-
-        def run() -> None:
-            if is_still(self.repository, tag, one.digest):
-                untag(self.session, self.repository, tag, one.digest, self.force)
-
-        draft.do(Step(f"{text}, unless something else uses it.", run))
+    def _untag(self, draft: Draft, untagged: list[_Wanted], use: Use, again: Again) -> None:
+        savers = {} if self.force else again.savers((one.digest for one in untagged), use)
+        for one in untagged:
+            tag = one.reference.target
+            self.untagged.append(tag)
+            self.tags[tag] = one.digest
+            text = f"Remove the tag {one.reference}; where its registry cannot do that, delete {one.digest}"
+            run = partial(again.untag, tag, one.digest, savers.get(one.digest), self.force)
+            draft.do(Step(f"{text}, unless something else uses it.", run))
 
     def _delete(self, draft: Draft, one: _Wanted, use: Use, again: Again) -> None:
         others = use.others(one.digest, again.going)

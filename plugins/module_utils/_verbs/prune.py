@@ -238,12 +238,17 @@ class _Task:
 
         def report() -> Outcome:
             actual.update({name: digest for name, digest in before.items() if name in cleared.left})
-            return Outcome(result=Late(partial(self._result, undo, cleared.left)), after=actual)
+            return Outcome(result=Late(result), after=actual)
+
+        def result() -> Json:
+            told = {"changed": bool(before.keys() - cleared.left), "actions": cleared.done(plan.actions, cleared.left)}
+            return {**self._result(undo, cleared.left), **told}
 
         for one in self.decided:
             Clearing(self.session, one.graph, one.fates, one.alone, cleared, report).plan(self.draft)
         plan = self.draft.plan(self._result(undo, {}), before, after)
-        return replace(plan, recover=partial(self._recover, undo, cleared), judge=partial(_judge, cleared))
+        recover, judge = partial(self._recover, undo, cleared), partial(_judge, self.session, cleared)
+        return replace(plan, recover=recover, judge=judge)
 
     def _names(self) -> dict[str, str | None]:
         """Return all that goes, by its name."""
@@ -284,16 +289,20 @@ class _Task:
     def _recover(self, undo: str | None, cleared: Cleared, error: OCIError, dummy: t.Sequence[Step]) -> OCIError:
         """Tell with an error what was deleted before it."""
         stay = {name: Reason("failed", "The task failed before.") for name in self._names().keys() - cleared.gone}
-        result = self._result(undo, {**stay, **cleared.left})
-        error.details = {**error.details, "changed": bool(cleared.gone), **result}
+        left = {**stay, **cleared.left}
+        told = {"changed": bool(cleared.gone), "actions": cleared.done(error.details["actions"], left)}
+        error.details = {**error.details, **told, **self._result(undo, left)}
         return error
 
 
-def _judge(cleared: Cleared, result: t.Mapping[str, t.Any]) -> OCIError | None:
-    """Fail a task of which nothing was possible: a change that never comes would be told again and again."""
+def _judge(session: Session, cleared: Cleared, result: t.Mapping[str, t.Any]) -> OCIError | None:
+    """Tell what was refused; fail a task that could do nothing: the same change would be told again and again."""
     refused = [(name, reason) for name, reason in cleared.left.items() if reason.rule == REFUSED]
-    if not refused or cleared.gone:
+    if not refused:
         return None
     name, reason = refused[0]
     more = f" (The first of {len(refused)}.)" if refused[1:] else ""
+    if cleared.gone:
+        session.transport.warn(f"{name} was not deleted: {reason.text}{more}")
+        return None
     return Unsupported(f"{name} cannot be deleted: {reason.text}{more}", registry=name.split("/")[0])

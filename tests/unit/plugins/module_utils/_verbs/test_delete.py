@@ -330,6 +330,105 @@ def test_all_tags_of_a_manifest_go_together_where_none_goes_alone() -> None:
         assert registry.tags(REPO) == {}
 
 
+UNKNOWN = pytest.mark.parametrize("quirks", [Quirks(tag_delete_400=True), Quirks(tag_delete_405=True)], ids=switches)
+
+
+@UNKNOWN
+def test_all_tags_of_a_manifest_go_together_where_it_shows_late_that_none_goes_alone(quirks: Quirks) -> None:
+    with FakeRegistry(quirks) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        registry.api.repos[REPO].tags["2"] = digest
+        assert many(registry, [":1", ":2"]).result["untagged"] == ["1", "2"]
+        assert registry.tags(REPO) == registry.manifests(REPO) == {}
+        assert not many(registry, [":1", ":2"]).changed
+
+
+@UNKNOWN
+def test_indexes_go_before_what_they_hold_where_it_shows_late_that_no_tag_goes_alone(quirks: Quirks) -> None:
+    with FakeRegistry(quirks) as registry:
+        image = registry.add_image(REPO, "image", layers=LAYERS)
+        inner = registry.add_index(REPO, "inner", [image])
+        outer = registry.add_index(REPO, "outer", [inner])
+        many(registry, [":image", ":inner", ":outer"])
+        assert registry.tags(REPO) == {}
+        gone = [request.path.rpartition("/")[2] for request in registry.requests if request.method == "DELETE"]
+        assert [name for name in gone if ":" in name] == [outer, inner, image]
+
+
+@UNKNOWN
+def test_an_index_that_was_moved_meanwhile_keeps_what_it_holds(quirks: Quirks) -> None:
+    with FakeRegistry(quirks) as registry:
+        member = registry.add_image(REPO, "member", layers=LAYERS)
+        other = registry.add_image(REPO, "other", layers=LAYERS[:1])
+        session = make_session(login(registry))
+        names = [f"{registry.host}/{REPO}:{tag}" for tag in ("member", "other")]
+        planned = plan_delete(session, name=None, names=names, force=False)
+        registry.add_index(REPO, "other", [member])
+        with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, None, "would also break other"):
+            apply(session, planned)
+        assert {member, other} <= registry.manifests(REPO).keys()
+
+
+@UNKNOWN
+def test_the_tags_are_looked_at_once_where_it_shows_late_that_none_goes_alone(quirks: Quirks) -> None:
+    with FakeRegistry(quirks) as registry:
+        for number in range(103):
+            registry.add_image(REPO, f"v{number}", layers=[str(number).encode()])
+        registry.reset_log()
+        many(registry, [f":v{number}" for number in range(10)])
+        assert len(registry.tags(REPO)) == 93
+        assert registry.count("GET", "/tags/list") <= 5
+        # Each name; all tags, when it is planned and when the first manifest goes; each name before it goes, and after.
+        assert registry.count("HEAD", "/manifests/") == 10 + 2 * 103 + 2 * 10
+
+
+def test_what_it_takes_to_remove_tags_alone() -> None:
+    with FakeRegistry() as registry:
+        for number in range(30):
+            registry.add_image(REPO, f"v{number}", layers=[str(number).encode()])
+        registry.reset_log()
+        many(registry, [":v1", ":v2"])
+        assert registry.count("HEAD", "/manifests/") == 2 + 30 + 2 * 2
+        registry.reset_log()
+        many(registry, [":v3", ":v4"], force=True)
+        assert registry.count("HEAD", "/manifests/") == 2 + 2 * 2
+
+
+TAKES_ALL = Quirks(tag_delete_removes_manifest=True)
+WITH_THE_MANIFEST = pytest.mark.parametrize(
+    "quirks", [TAKES_ALL, Quirks(last_tag_delete_removes_manifest=True)], ids=switches
+)
+
+
+@WITH_THE_MANIFEST
+def test_what_goes_with_a_tag_is_put_back_where_others_need_it(quirks: Quirks) -> None:
+    with FakeRegistry(quirks) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        registry.api.repos[REPO].tags.update({"2": digest, "keep": digest})
+        member = registry.add_image(REPO, "member", layers=LAYERS[:1])
+        index = registry.add_index(REPO, "index", [digest, member])
+        many(registry, [":1", ":2", ":member"])
+        assert registry.tags(REPO) == {"keep": digest, "index": index}
+        assert {digest, member, index} <= registry.manifests(REPO).keys()
+
+
+@WITH_THE_MANIFEST
+def test_what_goes_with_a_tag_is_gone_where_nobody_needs_it(quirks: Quirks) -> None:
+    with FakeRegistry(quirks) as registry:
+        member = registry.add_image(REPO, "member", layers=LAYERS)
+        registry.add_index(REPO, "index", [member])
+        many(registry, [":member", ":index"])
+        assert registry.tags(REPO) == registry.manifests(REPO) == {}
+        assert registry.count("PUT") == 0
+
+
+def test_what_goes_with_a_tag_is_not_put_back_by_force() -> None:
+    with FakeRegistry(TAKES_ALL) as registry:
+        registry.api.made(REPO).tags["2"] = registry.add_image(REPO, "1", layers=LAYERS)
+        run(registry, force=True)
+        assert registry.tags(REPO) == registry.manifests(REPO) == {}
+
+
 def test_no_names_are_nothing_to_do() -> None:
     with FakeRegistry() as registry:
         planned = many(registry, [])

@@ -101,9 +101,7 @@ def test_a_list_of_tags_that_is_null_deletes_nothing() -> None:
     [
         (Quirks(page_limit=2), {"status": 500, "skip": 1, "times": 99}),
         (Quirks(page_limit=2), {"status": 404, "skip": 1, "times": 99}),
-        (Quirks(page_limit=2), {"status": 200, "skip": 1, "times": 99, "body": {"tags": [None]}}),
         (Quirks(page_limit=2, link="other_host"), {}),
-        (Quirks(listed_too=(None,)), {}),
         (Quirks(listed_too=("../x",)), {}),
         (Quirks(), {"action": "truncate", "times": 99}),
         (Quirks(), {"status": 403, "times": 99}),
@@ -178,6 +176,41 @@ def test_a_registry_that_says_only_when_asked_that_a_tag_cannot_go_alone() -> No
         assert result["diff"]["after"][f"{registry.host}/{REPO}:old"]
         with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, None, "cannot remove a tag alone"):
             prune(registry, {"include": ["old"]})
+
+
+def test_what_was_refused_is_told_and_not_as_done(tmp_path: Path) -> None:
+    with FakeRegistry(Quirks(tag_delete_405=True)) as registry:
+        digest = add(registry, "1")
+        add(registry, "3")
+        same(registry, "3", "keep")
+        undo = str(tmp_path / "undo")
+        name = f"{registry.host}/{REPO}"
+        result = prune(registry, {"include": ["1", "3"]}, undo_path=undo)
+        save, *rest = result["actions"]
+        assert save.startswith("Save 2 manifests")
+        assert rest == [f"Remove the tag {name}:1.", f"Delete the manifest {name}@{digest}."]
+        assert (names(result["untagged"]), rules(result["kept"])["3"]) == (["1"], "refused")
+        (warning,) = result["warnings"]
+        assert warning.startswith(f"{name}:3 was not deleted: {registry.host} cannot remove a tag alone")
+        state = registry.state()
+        with fails(Unsupported, "UNSUPPORTED_BY_REGISTRY", registry.host, None, f"{name}:3 cannot be") as caught:
+            prune(registry, {"include": ["1", "3"]})
+        assert registry.state() == state
+        told = caught.value.details
+        assert (told["changed"], told["actions"], told["untagged"]) == (False, [], [])
+        assert told["diff"]["after"] == told["diff"]["before"]
+
+
+def test_what_was_refused_before_a_failure_is_not_told_as_done() -> None:
+    with FakeRegistry(Quirks(tag_delete_405=True)) as registry:
+        digest = add(registry, "1")
+        add(registry, "3")
+        same(registry, "3", "keep")
+        registry.fault("DELETE", f"/{digest}", status=403, times=9)
+        with pytest.raises(OCIError) as caught:
+            prune(registry, {"include": ["1", "3"]})
+        told = caught.value.details
+        assert (told["changed"], told["actions"], told["untagged"]) == (False, [], [])
 
 
 def test_signatures_are_not_old_images() -> None:

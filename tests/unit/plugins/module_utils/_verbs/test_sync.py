@@ -34,6 +34,7 @@ from ansible_collections.quayside.registry.tests.unit.kit import (
     login,
     make_session,
     run_module,
+    switches,
 )
 from ansible_collections.quayside.registry.tests.unit.signing import Signer, sign
 from ansible_collections.quayside.registry.tests.unit.tars import tar_of
@@ -764,6 +765,38 @@ def test_what_goes_with_a_tag_is_put_back_where_it_is_needed(mirror: Mirror, qui
     assert names(mirror.run(rule, **ALL)["deleted"]) == ["amd64", "arm64"]
     assert set(mirror.dest.tags(COPY)) == {"1.0", "2.0", "own"}
     assert complete(mirror.dest, COPY, "2.0")
+
+
+LATE = [Quirks(tag_delete_405=True), Quirks(tag_delete_400=True)]
+
+
+@pytest.mark.parametrize("quirks", [Quirks(), OLD, *LATE], ids=switches)
+def test_what_goes_together_goes(mirror: Mirror, quirks: Quirks) -> None:
+    """Two tags of an image, and an index with a member that has a tag of its own."""
+    index = add_platforms(mirror.source, tag="z")
+    tags = mirror.source.api.repos[REPO].tags
+    tags["a"] = mirror.source.manifest(REPO, index)["manifests"][0]["digest"]
+    tags["x"] = tags["y"] = mirror.source.add_image(REPO, layers=LAYERS)
+    rule = exactly(mirror, "1.0")
+    mirror.dest.quirks = quirks
+    drop(mirror.source, "a", "x", "y", "z")
+    found = mirror.exact(rule, read_back=True, **ALL)
+    assert names(found["deleted"]) == ["a", "x", "y", "z"]
+    assert set(mirror.dest.tags(COPY)) == {"1.0"}
+
+
+@pytest.mark.parametrize("quirks", [OLD, *LATE], ids=switches)
+def test_what_an_index_holds_stays_where_that_cannot_go(mirror: Mirror, quirks: Quirks) -> None:
+    index = add_platforms(mirror.source, tag="z")
+    member = mirror.source.manifest(REPO, index)["manifests"][0]["digest"]
+    mirror.source.api.repos[REPO].tags["a"] = member
+    rule = exactly(mirror, "1.0")
+    mirror.dest.quirks = quirks
+    drop(mirror.source, "a", "z")
+    mirror.dest.fault("DELETE", f"/manifests/{index}", status=403, times=9)
+    found = mirror.run(rule, **ALL)
+    assert (names(found["failures"]), found["deleted"], found["changed"]) == (["a", "z"], [], False)
+    assert complete(mirror.dest, COPY, "z")
 
 
 @KINDS
