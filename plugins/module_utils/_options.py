@@ -154,9 +154,9 @@ class Declaration:
 
     ``options`` are its own, beside SHARED. One of ``plan`` (a verb that returns a Plan) and ``look`` (one that returns
     results) is set; it is called with a session and all of ``options``. ``constraints`` are AnsibleModule's
-    (``mutually_exclusive`` and so on). ``file`` names the option with the path of a file that gets ``mode``,
-    ``owner``, ``group`` and the like as Ansible's own modules give them; the verb is then called with ``prepare``
-    too, which sets them on the finished file before it gets its name.
+    (``mutually_exclusive`` and so on). ``file`` names the option with the path of a file or folder that gets
+    ``mode``, ``owner``, ``group`` and the like as Ansible's own modules give them; the verb is then called with
+    ``prepare`` too, which sets them on the finished file before it gets its name, or on a new folder.
     """
 
     options: Spec

@@ -140,7 +140,12 @@ def finish(session: Session, plan: Plan, check: bool, diff: bool) -> Result:
 
 
 def with_attributes(plan: Plan, path: str, attributes: FileAttributes) -> Plan:
-    """Add to a plan for a file what gives it the attributes that it should have."""
+    """Add to a plan for a file, or a folder, what gives it the attributes that it should have.
+
+    A plan for which nothing is to be there is left as it is.
+    """
+    if not plan.after:
+        return plan
     before, after = attributes.differences(path)
     is_new = all(value is None for value in before.values())
     later = {} if is_new else after  # the step that makes a file gives it the others

@@ -16,6 +16,7 @@ description:
   - A Docker archive has all layers in it. It is an error if one is not in the registry since it may not be distributed;
     it is not fetched from its C(urls).
 extends_documentation_fragment:
+  - ansible.builtin.files
   - quayside.registry._attributes
   - quayside.registry._registry
 options:
@@ -34,7 +35,11 @@ options:
   path:
     description:
       - The archive, or with O(format=oci-layout) the folder. What it is in must exist.
-      - A new file has the mode V(0644), less the umask; one that is there keeps its mode and owner.
+      - O(mode), O(owner), O(group) and the like are those of the archive, or of the folder of a layout. They are set
+        also where nothing has to be fetched. What is in a layout keeps its own, and the user of the task must be able
+        to write to the folder.
+      - Without them, a new archive has the mode V(0644), and a new folder V(0755), less the umask; what is there keeps
+        its mode and owner.
     type: path
     required: true
   format:
@@ -60,6 +65,8 @@ options:
     description: Fetch everything again, also if what is there is right. The task then always reports a change.
     type: bool
     default: false
+notes:
+  - O(unsafe_writes) has no effect. An archive, and each file of a layout, is always replaced in one step.
 seealso:
   - module: quayside.registry.oci_push
   - module: quayside.registry.oci_blob
@@ -78,6 +85,8 @@ EXAMPLES = r"""
       - localhost:5000/team/app:1.4.2
     path: /tmp/images.tar
     format: oci-archive
+    owner: deploy
+    mode: "0600"
 
 - name: Keep a layout up to date
   quayside.registry.oci_pull:
@@ -85,6 +94,7 @@ EXAMPLES = r"""
     path: /tmp/layout
     format: oci-layout
     platform: linux/arm64
+    mode: "0700" # of the folder, so that nobody else sees what is in it
 """
 
 RETURN = r"""
@@ -120,7 +130,9 @@ actions:
   returned: success
   sample: ["Write /tmp/debian.tar with localhost:5000/debian:12 (48233181 bytes to fetch)."]
 diff:
-  description: The names in the file, with the digests of their configs, or in the OCI formats of their manifests.
+  description:
+    - The names in the file, with the digests of their configs, or in the OCI formats of their manifests.
+    - The mode, owner and group, too, where they change.
   type: dict
   returned: in diff mode
   contains:
@@ -141,7 +153,7 @@ transfer:
 """
 
 from ..module_utils._main import run
-from ..module_utils._options import PLATFORM, plans
+from ..module_utils._options import FORMATS, PLATFORM, plans
 from ..module_utils._verbs.pull import plan_pull
 
 DECLARATION = plans(
@@ -150,14 +162,11 @@ DECLARATION = plans(
         "name": {"type": "str"},
         "names": {"type": "list", "elements": "str"},
         "path": {"type": "path", "required": True},
-        "format": {
-            "type": "str",
-            "default": "docker-archive",
-            "choices": ["docker-archive", "oci-archive", "oci-layout"],
-        },
+        "format": {"type": "str", "default": "docker-archive", "choices": FORMATS},
         **PLATFORM,
         "force": {"type": "bool", "default": False},
     },
+    file="path",
     mutually_exclusive=[("name", "names")],
     required_one_of=[("name", "names")],
 )

@@ -12,7 +12,7 @@ from .._layers.spool import Spool, write_at, write_chunks
 from .._layers.streams import Sink
 from .._layers.tarstream import BLOCK, TarEntry, header
 from .._oci.digest import digest_of, hasher, mismatch
-from .atomic import atomic_write
+from .atomic import Prepare, atomic_write
 from .files import Archive
 
 
@@ -64,12 +64,14 @@ def _digest(chunks: t.Iterable[bytes], member: ArchiveMember, *sinks: Sink) -> s
     return f"{member.digest.split(':')[0]}:{digest.hexdigest()}"
 
 
-def write_archive(path: str, members: t.Iterable[ArchiveMember], map_all: MapItems) -> None:
-    """Write an archive of members, sorted by name; ``path`` appears when it is complete."""
+def write_archive(
+    path: str, members: t.Iterable[ArchiveMember], map_all: MapItems, prepare: Prepare = lambda temporary: None
+) -> None:
+    """Write an archive of members, sorted by name; ``path`` appears when it is complete, and ``prepare`` had it."""
     ordered = sorted(members, key=lambda member: member.name)
     folder = os.path.dirname(path)
     spools = map_all(lambda member: None if member.size is not None else _spooled(member, folder), ordered)
-    with atomic_write(path) as handle:
+    with atomic_write(path, prepare) as handle:
         at, slots = 0, []
         for member, spool in zip(ordered, spools):
             size = spool.size if spool else t.cast(int, member.size)

@@ -7,7 +7,7 @@ import typing as t
 from dataclasses import dataclass
 from functools import partial
 
-from .._archives.atomic import check_file, check_writable
+from .._archives.atomic import Prepare, check_file, check_writable
 from .._archives.dockerarchive import DockerArchive
 from .._archives.files import Archive
 from .._archives.writer import ArchiveMember, holds, small, write_archive
@@ -42,7 +42,12 @@ class _Image:
 
 
 def plan_docker_archive(
-    session: Session, references: t.Sequence[Reference], path: str, platform: Platform | None, force: bool
+    session: Session,
+    references: t.Sequence[Reference],
+    path: str,
+    platform: Platform | None,
+    force: bool,
+    prepare: Prepare,
 ) -> Plan:
     """Plan one file with all images, unless it is there and has them."""
     draft = Draft()
@@ -59,7 +64,7 @@ def plan_docker_archive(
         size = sum({blob.digest: blob.size for image in images for blob in _blobs(image)}.values())
         names = ", ".join(str(image.reference) for image in images)
         text = f"Write {path} with {names} ({size} bytes to fetch)."
-        draft.do(Step(text, lambda: write_archive(place, files, session.map), Cost(bytes_received=size)))
+        draft.do(Step(text, lambda: write_archive(place, files, session.map, prepare), Cost(bytes_received=size)))
     shown = in_one_shape(before, after, writes)
     return draft.plan(result(path, ((image.reference, image.manifest) for image in images), None), *shown)
 

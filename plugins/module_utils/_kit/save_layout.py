@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass, field
 from functools import partial
 
-from .._archives.atomic import check_file, check_folder, check_writable, locked, write_file
+from .._archives.atomic import Prepare, check_file, check_folder, check_writable, locked, write_file
 from .._archives.files import Archive, Files, Folder
 from .._archives.layout import CONTAINERD_NAME, OCI_ARCHIVE, OCI_LAYOUT, REF_NAME, Layout, blob_name, verified
 from .._archives.writer import ArchiveMember, holds, small, write_archive
@@ -63,7 +63,13 @@ class _Needed:
 
 
 def plan_oci(
-    session: Session, references: t.Sequence[Reference], path: str, kind: str, platform: Platform | None, force: bool
+    session: Session,
+    references: t.Sequence[Reference],
+    path: str,
+    kind: str,
+    platform: Platform | None,
+    force: bool,
+    prepare: Prepare,
 ) -> Plan:
     """Plan an archive or a layout, of which only what is missing or damaged is fetched."""
     draft = Draft()
@@ -77,9 +83,9 @@ def plan_oci(
     after = {image.key: image.root.digest for image in images}
     if kind == OCI_LAYOUT:
         before = {key: digest for key, digest in before.items() if key in after}
-        write, missing = _plan_layout(session, place, there, images, needed, force)
+        write, missing = _plan_layout(session, place, there, images, needed, force, prepare)
     else:
-        write, missing = _plan_archive(session, place, images, needed, force)
+        write, missing = _plan_archive(session, place, images, needed, force, prepare)
     previous = before.get(images[0].key)
     if write:
         check_writable(place)
@@ -166,7 +172,7 @@ Write = t.Callable[[], None]
 
 
 def _plan_archive(
-    session: Session, place: str, images: t.Sequence[_Image], needed: _Needed, force: bool
+    session: Session, place: str, images: t.Sequence[_Image], needed: _Needed, force: bool, prepare: Prepare
 ) -> tuple[Write | None, list[Descriptor]]:
     """Return what writes the archive, None where it is right, and the blobs that it fetches."""
     files = [
@@ -180,7 +186,7 @@ def _plan_archive(
     ]
     if not force and holds(place, files, session.map):
         return None, []
-    return lambda: write_archive(place, files, session.map), [blob for blob, dummy in needed.blobs.values()]
+    return lambda: write_archive(place, files, session.map, prepare), [blob for blob, dummy in needed.blobs.values()]
 
 
 def _plan_layout(
@@ -190,6 +196,7 @@ def _plan_layout(
     images: t.Sequence[_Image],
     needed: _Needed,
     force: bool,
+    prepare: Prepare,
 ) -> tuple[Write | None, list[Descriptor]]:
     """Return what completes the layout, None where it is right, and the blobs that it fetches."""
     folder = Folder(place)
@@ -198,11 +205,15 @@ def _plan_layout(
     missing = [blob for blob, ok in zip(blobs, right) if not ok]
     manifests = [item for item in needed.manifests.values() if force or not _is_whole(folder, item.descriptor)]
     index = there.index.json if there else None
+    new = not os.path.isdir(place)
     if index is not None and not missing and not manifests and _merged(index, images) == index:
         return None, []
 
     def write() -> None:
         with _Undo(folder, place) as undo:
+            if new:
+                undo.make_folder(place)
+                prepare(place)
             for name in {os.path.dirname(blob_name(digest)) for digest in (*needed.manifests, *needed.blobs)}:
                 undo.make_folder(folder.place(name))
             session.map(lambda blob: undo.write(folder.place(blob_name(blob[0].digest)), _stream(*blob)), missing)

@@ -20,6 +20,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils import basic
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+from ansible_collections.quayside.registry.plugins.module_utils._options import FORMATS
 from ansible_collections.quayside.registry.plugins.plugin_utils import _in_process, _progress
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
 from ansible_collections.quayside.registry.tests.unit.fake_registry.quirks import Quirks
@@ -31,6 +32,7 @@ from ansible_collections.quayside.registry.tests.unit.plugins.modules.test_contr
     USERS,
     Case,
     Place,
+    pull_args,
     stock,
 )
 
@@ -128,14 +130,49 @@ def test_owner_and_mode_of_a_file_are_set_alike(mode: str, owner: str | None, pl
     CASES["oci_export"][0].stock(place)
     path = place.folder / "root.tar"
     options = {**CASES["oci_export"][0].options(place), "path": str(path), "mode": mode}
-    options = {**options, "owner": owner} if owner else options
+    same_attributes("oci_export", {**options, "owner": owner} if owner else options, path)
+
+
+@pytest.mark.parametrize("mode", ["0700", "u=rwx,g=,o=r", "0999"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_owner_and_mode_of_what_is_pulled_are_set_alike(mode: str, kind: str, place: Place) -> None:
+    """Those of the archive, or of the folder of a layout, in which files keep theirs."""
+    path = place.folder / kind
+    same_attributes("oci_pull", {**place.entry(), **pull_args(place, kind), "mode": mode, "owner": "nobody"}, path)
+    inside = [found for found in path.rglob("*") if found.is_file()]
+    assert {found.stat().st_mode & 0o777 for found in inside} <= {0o644 & ~umask()}
+    assert {found.stat().st_uid for found in inside} <= {os.geteuid()}
+    assert bool(inside) == (kind == "oci-layout" and mode != "0999")
+
+
+def test_where_no_image_is_asked_for_the_folder_is_left_alone(place: Place) -> None:
+    options = {**place.entry(), "names": [], "path": str(place.folder), "format": "oci-layout", "mode": "0711"}
+    found = here("oci_pull", options, diff=True)
+    assert (found["changed"], found["actions"], found["diff"]["before"], found["diff"]["after"]) == (False, [], {}, {})
+    assert place.folder.stat().st_mode & 0o777 != 0o711
+
+
+def umask() -> int:
+    os.umask(found := os.umask(0))
+    return found
+
+
+def remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def same_attributes(module: str, options: dict[str, Any], path: Path) -> None:
+    """Run a module both ways, in check mode and without, where there is no file, a wrong one and a right one."""
+    mode, owner = options["mode"], options.get("owner")
     seen = []
     ways = (
-        lambda check: run_module("oci_export", options, check=check, diff=True),
-        lambda check: here("oci_export", options, check_mode=check, diff=True),
+        lambda check: run_module(module, options, check=check, diff=True),
+        lambda check: here(module, options, check_mode=check, diff=True),
     )
     for way in ways:
-        path.unlink(missing_ok=True)
+        remove(path)
         rounds = []
         for wrong, check in ((False, True), (False, False), (True, True), (True, False), (False, False)):
             if wrong and path.exists():
@@ -149,8 +186,13 @@ def test_owner_and_mode_of_a_file_are_set_alike(mode: str, owner: str | None, pl
             side[0].pop("transfer", None)
             side[0].setdefault("changed", False)  # Ansible itself adds it where a module fails
         assert sent == inside
+    changed = [found["changed"] for found, dummy in seen[0]]
     refused = mode in ("preserve", "0999") or owner == "no-such-user"
     assert [found.get("failed", False) for found, dummy in seen[0]] == [refused] * 5, "check mode knows as well"
+    if not refused:
+        assert changed == [True, True, True, True, False]
+        assert len({seen[0][at][1] for at in (1, 3, 4)}) == 1, "a new file has the mode and owner at once"
+        assert seen[0][0][0] == seen[0][1][0] and seen[0][2][0] == seen[0][3][0], "check mode tells what the run does"
     if refused:
         assert {found["error_code"] for found, dummy in seen[0]} == {"FILE_ERROR"}
         assert seen[0][0][0]["msg"].startswith(f"{path} cannot get its owner or mode: ")

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from ansible_collections.quayside.registry.plugins.module_utils import _runner
-from ansible_collections.quayside.registry.plugins.module_utils._options import SHARED, Declaration
+from ansible_collections.quayside.registry.plugins.module_utils._options import FORMATS, SHARED, Declaration
 from ansible_collections.quayside.registry.plugins.module_utils._registry import transport
 from ansible_collections.quayside.registry.tests.unit.fake_registry.auth import Auth
 from ansible_collections.quayside.registry.tests.unit.fake_registry.content import digest_of, gzipped
@@ -63,9 +63,10 @@ class Place(NamedTuple):
         login = {"name": self.registry.host, "username": USER, "password": PASSWORD, **changes}
         return {"registries": [login], "retries": 0, "timeout": 5, "auth_file": str(self.folder / "auth.json")}
 
-    def files(self) -> dict[str, bytes]:
-        """All files, with what is in them."""
-        return {str(path): path.read_bytes() for path in sorted(self.folder.rglob("*")) if path.is_file()}
+    def files(self) -> dict[str, tuple[int, bytes]]:
+        """All files and folders, with their modes and what is in them."""
+        found = sorted(self.folder.rglob("*"))
+        return {str(path): (path.stat().st_mode, path.read_bytes() if path.is_file() else b"") for path in found}
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,19 @@ def save_images(place: Place) -> None:
     """An image in each of the formats, as files of another registry."""
     with FakeRegistry() as other:
         other.add_image(REPO, "1.2.3", layers=LAYERS)
-        for kind in ("docker-archive", "oci-archive", "oci-layout"):
+        for kind in FORMATS:
             options = {"name": f"{other.host}/{REPO}:1.2.3", "path": str(place.folder / kind), "format": kind}
             results(run_module("oci_pull", options))
+
+
+def pull_args(place: Place, kind: str) -> Args:
+    return {"name": place.name(f"{REPO}:1.2.3"), "path": str(place.folder / kind), "format": kind}
+
+
+def pull_images(place: Place) -> None:
+    for kind in FORMATS:
+        results(run_module("oci_pull", {**place.entry(), **pull_args(place, kind)}))
+    place.registry.reset_log()
 
 
 def add_tars(place: Place) -> None:
@@ -756,6 +767,11 @@ CASES: dict[str, list[Case]] = {
                 "platform": "linux/arm64",
             },
             {"name": ""},
+        ),
+        *(
+            Case(lambda place, kind=kind: {**pull_args(place, kind), "mode": "0700"}, {"name": "UPPER/x"}, stock=stock)
+            for kind in FORMATS
+            for stock in (lambda place: None, save_images, pull_images)
         ),
     ],
     "oci_push": [

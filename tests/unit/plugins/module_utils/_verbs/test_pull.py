@@ -327,6 +327,22 @@ def test_names_that_are_malformed_or_none(path: Path) -> None:
     assert registry.requests == []
 
 
+def test_a_folder_that_cannot_get_its_owner_is_not_left_behind(path: Path) -> None:
+    """Nor is anything fetched for it: what comes into it may be for nobody else's eyes."""
+
+    def refuse(place: str) -> None:
+        assert os.listdir(place) == []
+        raise InvalidInput(f"{place} cannot get its owner or mode: never mind.", "FILE_ERROR")
+
+    with FakeRegistry() as registry:
+        registry.add_image(REPO, "1", layers=LAYERS)
+        session, planned = plan(registry, path, format="oci-layout", prepare=refuse)
+        with fails(InvalidInput, "FILE_ERROR"):
+            apply(session, planned)
+        assert not path.exists()
+        assert not [request for request in registry.requests if "/blobs/" in request.path]
+
+
 def test_the_same_name_twice_is_one(path: Path) -> None:
     with FakeRegistry() as registry:
         registry.add_image(REPO, "latest", layers=LAYERS)
