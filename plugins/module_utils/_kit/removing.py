@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass
 from functools import partial
 
-from .._errors import ContentError, NotFound, OCIError, Refused, Unsupported
+from .._errors import ContentError, NotFound, OCIError, Refused, RegistryError, Unsupported
 from .._oci.manifest import Descriptor, Manifest
 from .._oci.mediatype import INDEXES
 from .._oci.reference import Reference
@@ -129,10 +129,18 @@ def listed(tags: t.Sequence[str]) -> str:
 
 
 def put_back(repository: Repository, manifest: Manifest, tags: t.Iterable[str]) -> None:
-    """Put back a manifest and tags of it that are needed, and went with another tag, as with ECR and Harbor."""
-    for target in (manifest.digest, *tags):
-        if find_existing(repository, target) is None:
+    """Put back a manifest and tags of it that are needed, and went with another tag, as with ECR and Harbor.
+
+    Raises RegistryError, which names all that is lost, where that fails.
+    """
+    lost = [target for target in (manifest.digest, *tags) if find_existing(repository, target) is None]
+    for number, target in enumerate(lost):
+        try:
             put(repository, target, manifest)
+        except OCIError as exc:
+            text = f"{repository.full(manifest.digest)} went with one of its tags, although others need it, and"
+            text += f" {listed(lost[number:])} could not be put back: {exc}"
+            raise RegistryError(text, exc.code, exc.registry, exc.status) from exc
 
 
 def is_still(repository: Repository, tag: str, digest: str) -> bool:

@@ -422,6 +422,16 @@ def test_what_goes_with_a_tag_is_gone_where_nobody_needs_it(quirks: Quirks) -> N
         assert registry.count("PUT") == 0
 
 
+def test_what_cannot_be_put_back_is_named() -> None:
+    with FakeRegistry(TAKES_ALL) as registry:
+        digest = registry.add_image(REPO, "1", layers=LAYERS)
+        registry.api.repos[REPO].tags["keep"] = digest
+        registry.fault("PUT", "/manifests/", status=403, times=9)
+        says = f"{digest} went with one of its tags, although others need it, and {digest}, keep could not be put back"
+        with fails(RegistryError, "DENIED", registry.host, 403, says):
+            run(registry)
+
+
 def test_what_goes_with_a_tag_is_not_put_back_by_force() -> None:
     with FakeRegistry(TAKES_ALL) as registry:
         registry.api.made(REPO).tags["2"] = registry.add_image(REPO, "1", layers=LAYERS)
