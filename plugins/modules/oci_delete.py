@@ -32,8 +32,7 @@ options:
   force:
     description:
       - Delete a manifest also where other tags point at it, or a tagged index contains it. These are broken then.
-      - A tag is then removed without a look at all others, which is one request for each of them. What goes with it is
-        not put back.
+      - What goes with a tag is not put back then.
     type: bool
     default: false
 notes:

@@ -56,6 +56,13 @@ def look_at_tags(session: Session, repository: Repository, known: Use | None = N
     tags = list_tags(repository, whole=True)
     size = counters.bytes_received - before
     heads = {tag: head for tag, head in zip(tags, session.map(repository.head, tags, "tags")) if head}
+    return look_into(session, repository, heads, known, size)
+
+
+def look_into(
+    session: Session, repository: Repository, heads: t.Mapping[str, Descriptor], known: Use | None = None, size: int = 0
+) -> Use:
+    """Look into the indexes among some tags alone, but for those that were ``known`` before."""
     indexes = {head.digest: head for head in heads.values() if head.media_type in INDEXES}
     inside = {known.digests[tag]: held for tag, held in known.holds.items()} if known else {}
     unread = [digest for digest in indexes if digest not in inside]
@@ -183,6 +190,31 @@ class Again:
         found = zip(needed, self._session.map(self.repository.get_raw, needed))
         stay = {digest: [tag for tag in use.tags(digest) if tag not in self.going] for digest in needed}
         return {digest: partial(put_back, self.repository, manifest, stay[digest]) for digest, manifest in found}
+
+    def keepers(self, digests: t.Iterable[str]) -> dict[str, t.Callable[[], None]]:
+        """Read manifests and the list of tags, and return by digest what puts back what went with a tag of it.
+
+        For who has not looked at all tags, which takes a request for each. Where the tags cannot be listed, there are
+        none.
+        """
+        try:
+            names = frozenset(list_tags(self.repository))
+        except RegistryError:
+            return {}
+        different = list(dict.fromkeys(digests))
+        found = zip(different, self._session.map(self.repository.get_raw, different))
+        return {digest: partial(self._keep, manifest, names) for digest, manifest in found}
+
+    def _keep(self, manifest: Manifest, names: frozenset[str]) -> None:
+        """Put back a manifest that went with a tag, and the tags that went with it, where somebody needs it.
+
+        What has gone of the ``names`` since they were listed has gone with it.
+        """
+        if self.repository.head(manifest.digest, writing=True):
+            return
+        lost = sorted(names.difference(list_tags(self.repository), self.going))
+        if lost or self.others(manifest.digest):
+            put_back(self.repository, manifest, lost)
 
     def untag(self, tag: str, digest: str, save: t.Callable[[], None] | None, force: bool = False) -> None:
         """Remove a tag that is what it was; where the registry refuses that, its manifest, unless others need it.

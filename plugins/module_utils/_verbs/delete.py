@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from .._errors import InvalidInput
-from .._kit.removing import Again, Use, deletes_tags_with_manifest, is_shared, is_still, listed, look_at_tags
+from .._kit.removing import (
+    Again,
+    Use,
+    deletes_tags_with_manifest,
+    is_shared,
+    is_still,
+    listed,
+    look_at_tags,
+    look_into,
+)
 from .._oci.manifest import Descriptor
 from .._oci.reference import Reference
 from .._plan import Cost, Draft, Plan, Step
@@ -59,9 +68,11 @@ class _Task:
         alone = bool(tags) and not deletes_tags_with_manifest(self.repository)
         untagged = [one for one in there if one.is_tag and alone]
         manifests = {one.digest: one for one in there if not (one.is_tag and alone)}
-        # By force, a tag alone goes without a look at all the others.
-        looks = bool(manifests or (untagged and not self.force))
-        use = look_at_tags(self.session, self.repository) if looks else Use({}, {})
+        if manifests:
+            use = look_at_tags(self.session, self.repository)
+        else:  # a tag alone goes without a look at all the others
+            named = {one.reference.target: one.found for one in untagged if one.found}
+            use = look_into(self.session, self.repository, named)
         self.tags.update(use.digests)
         going = set(tags)
         for one in manifests.values():
@@ -74,7 +85,7 @@ class _Task:
             self._delete(draft, one, use, again)
 
     def _untag(self, draft: Draft, untagged: list[_Wanted], use: Use, again: Again) -> None:
-        savers = {} if self.force else again.savers((one.digest for one in untagged), use)
+        savers = again.keepers(one.digest for one in untagged) if untagged and not self.force else {}
         for one in untagged:
             tag = one.reference.target
             self.untagged.append(tag)

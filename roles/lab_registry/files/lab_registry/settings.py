@@ -305,8 +305,7 @@ def read(raw: dict[str, Any]) -> Settings:
             check(settings)
         images = listing("lab_registry_images", raw["images"] or [])
         _check_images(settings, images)
-        if listing("lab_registry_images_registries", raw["images_registries"] or []) and not images:
-            raise Refused("lab_registry_images_registries is for lab_registry_images, which is empty: leave it out.")
+        listing("lab_registry_images_registries", raw["images_registries"] or [])
         # By default it is made of lab_registry_port, and not read.
         if not settings.metrics and str(raw["metrics_port"]).strip() not in ("", "None", str(settings.port + 1)):
             raise Refused("lab_registry_metrics_port is given and lab_registry_metrics is false: set it to true.")

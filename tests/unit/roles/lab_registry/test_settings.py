@@ -185,7 +185,6 @@ TWO_USERS = [{"name": "a", "password": "x"}, {"name": "a", "password": "y"}]
         ({"purge": True}, "lab_registry_purge is for lab_registry_state=absent, and that is present: leave it out"),
         ({"purge": True, "state": "stopped"}, "and that is stopped"),
         ({"metrics_port": 9100}, "metrics_port is given and lab_registry_metrics is false: set it to true"),
-        ({"images_registries": [{"name": "quay.io"}]}, "is for lab_registry_images, which is empty: leave"),
         ({"storage": {"nosuch": {}}}, "names nosuch, which is no storage driver of distribution: use one of file"),
         ({"secret": "x", "config": {"http": {"secret": "y"}}}, "secret and http.secret .* exclude each other"),
         ({"metrics": True, "config": {"http": {"debug": {"addr": ":1"}}}}, "lab_registry_metrics and http.debug.addr"),
@@ -281,7 +280,7 @@ def test_what_goes_away_needs_nothing_but_a_name(settings: Make, state: str) -> 
         {"storage": {"s3aws": {}}},
         {"metrics_port": ""},
         {"metrics_port": None},
-        {"images": [{"src": "quay.io/x"}], "images_registries": [{"name": "quay.io"}]},
+        {"images": [], "images_registries": [{"name": "quay.io"}]},
         {"config": {"http": {"secret": "x"}, "log": {"level": "debug"}, "storage": {"delete": {"enabled": False}}}},
     ],
 )
