@@ -141,7 +141,7 @@ class TokenServers:
 
     def _read_token(self, response: Response, server: str, credential: Credential | None) -> Token:
         what = f"The answer of the {server}"
-        answer = parse_json(response.read_document(1 << 18, what), what, "CONTENT_INVALID")
+        answer = parse_json(response.read_document(1 << 18, what), what)
         value, lifetime = answer.get("token") or answer.get("access_token"), answer.get("expires_in")
         if not isinstance(value, str) or not re.fullmatch("[!-~]+", value):
             raise ContentError(f"The {server} sent no usable token.", registry=self._host)
