@@ -31,10 +31,10 @@ options:
   labels:
     description:
       - Labels to set. V(null) removes a label, and labels that are not named stay.
-      - Values are strings. A whole number is taken as one; put booleans and numbers with a fraction in quotes, as YAML
-        does not keep how they were written.
-      - Put in quotes, too, names and values that YAML reads as something else, such as V(on), V(1.10), V(0644),
-        V(12:30:45), and dates. Names, dates and whole numbers cannot be told from what was meant any more.
+      - Values are strings. A whole number is taken as one; put booleans, numbers with a fraction and times in quotes,
+        as YAML does not keep how they were written.
+      - Put in quotes, too, names and values that YAML reads as something else, such as V(on), V(1.10), V(0644) and
+        V(12:30:45). Names and whole numbers cannot be told from what was meant any more.
     type: dict
   annotations:
     description: Annotations of the image's manifest to set, in the way of O(labels).
@@ -48,6 +48,7 @@ options:
   cmd:
     description:
       - The command, or the arguments of the entrypoint, as a list of words. V([]) clears it.
+      - Words are strings, as values of O(labels) are.
       - One string is split as a shell would split it, so V(nginx -g 'daemon off;') is three words. It is not run by a
         shell in the container.
     type: raw

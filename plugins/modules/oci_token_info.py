@@ -26,8 +26,11 @@ options:
     default: [pull]
     choices: [pull, push, delete]
 notes:
-  - The token is a secret, and what a module returns is shown and logged. Set C(no_log=true) for the task, and for
-    every task that uses the token.
+  - The token is a secret. A result with a token is neither shown nor logged, as if the task had C(no_log=true), and
+    what is registered is whole. A failure is shown.
+  - What uses the token later shows it, C(debug) as well as any module that repeats its options, and so does
+    C(async_status), for a task with C(async) and C(poll=0). Set C(no_log=true) there.
+  - Of a task with C(async), a failure is hidden too. Leave C(async) out to read it.
 """
 
 EXAMPLES = r"""
@@ -36,7 +39,6 @@ EXAMPLES = r"""
     name: localhost:5001/team/app
     access: [pull, push]
   register: access
-  no_log: true
 
 - name: Ask the registry something that no module asks
   ansible.builtin.uri:

@@ -29,8 +29,10 @@ from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..module_utils import _module
+from ..module_utils._errors import InvalidInput
 from ..module_utils._threads import STOPPING
 from ._progress import Teller
+from ._times import refuse_times
 
 COLLECTION = "quayside.registry"
 _SWITCH = "quayside_registry_in_process"
@@ -59,6 +61,10 @@ class InProcess(ActionBase):
         variables = task_vars or {}
         result: dict[str, t.Any] = super().run(tmp, variables)
         name = self._task.action.rpartition(".")[2]
+        try:
+            refuse_times(self._task.args)
+        except InvalidInput as exc:
+            return {**result, "failed": True, **exc.fields()}
         why = self._why_not(variables)
         host = self._task.delegate_to or variables.get("inventory_hostname")
         if why:
@@ -127,6 +133,13 @@ class InProcess(ActionBase):
                 found.remove_internal_keys()
                 return t.cast("dict[str, t.Any]", found.as_result_dict(for_round_trip=True))
         return t.cast("dict[str, t.Any]", wrap_var(found))
+
+
+class Sent(InProcess):
+    """The action of a module that is always sent: it works with what its host has, files and keys."""
+
+    def _why_not(self, variables: dict[str, t.Any]) -> str:
+        return "it always is"
 
 
 def _end(interrupt: KeyboardInterrupt) -> None:

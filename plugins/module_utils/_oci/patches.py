@@ -54,16 +54,19 @@ def texts(option: str, given: t.Mapping[str, t.Any] | None) -> dict[str, str]:
 def words(option: str, given: t.Any) -> list[str] | None:
     """Return the words of a command: a list as it is, one string split as a shell would (quotes, backslashes).
 
-    Raises InvalidInput for what is no string in YAML, and for a quote that does not end.
+    A whole number is a string. Raises InvalidInput for what else is no string in YAML, and for a quote that does not
+    end.
     """
-    if isinstance(given, str):
+    if isinstance(given, (str, int)) and not isinstance(given, bool):
         try:
-            return shlex.split(given)
+            return shlex.split(str(given))
         except ValueError as exc:
             text = f"{option}: {given!r} cannot be split into words ({exc}); write a list of them."
             raise InvalidInput(text) from None
     if given is None:
         return None
+    if isinstance(given, (bool, float)):
+        given = [given]
     if not isinstance(given, list):
         raise InvalidInput(f"{option} is a list of words, or one string; {given!r} is neither.")
     for word in given:

@@ -61,9 +61,9 @@ def tag_chooser(
 def _ranges(semver: t.Any) -> list[str]:
     found = semver if isinstance(semver, list) else [] if semver in (None, "") else [semver]
     for text in found:
-        if not isinstance(text, str):
-            raise InvalidInput(f"semver: {text!r} is not a string; write the range in quotes, such as '^1.4'.")
-    return found
+        if not isinstance(text, (str, int)) or isinstance(text, bool):
+            raise InvalidInput(f"semver: {text!r} is not a string; write it in quotes, such as '^1.4'.")
+    return [str(text) for text in found]
 
 
 def rule_chooser(rules: Rules | None, what: str = "tags") -> t.Callable[[t.Iterable[str]], list[str]]:

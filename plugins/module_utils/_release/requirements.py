@@ -108,7 +108,7 @@ def _texts(value: t.Mapping[str, t.Any] | None, what: str) -> Texts:
     found = {}
     for key, text in (value or {}).items():
         if isinstance(text, bool) or not isinstance(text, (str, int)):
-            raise InvalidInput(f"{what}: {key!r} must be a text; put {text!r} in quotes.")
+            raise InvalidInput(f"{what}: {key!r} is {text!r}, which is no string; write it in quotes.")
         found[key] = str(text)
     return tuple(sorted(found.items()))
 

@@ -215,7 +215,7 @@ def _texts(annotations: t.Mapping[t.Any, t.Any]) -> Changes:
     """Return annotations, which are strings (whole numbers become some); null removes one."""
     for key, value in annotations.items():
         if not isinstance(key, str) or isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
-            raise InvalidInput(f"The annotation {key} is {value!r}, which is no string; put it in quotes.")
+            raise InvalidInput(f"The annotation {key} is {value!r}, which is no string; write it in quotes.")
     return {key: None if value is None else str(value) for key, value in annotations.items()}
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import importlib
 import json
 import os
@@ -42,7 +43,8 @@ ACTIONS = {
     path.stem: importlib.import_module(f"ansible_collections.quayside.registry.plugins.action.{path.stem}").ActionModule
     for path in sorted((ROOT / "plugins" / "action").glob("oci_*.py"))
 }
-ROUTED = [pytest.param(name, case, id=f"{name}-{at}") for name in ACTIONS for at, case in enumerate(CASES[name])]
+ROUTED = [name for name, found in ACTIONS.items() if hasattr(found, "module")]
+CALLS = [pytest.param(name, case, id=f"{name}-{at}") for name in ROUTED for at, case in enumerate(CASES[name])]
 
 
 def action(name: str, options: dict[str, Any], **task: Any) -> _in_process.InProcess:
@@ -91,11 +93,13 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def test_each_has_its_module() -> None:
-    assert len(ACTIONS) > 10
-    assert [found.module.__name__.rpartition(".")[2] for found in ACTIONS.values()] == list(ACTIONS)
+    assert list(ACTIONS) == sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("oci_*.py"))
+    assert len(ROUTED) > 10
+    assert [ACTIONS[name].module.__name__.rpartition(".")[2] for name in ROUTED] == ROUTED
+    assert "oci_sign" not in ROUTED
 
 
-@pytest.mark.parametrize(("name", "case"), ROUTED)
+@pytest.mark.parametrize(("name", "case"), CALLS)
 @pytest.mark.parametrize("mode", ["check", "run"])
 def test_the_same_in_both_ways(
     name: str, case: Case, mode: str, place: Place, tmp_path_factory: pytest.TempPathFactory
@@ -220,7 +224,7 @@ def test_relative_paths_begin_at_the_playbook(place: Place) -> None:
     assert os.getcwd() == before
 
 
-@pytest.mark.parametrize("name", sorted(ACTIONS))
+@pytest.mark.parametrize("name", ROUTED)
 def test_failures_are_the_same_in_both_ways(name: str, place: Place) -> None:
     case = CASES[name][0]
     options = {**case.options(place), **case.malformed}
@@ -311,6 +315,51 @@ def test_it_says_which_way_a_task_goes(why: str, place: Place) -> None:
     else:
         assert said == ["quayside.registry.oci_digest_info runs inside the controller"]
         assert result["exists"]
+
+
+# --- what only the controller sees
+
+
+def outcome(name: str, options: dict[str, Any], way: str = "", **task: Any) -> tuple[dict[str, Any], Any]:
+    """What the plugin returns, and the task as it is then; ``way`` says why it is sent."""
+    made = action(name, options, **task)
+    sent = {"sent": name, "changed": True, **({"failed": True} if "bad" in way else {})}
+    with (
+        mock.patch.object(made, "_execute_module", lambda **given: dict(sent)),
+        mock.patch.object(made, "_remove_tmp_path", lambda path: None),
+        mock.patch.object(made, "_why_not", lambda variables: way),
+    ):
+        return made.run(None, {"inventory_hostname": "localhost"}), made._task
+
+
+@pytest.mark.parametrize("way", ["", "the connection is not local"])
+@pytest.mark.parametrize("name", sorted(ACTIONS))
+def test_a_time_is_refused_whichever_way_a_task_goes(name: str, way: str) -> None:
+    found, dummy = outcome(name, {"name": datetime.date(2024, 1, 31)}, way)
+    assert (found["failed"], found["error_code"]) == (True, "INVALID_OPTION")
+    assert found["msg"] == "name: YAML reads this as a time, and its text is lost; write it in quotes."
+    assert "sent" not in found
+
+
+def test_without_times_all_are_sent_that_are_not_run_here() -> None:
+    for name in ACTIONS.keys() - set(ROUTED):
+        made = action(name, {"name": "2024-01-31"})
+        assert made._why_not({}) == "it always is"
+        assert outcome(name, {"name": "2024-01-31"}, "it always is")[0]["sent"] == name
+
+
+@pytest.mark.parametrize("way", ["", "it is sent", "it is sent, and bad"])
+def test_a_token_is_hidden_as_if_by_no_log_but_a_failure_is_not(way: str, place: Place) -> None:
+    options = {**place.entry(), "name": place.name(REPO), **({} if way else {"access": ["pull", "push"]})}
+    found, task = outcome("oci_token_info", options, way)
+    assert way or len(found["token"]) > 5, "what is registered has it"
+    assert (found.get("_ansible_no_log", False), task.no_log) == (("bad" not in way),) * 2
+
+
+def test_a_failure_to_get_a_token_can_be_read(place: Place) -> None:
+    found, task = outcome("oci_token_info", {**place.entry(), "name": "UPPER/x"})
+    assert found["error_code"] == "INVALID_REFERENCE"
+    assert not found.get("_ansible_no_log") and not task.no_log
 
 
 # --- how far a long task is

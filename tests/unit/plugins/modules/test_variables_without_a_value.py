@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.quayside.registry.tests.unit.fake_registry.server import FakeRegistry
 from ansible_collections.quayside.registry.tests.unit.kit import LAYERS, REPO, add_platforms, run_module
-from ansible_collections.quayside.registry.tests.unit.plugins.action.test_in_process import ACTIONS, here
+from ansible_collections.quayside.registry.tests.unit.plugins.action.test_in_process import ROUTED, here
 
 FILES = [{"path": "/etc/motd", "content": "hello"}]
 PLACES: list[tuple[str, str, dict[str, Any]]] = [
@@ -35,7 +35,7 @@ def options(registry: FakeRegistry, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def ways(module: str) -> list[Callable[[str, dict[str, Any]], dict[str, Any]]]:
-    return [run_module, *([here] if module in ACTIONS else [])]
+    return [run_module, *([here] if module in ROUTED else [])]
 
 
 @pytest.fixture

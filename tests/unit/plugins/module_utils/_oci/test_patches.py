@@ -18,6 +18,7 @@ from ansible_collections.quayside.registry.plugins.module_utils._oci.patches imp
     patch,
     strings,
     texts,
+    words,
 )
 from ansible_collections.quayside.registry.tests.unit.kit import fails
 
@@ -56,6 +57,28 @@ def test_strings() -> None:
 def test_what_is_no_string(given: Json, says: str) -> None:
     with fails(InvalidInput, "INVALID_OPTION", says=says):
         strings("labels", given)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [(["a b", 5], ["a b", "5"]), ("a 'b c'", ["a", "b c"]), (5, ["5"]), ([], []), (None, None)]
+)
+def test_words(given: Any, found: list[str] | None) -> None:
+    assert words("cmd", given) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (1.1, "cmd: 1.1 is not a string; write it in quotes."),
+        (True, "cmd: True is not a string; write it in quotes."),
+        (["echo", False], "cmd: False is not a string; write it in quotes."),
+        ({"a": "b"}, "cmd is a list of words, or one string; {'a': 'b'} is neither."),
+        ("'a", "cannot be split into words"),
+    ],
+)
+def test_words_that_are_none(given: Any, says: str) -> None:
+    with fails(InvalidInput, "INVALID_OPTION", says=says):
+        words("cmd", given)
 
 
 # The examples of RFC 7386, appendix A.

@@ -129,6 +129,10 @@ def test_several_ranges_of_which_one_must_fit() -> None:
     assert tag_chooser(semver=["~1.4", ">=2"])(MANY) == ["1.4.0", "1.4.1", "1.4.2", "2.0.0"]
 
 
+def test_a_whole_number_is_a_range() -> None:
+    assert tag_chooser(semver=2)(MANY) == tag_chooser(semver=[2])(MANY) == tag_chooser(semver="2")(MANY) == ["2.0.0"]
+
+
 def test_dates_and_builds_are_no_versions() -> None:
     found = ["2.0.0", "v2.0.1", "20240101", "1234567", "v20240101", "20240101-abc", "2022", "9999"]
     assert tag_chooser(newest=9)(found) == ["9999", "2022", "v2.0.1", "2.0.0"]
@@ -156,8 +160,9 @@ def test_rules_that_want_digest_tags_are_refused_and_told_what_to_do_instead() -
         ({"newest": 1, "per": "(a)(b)"}, "has 2 groups"),
         ({"newest": 1, "per": "("}, "is not a regular expression"),
         ({"newest": 1, "sort_by": "age"}, "version or alphabetical"),
-        ({"semver": 1.4}, "write the range in quotes"),
-        ({"semver": ["^1", 2.0]}, "write the range in quotes"),
+        ({"semver": 1.4}, "write it in quotes"),
+        ({"semver": ["^1", 2.0]}, "write it in quotes"),
+        ({"semver": True}, "write it in quotes"),
     ],
 )
 def test_rules_that_cannot_be(rules: dict[str, Any], says: str) -> None:

@@ -306,11 +306,11 @@ def test_never_empty() -> None:
         ([5], {}, "INVALID_OPTION", "neither a reference nor a dict"),
         ([{"name": ["x"]}], {}, "INVALID_OPTION", "neither a reference nor a dict"),
         ([{"name": "x", "annotations": "a"}], {}, "INVALID_OPTION", "are no dict"),
-        ([{"name": "x", "annotations": {"a": 1.5}}], {}, "INVALID_OPTION", "put it in quotes"),
+        ([{"name": "x", "annotations": {"a": 1.5}}], {}, "INVALID_OPTION", "write it in quotes"),
         (["UPPER/x"], {}, "INVALID_REFERENCE", "UPPER"),
         (["sha256:abc"], {}, "INVALID_REFERENCE", "its digest"),
         ([{"name": "x", "platform": "a b"}], {}, "INVALID_PLATFORM", "'a b'"),
-        ([], {"annotations": {"a": True}}, "INVALID_OPTION", "put it in quotes"),
+        ([], {"annotations": {"a": True}}, "INVALID_OPTION", "write it in quotes"),
     ],
 )
 def test_bad_options_cost_no_request(given: list[Any], options: dict[str, Any], code: str, says: str) -> None:
