@@ -52,7 +52,7 @@ def _lacking(manifest: Manifest, what: str) -> list[str]:
         return []
     key = "manifests" if manifest.is_index else "layers"
     value, found = manifest.json.get(key), []
-    if not value and not isinstance(value, list):  # `parts` tells of what is something else than a list
+    if value is None:  # `parts` tells of what is something else than a list
         found.append(f"{what} has no list of {key}; it may be empty.")
     if not manifest.is_index and manifest.json.get("config") is None:
         found.append(f"{what} has no config, which every image and artifact has.")
