@@ -7,11 +7,10 @@ Registries cannot compare and swap (distribution-spec, "Pushing Manifests"), so 
 from __future__ import annotations
 
 import typing as t
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .._errors import NotFound, OCIError, Refused
-from .._kit.removing import Again, Use, deletes_tags_with_manifest, listed, look_at_tags
+from .._kit.removing import deletes_tags_with_manifest, listed, look_at_tags
 from .._oci.manifest import Manifest
 from .._oci.reference import Reference
 from .._registry.client import Repository
@@ -158,15 +157,8 @@ def _remove(session: Session, move: Move, going: t.Collection[str]) -> str:
     """Remove a new tag, or its manifest where the registry cannot remove a tag alone; say why where neither can be."""
     repository = session.repository(move.reference, "pull", "push", "delete")
     alone = not deletes_tags_with_manifest(repository)
-    again = Again(session, repository, frozenset(going), Use(dict.fromkeys(going, move.digest), {}))
-    keepers: dict[str, t.Callable[[], None]] = {}
-    if alone:
-        with suppress(OCIError):  # the way back is to go as far as it can
-            keepers = again.keepers([move.digest])
     try:
         if alone and remove(repository, move.tag, may_lack=True):
-            for keep in keepers.values():
-                keep()
             return ""
         why = _why_shared(move, look_at_tags(session, repository).others(move.digest, going))
         if not why:
