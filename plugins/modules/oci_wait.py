@@ -14,7 +14,8 @@ description:
   - What may pass is waited out, such as a registry that does not answer, a rate limit, or a status of 500 and above.
     What does not pass fails at once, such as a refusal (401, 403), a certificate that is not trusted, or an option that
     cannot be used.
-  - When the time is over, the task fails with the code V(WAIT_TIMEOUT) and says what is missing, all of it.
+  - When the time is over, the task fails with the code V(WAIT_TIMEOUT) and says what is missing, all of it; where the
+    name stands for another image than is waited for, that alone.
   - Nothing is changed, and check mode waits just as long.
 extends_documentation_fragment:
   - quayside.registry._attributes.info_module

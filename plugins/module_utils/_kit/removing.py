@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import typing as t
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -147,7 +148,7 @@ def put_back(repository: Repository, manifest: Manifest, tags: t.Iterable[str]) 
         except OCIError as exc:
             text = f"{repository.full(manifest.digest)} went with one of its tags, although others need it, and"
             text += f" {listed(lost[number:])} could not be put back: {exc}"
-            raise RegistryError(text, exc.code, exc.registry, exc.status) from exc
+            raise RegistryError(text, exc.code, exc.registry, exc.status, {"changed": True}) from exc
 
 
 def is_still(repository: Repository, tag: str, digest: str) -> bool:
@@ -194,23 +195,27 @@ class Again:
     def keepers(self, digests: t.Iterable[str]) -> dict[str, t.Callable[[], None]]:
         """Read manifests and the list of tags, and return by digest what puts back what went with a tag of it.
 
-        For who has not looked at all tags, which takes a request for each. Where the tags cannot be listed, there are
-        none.
+        For who has not looked at all tags, which takes a request for each.
         """
-        try:
+        names = None
+        with suppress(RegistryError):  # who may remove a tag may not be allowed to list them
             names = frozenset(list_tags(self.repository))
-        except RegistryError:
-            return {}
         different = list(dict.fromkeys(digests))
         found = zip(different, self._session.map(self.repository.get_raw, different))
         return {digest: partial(self._keep, manifest, names) for digest, manifest in found}
 
-    def _keep(self, manifest: Manifest, names: frozenset[str]) -> None:
+    def _keep(self, manifest: Manifest, names: frozenset[str] | None) -> None:
         """Put back a manifest that went with a tag, and the tags that went with it, where somebody needs it.
 
         What has gone of the ``names`` since they were listed has gone with it.
         """
         if self.repository.head(manifest.digest, writing=True):
+            return
+        if names is None:
+            put_back(self.repository, manifest, [])
+            text = f"{self.repository.full(manifest.digest)} went with one of its tags, and was put back; its tags"
+            text += " cannot be listed, so that others of them may have gone, too."
+            self._session.transport.warnings.append(text)
             return
         lost = sorted(names.difference(list_tags(self.repository), self.going))
         if lost or self.others(manifest.digest):

@@ -145,7 +145,7 @@ def open_for(session: Session, where: Reference, name: Reference | None, digest:
 
     Raises InvalidInput where another digest was asked for.
     """
-    is_own = where.digest and name and where.digest == name.digest
+    is_own = where.digest and not where.tag and name and where.digest == name.digest
     target = Target.open(session, where.with_digest(digest) if is_own else where)
     target.check_digest(digest, "The result")
     return target

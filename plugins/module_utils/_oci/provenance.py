@@ -68,22 +68,21 @@ def appended(config: Json) -> list[Appended]:
 
 
 def with_layers(config: Json, layers: t.Sequence[Appended], created: str | None) -> Json:
-    """Return a config with more layers; the history tells of them, unless it tells of more layers than there are."""
+    """Return a config with more layers, of which its history tells, too."""
     rootfs = config.get("rootfs") or {"type": "layers"}
     before = rootfs.get("diff_ids") or []
     new = {**config, "rootfs": {**rootfs, "diff_ids": before + [layer.diff_id for layer in layers]}}
     if created:
         new["created"] = created
-    if len(_layer_entries(config)) <= len(before):
-        own = [_entry(new.get("created"), _APPENDED + layer.name, layer.request) for layer in layers]
-        new["history"] = complete(config, len(before)) + own
+    own = [_entry(new.get("created"), _APPENDED + layer.name, layer.request) for layer in layers]
+    new["history"] = complete(config, len(before)) + own
     return new
 
 
 def complete(config: Json, layers: int) -> list[Json]:
     """Return the history of a config of so many layers; the lowest get entries that say nothing, where it lacks some.
 
-    Of a history that tells of more layers than there are, nothing is left.
+    Of a history that tells of more layers than there are, which no engine takes, nothing is left.
     """
     lacking = layers - len(_layer_entries(config))
     return [_UNKNOWN] * lacking + (config.get("history") or []) if lacking >= 0 else [_UNKNOWN] * layers

@@ -7,10 +7,11 @@ Registries cannot compare and swap (distribution-spec, "Pushing Manifests"), so 
 from __future__ import annotations
 
 import typing as t
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .._errors import NotFound, OCIError, Refused
-from .._kit.removing import deletes_tags_with_manifest, listed, look_at_tags
+from .._kit.removing import Again, Use, deletes_tags_with_manifest, listed, look_at_tags
 from .._oci.manifest import Manifest
 from .._oci.reference import Reference
 from .._registry.client import Repository
@@ -97,15 +98,16 @@ def roll_back(session: Session, moves: t.Sequence[Move]) -> dict[str, Undone]:
     found: dict[str, Undone] = {}
     for at, move in reversed(list(enumerate(moves))):
         try:
-            found[move.name] = take_back(session, move, moves[:at])
+            found[move.name] = take_back(session, move, moves[:at], keep=True)
         except OCIError as exc:
             found[move.name] = Undone(LEFT, None, f"it could not be looked at, or not be set back: {exc}")
     return found
 
 
-def take_back(session: Session, move: Move, others: t.Iterable[Move] = ()) -> Undone:
+def take_back(session: Session, move: Move, others: t.Iterable[Move] = (), keep: bool = False) -> Undone:
     """Take one move back, if the tag still is what was written. ``others`` are still to be taken back after it.
 
+    With ``keep``, what a registry takes along with a tag is put back, which takes requests that no plan foresees.
     Raises what a registry answers.
     """
     done = RESTORED if move.previous else REMOVED
@@ -121,7 +123,7 @@ def take_back(session: Session, move: Move, others: t.Iterable[Move] = ()) -> Un
             return Undone(LEFT, now, is_gone(move.previous))
         put(move.repository, move.tag, manifest)
         return Undone(done, move.previous)
-    why = _remove(session, move, _going(move, [each for each in others if each.previous is None]))
+    why = _remove(session, move, _going(move, [each for each in others if each.previous is None]), keep)
     return Undone(LEFT, now, why) if why else Undone(done, None)
 
 
@@ -153,12 +155,19 @@ def _why_shared(move: Move, users: t.Sequence[str]) -> str:
     return f"{host} cannot remove a tag alone, and {listed(users)} would go with its image." if users else ""
 
 
-def _remove(session: Session, move: Move, going: t.Collection[str]) -> str:
+def _remove(session: Session, move: Move, going: t.Collection[str], keep: bool) -> str:
     """Remove a new tag, or its manifest where the registry cannot remove a tag alone; say why where neither can be."""
     repository = session.repository(move.reference, "pull", "push", "delete")
     alone = not deletes_tags_with_manifest(repository)
+    again = Again(session, repository, frozenset(going), Use(dict.fromkeys(going, move.digest), {}))
+    keepers: dict[str, t.Callable[[], None]] = {}
+    if alone and keep:
+        with suppress(OCIError):  # the way back is to go as far as it can
+            keepers = again.keepers([move.digest])
     try:
         if alone and remove(repository, move.tag, may_lack=True):
+            for put_back in keepers.values():
+                put_back()
             return ""
         why = _why_shared(move, look_at_tags(session, repository).others(move.digest, going))
         if not why:

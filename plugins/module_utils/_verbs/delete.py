@@ -62,7 +62,7 @@ class _Task:
     """The digests of tags, as far as they were looked at."""
 
     def plan(self, draft: Draft) -> None:
-        """Add the steps: tags first, then manifests, indexes before what is below them."""
+        """Add the steps: indexes before what is below them, and tags before manifests."""
         there = [one for one in self.wanted if one.found]
         tags = {one.reference.target for one in there if one.is_tag}
         alone = bool(tags) and not deletes_tags_with_manifest(self.repository)
@@ -80,19 +80,20 @@ class _Task:
             # A digest that one tag has is what the user named; a second tag is somebody else's.
             going.update(same if self.force or (not one.is_tag and len(same) == 1) else ())
         again = Again(self.session, self.repository, frozenset(going), use)
-        self._untag(draft, sorted(untagged, key=lambda one: use.depth(one.digest)), use, again)
-        for one in sorted(manifests.values(), key=lambda one: use.depth(one.digest)):
-            self._delete(draft, one, use, again)
+        keepers = again.keepers(one.digest for one in untagged) if untagged and not self.force else {}
+        for one in sorted([*untagged, *manifests.values()], key=lambda one: use.depth(one.digest)):
+            if one.is_tag and alone:
+                self._untag(draft, one, again, keepers.get(one.digest))
+            else:
+                self._delete(draft, one, use, again)
 
-    def _untag(self, draft: Draft, untagged: list[_Wanted], use: Use, again: Again) -> None:
-        savers = again.keepers(one.digest for one in untagged) if untagged and not self.force else {}
-        for one in untagged:
-            tag = one.reference.target
-            self.untagged.append(tag)
-            self.tags[tag] = one.digest
-            text = f"Remove the tag {one.reference}; where its registry cannot do that, delete {one.digest}"
-            run = partial(again.untag, tag, one.digest, savers.get(one.digest), self.force)
-            draft.do(Step(f"{text}, unless something else uses it.", run))
+    def _untag(self, draft: Draft, one: _Wanted, again: Again, keep: t.Callable[[], None] | None) -> None:
+        tag = one.reference.target
+        self.untagged.append(tag)
+        self.tags[tag] = one.digest
+        text = f"Remove the tag {one.reference}; where its registry cannot do that, delete {one.digest}"
+        run = partial(again.untag, tag, one.digest, keep, self.force)
+        draft.do(Step(f"{text}, unless something else uses it.", run))
 
     def _delete(self, draft: Draft, one: _Wanted, use: Use, again: Again) -> None:
         others = use.others(one.digest, again.going)

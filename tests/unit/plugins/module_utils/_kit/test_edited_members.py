@@ -199,6 +199,15 @@ def test_a_digest_moves_no_tag(registry: FakeRegistry, module: str, repo: str) -
     assert not run_module(module, options[module])["changed"]
 
 
+def test_a_tag_beside_the_digest_of_a_destination_is_not_dropped(registry: FakeRegistry) -> None:
+    """What is to be stored there has another digest, which is an error for each other digest, too."""
+    digest = registry.add_image(REPO, "1", layers=LAYERS)
+    options = {"name": f"{registry.host}/{REPO}@{digest}", "labels": {"a": "b"}}
+    result = run_module("oci_mutate", {**options, "dest": f"{registry.host}/team/other:t@{digest}"})
+    assert result["error_code"] == "INVALID_OPTION", result
+    assert "its digest is" in result["msg"]
+
+
 def test_a_tag_beside_the_digest_that_is_edited_gets_the_result(registry: FakeRegistry) -> None:
     digest = registry.add_image(REPO, "1", layers=LAYERS)
     name = f"{registry.host}/{REPO}:1@{digest}"

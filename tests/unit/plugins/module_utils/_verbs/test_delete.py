@@ -425,6 +425,32 @@ def test_what_goes_with_a_tag_is_gone_where_nobody_needs_it(quirks: Quirks) -> N
         assert registry.count("PUT") == 0
 
 
+@pytest.mark.parametrize("quirks", [Quirks(), Quirks(tag_delete_400=True), TAKES_ALL], ids=switches)
+def test_an_index_by_its_digest_goes_before_a_member_by_its_tag(quirks: Quirks) -> None:
+    with FakeRegistry(quirks) as registry:
+        member = registry.add_image(REPO, "member", layers=LAYERS)
+        index = registry.add_index(REPO, "index", [member])
+        registry.fault("DELETE", f"manifests/{index}", status=403, times=9)
+        with fails(Denied, "DENIED", registry.host, 403):
+            many(registry, [":member", f"@{index}"])
+        assert registry.tags(REPO) == {"member": member, "index": index}
+        assert member in registry.manifests(REPO)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_goes_with_a_tag_of_a_list_that_may_not_be_read(keep: bool) -> None:
+    with FakeRegistry(TAKES_ALL if keep else Quirks()) as registry:
+        member = registry.add_image(REPO, "1", layers=LAYERS)
+        index = registry.add_index(REPO, "index", [member])
+        registry.fault("GET", "/tags/list", status=403, times=9)
+        session = make_session(login(registry))
+        planned = plan_delete(session, name=f"{registry.host}/{REPO}:1", names=None, force=False)
+        apply(session, planned)
+        assert registry.tags(REPO) == {"index": index}
+        assert member in registry.manifests(REPO)
+        assert ["cannot be listed" in text for text in session.transport.warnings] == [True] * keep
+
+
 def test_what_cannot_be_put_back_is_named() -> None:
     with FakeRegistry(TAKES_ALL) as registry:
         digest = registry.add_image(REPO, "1", layers=LAYERS)

@@ -775,6 +775,19 @@ def test_a_registry_that_removes_no_tag_alone(quirks: Quirks, shared: bool) -> N
         assert set(sites.tags("web")) == {"1.4.2", "latest"}
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_registry_that_takes_the_image_with_a_tag(shared: bool) -> None:
+    """What others have of it is there again when all has gone back."""
+    with FakeRegistry() as source, FakeRegistry(Quirks(tag_delete_removes_manifest=True)) as dest:
+        sites = Sites(source, dest)
+        api = sites.image("api")
+        if shared:
+            sites.released("api", "candidate", content="staging/api 1.4.2 ")
+        error = broken(sites, "prod/api/manifests/latest", sites.entry("api", moving_tags=["{major}", "latest"]))
+        assert sites.tags("api") == ({"candidate": api} if shared else {})
+        assert (error.details["left"], error.details["rolled_back"]) == ([], True)
+
+
 def test_a_registry_that_deletes_nothing(sites: Sites) -> None:
     sites.dest.quirks = Quirks(delete_405=True)
     api = sites.image("api")
