@@ -85,7 +85,6 @@ EXAMPLES = r"""
       - localhost:5000/team/app:1.4.2
     path: /tmp/images.tar
     format: oci-archive
-    owner: deploy
     mode: "0600"
 
 - name: Keep a layout up to date

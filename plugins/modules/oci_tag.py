@@ -34,7 +34,7 @@ EXAMPLES = r"""
 - name: Give a digest a name that must never move
   quayside.registry.oci_tag:
     name: "{{ release.reference }}"
-    tags: [2025-01-31]
+    tags: ["2025-01-31"]
     on_existing: fail
 """
 
