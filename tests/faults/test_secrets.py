@@ -191,12 +191,11 @@ def test_no_secret_is_seen(place: contract.Place, tmp_path: Path) -> None:
     assert any(b"docker-credential-quiet" in line for line in watch.seen)
     assert "invocation" in output
 
-    # What the user asked for by name is the token, and it is only there.
-    tokens = [results[task["name"]].pop("token", None) for dummy, task in todo if "token_info" in task["name"]]
-    assert any(tokens)
+    # The token that the user asked for by name is in what is registered, and is not shown either.
+    assert any("censored" in results[task["name"]] for dummy, task in todo if "token_info" in task["name"])
     shown = flat(results)
     argv = b"\n".join(watch.seen).decode("utf-8", "replace")
-    issued = [token for token in registry.gate.tokens if token not in tokens]
+    issued = list(registry.gate.tokens)
     assert issued
     secrets = {form for login in logins for form in forms(login.secret, login.user)} | set(issued)
     secrets |= {contract.PASSPHRASE, *contract.SIGNER["key_content"].splitlines()[1:-1]}
