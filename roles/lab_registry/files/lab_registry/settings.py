@@ -303,8 +303,7 @@ def read(raw: dict[str, Any]) -> Settings:
             _check_notifications,
         ):
             check(settings)
-        images = listing("lab_registry_images", raw["images"] or [])
-        _check_images(settings, images)
+        _check_images(settings, listing("lab_registry_images", raw["images"] or []))
         listing("lab_registry_images_registries", raw["images_registries"] or [])
         # By default it is made of lab_registry_port, and not read.
         if not settings.metrics and str(raw["metrics_port"]).strip() not in ("", "None", str(settings.port + 1)):
